@@ -1,0 +1,13 @@
+"""What kullback raises beyond Python's own exceptions. Every message says what, where, got and what to do."""
+
+
+class ShapeError(ValueError):
+    """Shapes that do not belong together: events that differ, batches that do not broadcast."""
+
+
+class NoClosedForm(NotImplementedError):
+    """No exact formula is known or implemented for this pair; the message names the calls that do work."""
+
+
+class PosteriorFileError(ValueError):
+    """A file that does not hold what it should; the message names file, column and row."""

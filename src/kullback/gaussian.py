@@ -1,0 +1,428 @@
+"""The noun of the library: a batch of Gaussians, each given the way people have it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from kullback.adapt.arrays import as_given, to_tensor
+from kullback.concrete import should_validate
+from kullback.errors import ShapeError
+from kullback.scale import Diagonal, Parameterisation, cast
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Gaussian:
+    r"""A batch of Gaussians :math:`\mathcal N(\mu, \operatorname{diag} \sigma^2)`. Build one with a ``from_*`` constructor.
+
+    Shape:
+        The last ``event_dims`` dimensions of the mean are one Gaussian's coordinates (``event_shape``; 1 by default,
+        3 for image latents ``(B, C, H, W)``, 0 for independent one-dimensional Gaussians). Everything before is batch,
+        and broadcasts; events never do.
+
+    What was given is kept: means, and scales as standard deviations, variances or log-variances. If everything was
+    NumPy (or lists), results are NumPy arrays. Instances are immutable torch pytrees.
+
+    Example:
+        >>> import torch
+        >>> from kullback import Gaussian
+        >>> Gaussian.from_logvar(torch.zeros(32, 64), torch.zeros(32, 64))
+        Gaussian(batch_shape=(32,), event_shape=(64,), given as logvar, dtype=float32, device=cpu)
+    """
+
+    location: Tensor | float
+    scale: Diagonal
+    event: int | torch.Size  # how many dimensions of the location are the event; the event shape if it is a number
+    numpy: bool | None = None  # was all that was given NumPy? None: nothing but numbers, which take any kind
+
+    @classmethod
+    def from_std(cls, mean: Any, std: Any, *, event_dims: int = 1, validate: bool | None = None) -> "Gaussian":
+        """Gaussians from means and standard deviations.
+
+        Args:
+            mean: shape ``(*batch, *event)``. Tensor, NumPy array or list.
+            std: shape ``(*batch, *event)``, positive; a number (or 0-d tensor) is one scale for every coordinate.
+            event_dims: how many of the last dimensions of ``mean`` are one Gaussian's coordinates.
+            validate: None looks at the values of CPU tensors once; True looks on any device; False never does.
+
+        Raises:
+            ShapeError: if the event of ``std`` is not that of ``mean``, or the batches do not broadcast.
+            ValueError: if a standard deviation is not positive and finite.
+
+        Example:
+            >>> Gaussian.from_std([0.0, 0.0, 0.0], 0.5)
+            Gaussian(batch_shape=(), event_shape=(3,), given as std, dtype=float64, device=cpu)
+        """
+        return cls._given(mean, std, "std", event_dims, validate)
+
+    @classmethod
+    def from_variance(cls, mean: Any, variance: Any, *, event_dims: int = 1, validate: bool | None = None) -> "Gaussian":
+        """Gaussians from means and variances (squared standard deviations); otherwise as :meth:`from_std`."""
+        return cls._given(mean, variance, "variance", event_dims, validate)
+
+    @classmethod
+    def from_logvar(cls, mean: Any, logvar: Any, *, event_dims: int = 1, validate: bool | None = None) -> "Gaussian":
+        """Gaussians from means and logarithms of variances, as most VAE encoders give them; otherwise as :meth:`from_std`.
+
+        The log-variance is never exponentiated to be taken back: -200 and 200 are ordinary inputs in float32.
+        """
+        return cls._given(mean, logvar, "logvar", event_dims, validate)
+
+    @classmethod
+    def _given(
+        cls, mean: Any, scale: Any, given: Parameterisation, event_dims: int, validate: bool | None
+    ) -> "Gaussian":
+        location, location_numpy = to_tensor(mean, "mean")
+        value, value_numpy = to_tensor(scale, given)
+        dims = location.ndim if isinstance(location, Tensor) else 0
+        if not 0 <= event_dims <= dims:
+            raise ShapeError(
+                f"from_{given} got a mean of shape {_shape(location)} and event_dims={event_dims}: "
+                f"a mean has at least event_dims dimensions. For independent one-dimensional Gaussians, event_dims=0."
+            )
+        event = location.shape[dims - event_dims :] if isinstance(location, Tensor) else torch.Size()
+        _check_scale_shape(location, value, event, given)
+        _check_scale_values(value, given, validate)
+        flags = [flag for flag in (location_numpy, value_numpy) if flag is not None]
+        return cls(
+            location,
+            Diagonal(value, given),
+            event_dims if isinstance(location, Tensor) else event,
+            all(flags) if flags else None,
+        )
+
+    @classmethod
+    def standard(
+        cls, d: int | Sequence[int], *, dtype: torch.dtype | None = None, device: torch.device | str | None = None
+    ) -> "Gaussian":
+        """The standard normal in ``d`` dimensions (or of event shape ``d``).
+
+        Without a dtype and a device it takes both, and the kind of array, from what it meets.
+
+        Example:
+            >>> Gaussian.standard(64)
+            Gaussian(batch_shape=(), event_shape=(64,), given as std)
+        """
+        event = torch.Size([d] if isinstance(d, int) else d)
+        standard = cls(0.0, Diagonal(1.0, "std"), event)
+        return standard if dtype is None and device is None else standard.to(dtype, device)
+
+    @classmethod
+    def from_samples(cls, x: Any, *, structure: Literal["diagonal"] = "diagonal") -> "Gaussian":
+        """The Gaussian with the mean and the unbiased variances of samples.
+
+        Args:
+            x: shape ``(n, *batch, d)``, n at least 2: the rows are the samples.
+            structure: ``"diagonal"``, the only one so far.
+
+        Raises:
+            ValueError: if there are fewer than two samples, or a coordinate does not vary.
+
+        Example:
+            >>> Gaussian.from_samples([[0.0], [2.0]]).scale.value
+            tensor([2.], dtype=torch.float64)
+        """
+        if structure != "diagonal":
+            raise ValueError(f"structure must be 'diagonal', got {structure!r}.")
+        samples, numpy = to_tensor(x, "x")
+        if not isinstance(samples, Tensor) or samples.ndim < 2 or samples.shape[0] < 2:
+            raise ShapeError(f"from_samples needs x of shape (n, d) with n >= 2, got {_shape(samples)}.")
+        samples = samples.to(_compute_dtype([samples]))
+        # Moved to the first sample before anything is summed: at a mean of 1e4 and a standard deviation of 1e-3 the
+        # rounding of the mean alone would be of the size of the variance.
+        moved = samples - samples[:1]
+        gaussian = cls.from_variance(samples[0] + moved.mean(0), moved.var(0))
+        return replace(gaussian, numpy=numpy)
+
+    @classmethod
+    def stack(cls, gaussians: Sequence["Gaussian"]) -> "Gaussian":
+        """Gaussians of one event shape, and batch shapes that broadcast, along a new first batch dimension.
+
+        The parameterisation is kept if all have the same; otherwise it becomes log-variance if one of them is that,
+        else standard deviation.
+        """
+        from kullback.relative import common_parameterisation
+
+        if not gaussians:
+            raise ValueError("stack needs at least one Gaussian.")
+        first = gaussians[0]
+        for other in gaussians[1:]:
+            if other.event_shape != first.event_shape:
+                raise ShapeError(f"stack got event shapes {tuple(first.event_shape)} and {tuple(other.event_shape)}.")
+        dtype, device = common_dtype(gaussians), common_device(gaussians)
+        merged = first.scale
+        for other in gaussians[1:]:
+            merged = Diagonal(merged.value, common_parameterisation(merged, other.scale))
+        shape = torch.broadcast_shapes(*(g.batch_shape for g in gaussians)) + first.event_shape
+        means = [cast(g.location, dtype, device).broadcast_to(shape) for g in gaussians]
+        values = [g.scale.to(merged.given).cast(dtype, device).tensor.broadcast_to(shape) for g in gaussians]
+        return cls(
+            torch.stack(means),
+            Diagonal(torch.stack(values), merged.given),
+            len(first.event_shape),
+            common_kind(gaussians),
+        )
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean, of the shape it was given in."""
+        if isinstance(self.location, Tensor):
+            return self.location
+        return torch.full(self.event_shape, self.location)
+
+    @property
+    def event_shape(self) -> torch.Size:
+        """The shape of one Gaussian's coordinates."""
+        if not isinstance(self.event, int):
+            return self.event
+        assert isinstance(self.location, Tensor)
+        return self.location.shape[self.location.ndim - self.event :]
+
+    @property
+    def event_dims(self) -> int:
+        """The number of event dimensions."""
+        return self.event if isinstance(self.event, int) else len(self.event)
+
+    @property
+    def event_size(self) -> int:
+        """The number of coordinates of one Gaussian: its dimension."""
+        return math.prod(self.event_shape)
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        """The shape of the batch."""
+        shapes = [x.shape[: x.ndim - self.event_dims] for x in self.tensors() if x.ndim]
+        if len(shapes) == 1 or (len(shapes) == 2 and shapes[0] == shapes[1]):
+            return shapes[0]
+        return torch.broadcast_shapes(*shapes) if shapes else torch.Size()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype that the numbers given promote to; torch's default if they are Python numbers."""
+        return common_dtype([self], half=True)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of what was given."""
+        return common_device([self])
+
+    def tensors(self) -> list[Tensor]:
+        """What was given as tensors: the mean, the scale, or both."""
+        return [x for x in (self.location, self.scale.value) if isinstance(x, Tensor)]
+
+    def to(self, *targets: torch.dtype | torch.device | str | None) -> "Gaussian":
+        """The same Gaussians in another dtype, on another device, or both, in any order."""
+        dtype, device = self.dtype, self.device
+        for target in targets:
+            if isinstance(target, torch.dtype):
+                dtype = target
+            elif target is not None:
+                device = torch.device(target)
+        scale = self.scale.cast(dtype, device) if isinstance(self.scale.value, Tensor) else self.scale
+        return replace(self, location=self.mean.to(device=device, dtype=dtype), scale=scale, event=self.event_dims)
+
+    def cast(self, dtype: torch.dtype, device: torch.device) -> "Gaussian":
+        """As tensors that a formula can compute with; numbers become tensors without dimensions."""
+        return replace(self, location=cast(self.location, dtype, device), scale=self.scale.cast(dtype, device),
+                       event=self.event_shape)
+
+    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Any:
+        """``n`` samples from each, of shape ``(n, *batch, *event)``; gradients flow through them."""
+        p = self.cast(common_dtype([self]), self.device)
+        assert isinstance(p.location, Tensor)
+        shape = (n, *self.batch_shape, *self.event_shape)
+        noise = torch.randn(shape, generator=generator, dtype=p.location.dtype, device=p.location.device)
+        return as_given(p.location + p.scale.std() * noise, numpy=self.numpy is True)
+
+    def log_prob(self, x: Any) -> Any:
+        """The log-density at ``x``, of shape ``(..., *event)`` with leading dimensions that broadcast with the batch."""
+        point, numpy = to_tensor(x, "x")
+        if not isinstance(point, Tensor) and self.event_dims == 0:
+            point = torch.tensor(point)
+        if not isinstance(point, Tensor) or point.shape[point.ndim - self.event_dims :] != self.event_shape:
+            raise ShapeError(f"log_prob got x of shape {_shape(point)} for event shape {tuple(self.event_shape)}.")
+        dtype = _compute_dtype([*self.tensors(), point])
+        with no_autocast(point.device):
+            p = self.cast(dtype, point.device)
+            assert isinstance(p.location, Tensor)
+            z = p.scale.whiten(point.to(dtype) - p.location)
+            terms = -0.5 * math.log(2 * math.pi) - p.scale.log_std() - 0.5 * (z * z)
+            result = sum_event(terms, self.event_dims)
+        return as_given(result, numpy=self.numpy is not False and numpy is True)
+
+    def entropy(self) -> Any:
+        """The differential entropy in nats, of shape ``batch``."""
+        p = self.cast(common_dtype([self]), self.device)
+        terms = p.scale.log_std().broadcast_to(self.batch_shape + self.event_shape)
+        constant = 0.5 * self.event_size * (1.0 + math.log(2 * math.pi))
+        return as_given(sum_event(terms, self.event_dims) + constant, numpy=self.numpy is True)
+
+    def to_torch(self) -> torch.distributions.Distribution:
+        """The same as ``torch.distributions``: ``Independent(Normal(mean, std), event_dims)``, or ``Normal`` for none."""
+        p = self.cast(common_dtype([self]), self.device)
+        assert isinstance(p.location, Tensor)
+        shape = self.batch_shape + self.event_shape
+        normal = torch.distributions.Normal(p.location.broadcast_to(shape), p.scale.std().broadcast_to(shape))
+        return torch.distributions.Independent(normal, self.event_dims) if self.event_dims else normal  # type: ignore[no-untyped-call]
+
+    def __getitem__(self, index: Any) -> "Gaussian":
+        """Index the batch, as a tensor of shape ``batch_shape`` is indexed; events stay whole."""
+        parts = index if isinstance(index, tuple) else (index,)
+        used = sum(_dims_used(part) for part in parts)
+        if used > len(self.batch_shape):
+            raise IndexError(
+                f"{used} batch dimensions indexed, batch_shape is {tuple(self.batch_shape)}; coordinates are not indexed."
+            )
+        if not any(part is Ellipsis for part in parts):
+            parts = (*parts, Ellipsis)
+        parts = (*parts, *[slice(None)] * self.event_dims)
+        shape = self.batch_shape + self.event_shape
+
+        def pick(x: Tensor | float) -> Tensor | float:
+            # Without dimensions it is one number for all of the batch, and stays so.
+            return x.broadcast_to(shape)[parts] if isinstance(x, Tensor) and (x.ndim or not self.event_dims) else x
+
+        location = self.location if isinstance(self.location, Tensor) else self.mean
+        return replace(self, location=pick(location), scale=Diagonal(pick(self.scale.value), self.scale.given),
+                       event=self.event_dims)
+
+    def __len__(self) -> int:
+        if not self.batch_shape:
+            raise TypeError("a single Gaussian has no length; event_size is its dimension.")
+        return self.batch_shape[0]
+
+    def __repr__(self) -> str:
+        what = f"batch_shape={tuple(self.batch_shape)}, event_shape={tuple(self.event_shape)}, given as {self.scale.given}"
+        if not self.tensors():
+            return f"Gaussian({what})"
+        return f"Gaussian({what}, dtype={str(self.dtype).removeprefix('torch.')}, device={self.device})"
+
+
+def sum_event(terms: Tensor, event_dims: int) -> Tensor:
+    """The sum over the last ``event_dims`` dimensions (over none of them: the terms themselves)."""
+    return terms.sum(tuple(range(-event_dims, 0))) if event_dims else terms
+
+
+def no_autocast(device: torch.device) -> Any:
+    """The context in which a formula runs: autocast would take it to half precision behind the caller's back."""
+    if not torch.amp.is_autocast_available(device.type):
+        device = torch.device("cpu")
+    return torch.autocast(device.type, enabled=False)
+
+
+def common_dtype(gaussians: Sequence[Gaussian], *, half: bool = False) -> torch.dtype:
+    """The dtype that Gaussians are computed in together: never less than float32, unless ``half``."""
+    tensors = [x for g in gaussians for x in g.tensors()]
+    dtype = _result_type(tensors)
+    return dtype if half else _at_least_float32(dtype)
+
+
+def common_device(gaussians: Sequence[Gaussian]) -> torch.device:
+    """The one device that Gaussians are on. Tensors without dimensions may come from the CPU, as in torch."""
+    tensors = [x for g in gaussians for x in g.tensors()]
+    devices = {x.device for x in tensors if x.ndim} or {x.device for x in tensors}
+    if len(devices) > 1:
+        raise ValueError(f"tensors are on {' and '.join(sorted(map(str, devices)))}. Move one with p.to(device).")
+    return devices.pop() if devices else torch.get_default_device()
+
+
+def common_kind(gaussians: Sequence[Gaussian]) -> bool | None:
+    """Are all of them NumPy? None if none of them says."""
+    kinds = [g.numpy for g in gaussians if g.numpy is not None]
+    return all(kinds) if kinds else None
+
+
+def _result_type(tensors: Sequence[Tensor]) -> torch.dtype:
+    dtypes = [x.dtype for x in tensors if x.ndim] or [x.dtype for x in tensors]
+    if not dtypes:
+        return torch.get_default_dtype()
+    result = dtypes[0]
+    for dtype in dtypes[1:]:
+        result = torch.promote_types(result, dtype)
+    return result
+
+
+def _compute_dtype(tensors: Sequence[Tensor]) -> torch.dtype:
+    return _at_least_float32(_result_type(tensors))
+
+
+def _at_least_float32(dtype: torch.dtype) -> torch.dtype:
+    return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
+
+
+def _shape(x: Tensor | float) -> tuple[int, ...]:
+    return tuple(x.shape) if isinstance(x, Tensor) else ()
+
+
+def _dims_used(part: Any) -> int:
+    if part is None or part is Ellipsis:
+        return 0
+    return part.ndim if isinstance(part, Tensor) and part.dtype == torch.bool else 1
+
+
+def _check_scale_shape(location: Tensor | float, value: Tensor | float, event: torch.Size, given: str) -> None:
+    if not isinstance(value, Tensor) or value.ndim == 0:
+        return
+    shape = value.shape[max(value.ndim - len(event), 0) :]
+    if shape != event:
+        raise ShapeError(
+            f"mean has event shape {tuple(event)}, {given} has {tuple(shape)} (mean {_shape(location)}, {given} "
+            f"{_shape(value)}). Events do not broadcast: pass one number, or {given}.expand(...)."
+        )
+    if isinstance(location, Tensor) and value.shape != location.shape:
+        try:
+            torch.broadcast_shapes(location.shape, value.shape)
+        except RuntimeError:
+            raise ShapeError(
+                f"batches do not broadcast: mean is {_shape(location)}, {given} is {_shape(value)}."
+            ) from None
+
+
+def _check_scale_values(value: Tensor | float, given: Parameterisation, validate: bool | None) -> None:
+    if not isinstance(value, Tensor):
+        if validate is False:
+            return
+        value = torch.tensor(value, dtype=torch.float64)
+    if value.numel() == 0 or not should_validate(value, validate):
+        return
+    lowest, highest = (x.item() for x in torch.aminmax(value.detach()))
+    positive = math.isfinite(lowest) if given == "logvar" else lowest > 0
+    if not (positive and math.isfinite(highest)):
+        raise ValueError(f"from_{given} got {describe_bad_scale(value.detach(), given)}")
+
+
+def describe_bad_scale(value: Tensor, given: Parameterisation) -> str:
+    """What is wrong with the values of a scale, and where: the end of a sentence."""
+
+    def at(mask: Tensor) -> str:
+        return f"at {mask.nonzero()[0].tolist()}" if mask.ndim else "as the number given"
+
+    if value.isnan().any():
+        return f"NaN ({at(value.isnan())})."
+    if value.isinf().any():
+        return f"an infinite value ({at(value.isinf())})."
+    lowest = value.amin()
+    if lowest < 0:
+        hint = "Is it a log-variance? Then use from_logvar."
+        return f"negative values (min {lowest.item():.4g} {at(value == lowest)}). {hint}"
+    return f"zeros (first {at(value == 0)}). A {given} is positive; a Gaussian with none has no density."
+
+
+
+def _flatten(gaussian: Gaussian) -> tuple[list[Any], tuple[Any, ...]]:
+    if isinstance(gaussian.location, float):
+        return [gaussian.scale], (gaussian.location, gaussian.event, gaussian.numpy)
+    return [gaussian.location, gaussian.scale], (None, gaussian.event, gaussian.numpy)
+
+
+def _unflatten(children: Any, context: tuple[Any, ...]) -> Gaussian:
+    number, event, numpy = context
+    *location, scale = children
+    return Gaussian(location[0] if number is None else number, scale, event, numpy)
+
+
+pytree.register_pytree_node(Gaussian, _flatten, _unflatten, serialized_type_name="kullback.Gaussian")

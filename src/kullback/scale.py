@@ -1,0 +1,108 @@
+"""The scale of a Gaussian, kept as it was given.
+
+A log-variance of 200 is an ordinary input, and its standard deviation is not a float32. So nothing is converted
+before a formula asks for it, and formulas that know better (``relative.py``) never ask.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+Parameterisation = Literal["std", "variance", "logvar"]
+
+
+def _sqrt(x: float) -> float:
+    return math.sqrt(x) if x >= 0 else math.nan
+
+
+def _log(x: float) -> float:
+    return math.log(x) if x > 0 else math.nan
+
+
+# How one number is brought from one parameterisation to another: a new parameterisation is its row and its column.
+# Tensors and Python numbers take the same road, so that the standard normal is exact in any of them.
+_CONVERT: dict[tuple[Parameterisation, Parameterisation], Any] = {
+    ("std", "variance"): lambda x, f: x * x,
+    ("std", "logvar"): lambda x, f: 2.0 * f.log(x),
+    ("variance", "std"): lambda x, f: f.sqrt(x),
+    ("variance", "logvar"): lambda x, f: f.log(x),
+    ("logvar", "std"): lambda x, f: f.exp(0.5 * x),
+    ("logvar", "variance"): lambda x, f: f.exp(x),
+}
+
+
+class _Numbers:
+    """The functions of ``_CONVERT`` for Python numbers; bad ones give NaN, as they do in tensors."""
+
+    sqrt = staticmethod(_sqrt)
+    log = staticmethod(_log)
+    exp = staticmethod(math.exp)
+
+
+@dataclass(frozen=True, eq=False)
+class Diagonal:
+    """A diagonal scale: ``value`` is what was given (a number if it is one for every axis), ``given`` says what it is."""
+
+    value: Tensor | float
+    given: Parameterisation
+
+    def to(self, given: Parameterisation) -> "Diagonal":
+        """The same scale in another parameterisation; itself where it already is."""
+        if given == self.given:
+            return self
+        functions = torch if isinstance(self.value, Tensor) else _Numbers
+        return Diagonal(_CONVERT[self.given, given](self.value, functions), given)
+
+    def cast(self, dtype: torch.dtype, device: torch.device) -> "Diagonal":
+        """The same scale as a tensor of this dtype and device."""
+        return Diagonal(cast(self.value, dtype, device), self.given)
+
+    @property
+    def tensor(self) -> Tensor:
+        """The value of a scale that has been cast."""
+        assert isinstance(self.value, Tensor)
+        return self.value
+
+    def std(self) -> Tensor:
+        """Standard deviations."""
+        return self.to("std").tensor
+
+    def log_std(self) -> Tensor:
+        """Logarithms of the standard deviations: half of the log-determinant of the covariance, axis by axis."""
+        return 0.5 * self.to("logvar").tensor
+
+    def whiten(self, delta: Tensor) -> Tensor:
+        """``delta`` in units of the standard deviation."""
+        if self.given != "logvar":
+            return delta / self.std()
+        # One factor e^(-logvar/2) leaves the range of float32 at a log-variance of -200; two factors do not. Beyond
+        # the clamp the quotient is 0 or infinite for every delta but 0, so it only keeps 0 from becoming NaN.
+        limit = math.floor(math.log(torch.finfo(self.tensor.dtype).max))
+        factor = torch.exp((-0.25 * self.tensor).clamp(-limit, limit))
+        return delta * factor * factor
+
+
+def cast(x: Tensor | float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A tensor or a number as a tensor of this dtype and device."""
+    if isinstance(x, Tensor):
+        return x.to(device=device, dtype=dtype)
+    return torch.full((), x, dtype=dtype, device=device)
+
+
+def _flatten(scale: Diagonal) -> tuple[list[Any], tuple[Any, ...]]:
+    # A transform may put anything in a tensor's place, so only a Python float counts as a number.
+    if isinstance(scale.value, float):
+        return [], (scale.value, scale.given)
+    return [scale.value], (None, scale.given)
+
+
+def _unflatten(tensors: Any, context: tuple[Any, ...]) -> Diagonal:
+    number, given = context
+    return Diagonal(next(iter(tensors)) if number is None else number, given)
+
+
+pytree.register_pytree_node(Diagonal, _flatten, _unflatten, serialized_type_name="kullback.Diagonal")

@@ -1,0 +1,165 @@
+"""kl_divergence against fifty digits. The contract: 4 units in the last place for each element, values and gradients."""
+
+import math
+
+import numpy as np
+import oracle
+import pytest
+import torch
+from oracle import mpf, ulps
+from regimes import GIVEN, REGIMES, pair
+from torch.distributions import Normal
+
+from kullback import Gaussian, kl_divergence, kl_per_dimension
+
+CONTRACT = 4.0
+CONSTRUCTORS = {"std": Gaussian.from_std, "variance": Gaussian.from_variance, "logvar": Gaussian.from_logvar}
+
+
+def scalars(mean: torch.Tensor, scale: torch.Tensor, given: str) -> Gaussian:
+    return CONSTRUCTORS[given](mean, scale, event_dims=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("given", GIVEN)
+@pytest.mark.parametrize("regime", REGIMES)
+def test_values_and_gradients_are_within_four_units_in_the_last_place(regime, given, dtype):
+    operands = tuple(x.requires_grad_() for x in pair(regime, given, dtype))
+    mean_p, scale_p, mean_q, scale_q = operands
+    value = kl_divergence(scalars(mean_p, scale_p, given), scalars(mean_q, scale_q, given))
+    gradients = torch.autograd.grad(value.sum(), operands)
+    truth = oracle.truths(operands, given, given)
+    assert ulps(value, [t.value for t in truth]) <= CONTRACT
+    for name, gradient in zip(("mean_p", "scale_p", "mean_q"), gradients, strict=False):
+        assert ulps(gradient, [getattr(t, name) for t in truth]) <= CONTRACT, name
+    # A difference of two parts: no algorithm knows it better than its parts.
+    assert ulps(gradients[3], [t.scale_q for t in truth], [t.scale_q_parts for t in truth]) <= CONTRACT
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("given", GIVEN)
+def test_half_precision_is_computed_in_float32(given, dtype):
+    operands = pair("ordinary", given, dtype)
+    value = kl_divergence(scalars(operands[0], operands[1], given), scalars(operands[2], operands[3], given))
+    assert value.dtype == torch.float32
+    assert ulps(value, [t.value for t in oracle.truths(operands, given, given)]) <= CONTRACT
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("given_p", "given_q"), [(a, b) for a in GIVEN for b in GIVEN if a != b])
+def test_different_parameterisations_cost_no_more_than_the_conversion(given_p, given_q, dtype):
+    """At most 4 times the change that half a unit in the last place of the converted scale makes."""
+    mean_p, scale_p, _, _ = pair("ordinary", given_p, dtype, seed=1)
+    _, _, mean_q, scale_q = pair("ordinary", given_q, dtype, seed=2)
+    value = kl_divergence(scalars(mean_p, scale_p, given_p), scalars(mean_q, scale_q, given_q))
+    converts = {"std", "variance"} if "logvar" in (given_p, given_q) else {"variance"}
+    common = "logvar" if "logvar" in (given_p, given_q) else "std"
+    half_ulp = mpf(torch.finfo(dtype).eps) / 2
+    for got, mp, sp, mq, sq in zip(*(x.tolist() for x in (value, mean_p, scale_p, mean_q, scale_q)), strict=True):
+        var_p, var_q = oracle.variance(sp, given_p), oracle.variance(sq, given_q)
+        want = oracle.kl(mpf(mp), var_p, mpf(mq), var_q)
+        p_side = given_p in converts
+        converted = {"std": lambda v: oracle.mpmath.sqrt(v), "logvar": lambda v: oracle.mpmath.log(v)}[common](
+            var_p if p_side else var_q
+        )
+        back = {"std": lambda s: s * s, "logvar": lambda s: oracle.mpmath.exp(s)}[common]
+        change = mpf(0)
+        for sign in (-1, 1):
+            moved = back(converted * (1 + sign * half_ulp))
+            pair_ = (moved, var_q) if p_side else (var_p, moved)
+            change = max(change, abs(oracle.kl(mpf(mp), pair_[0], mpf(mq), pair_[1]) - want))
+        assert abs(mpf(got) - want) <= 4 * (change + 2 * half_ulp * want)
+
+
+@pytest.mark.parametrize("given", GIVEN)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_standard_normal_is_exact_in_any_parameterisation(given, dtype):
+    mean_p, scale_p, _, _ = operands = pair("nearly collapsed", given, dtype)
+    value = kl_divergence(scalars(mean_p, scale_p, given), Gaussian.standard(()))
+    assert ulps(value, [t.value for t in oracle.truths(operands, given, given)]) <= CONTRACT
+
+
+@pytest.mark.parametrize(("dtype", "given"), [(torch.float32, g) for g in GIVEN] + [(torch.bfloat16, "logvar")])
+def test_a_million_nearly_collapsed_dimensions_lose_no_more_than_the_summation(dtype, given):
+    mean_p, scale_p, _, _ = operands = pair("nearly collapsed", given, dtype)
+    repeats = 1_000_000 // len(mean_p)
+    p = CONSTRUCTORS[given](mean_p.repeat(repeats), scale_p.repeat(repeats))
+    want = repeats * sum(t.value for t in oracle.truths(operands, given, given))
+    # Pairwise summation of n terms of one sign loses at most log2 n roundings.
+    allowed = CONTRACT + math.log2(len(mean_p) * repeats)
+    assert ulps(kl_divergence(p, Gaussian.standard(p.event_size)).reshape(1), [want]) <= allowed
+
+
+def test_nothing_is_lost_where_torch_keeps_two_digits():
+    """Standard deviations a few steps of float32 apart: divergences around 1e-10."""
+    std_q = torch.linspace(0.5, 2, 150)
+    std_p, zero = std_q * (1 + 1e-5), torch.zeros_like(std_q)
+    p, q = Normal(zero, std_p), Normal(zero, std_q)
+    want = [t.value for t in oracle.truths((zero, std_p, zero, std_q), "std", "std")]
+    assert ulps(torch.distributions.kl_divergence(p, q), want) > 0.01 / torch.finfo(torch.float32).eps
+    assert ulps(kl_divergence(p, q), want) <= CONTRACT
+
+
+@pytest.mark.parametrize("given", GIVEN)
+def test_the_value_is_finite_up_to_the_largest_representable_one(given):
+    """Half of a ratio is representable where the ratio itself has overflowed."""
+    big = {"std": math.sqrt(6e38), "variance": 6e38 / 4, "logvar": math.log(6e38)}[given]
+    small = {"std": 1.0, "variance": 0.25, "logvar": 0.0}[given]
+    operands = [torch.tensor([x], dtype=torch.float32) for x in (0.0, big, 0.0, small)]
+    value = kl_divergence(scalars(operands[0], operands[1], given), scalars(operands[2], operands[3], given))
+    assert ulps(value, [t.value for t in oracle.truths(tuple(operands), given, given)]) <= CONTRACT
+
+
+@pytest.mark.parametrize("logvar", [-700.0, -200.0, 200.0, 700.0])
+def test_log_variances_far_outside_float32_are_ordinary_inputs(logvar):
+    same = Gaussian.from_logvar(torch.zeros(3), torch.full((3,), logvar))
+    assert kl_divergence(same, same) == 0
+    near = Gaussian.from_logvar(torch.zeros(3), torch.full((3,), logvar) * (1 + 2**-10))
+    assert torch.isfinite(kl_divergence(same, near))
+    assert torch.isfinite(kl_divergence(near, same))
+
+
+@pytest.mark.parametrize("given", GIVEN)
+def test_second_derivatives_are_those_of_the_oracle(given):
+    mean_p, scale_p, mean_q, scale_q = (x[:40].requires_grad_() for x in pair("ordinary", given, torch.float64))
+    value = kl_divergence(scalars(mean_p, scale_p, given), scalars(mean_q, scale_q, given)).sum()
+    (first,) = torch.autograd.grad(value, scale_p, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), scale_p)
+    for got, sp, sq in zip(second.tolist(), scale_p.tolist(), scale_q.tolist(), strict=True):
+        var_p, var_q, s = oracle.variance(sp, given), oracle.variance(sq, given), mpf(sp)
+        want = {
+            "std": 1 / var_q + 1 / s**2,
+            "variance": 1 / (2 * s**2),
+            "logvar": var_p / var_q / 2,
+        }[given]
+        assert got == pytest.approx(float(want), rel=1e-14)
+
+
+def test_gradgradcheck_passes_across_every_branch():
+    for given in GIVEN:
+        mean_p, scale_p, mean_q, scale_q = (
+            x[:12].double().requires_grad_() for x in pair("ordinary", given, torch.float64, seed=3)
+        )
+
+        def f(a, b, c, d, given=given):
+            return kl_per_dimension(scalars(a, b, given), scalars(c, d, given))
+
+        assert torch.autograd.gradcheck(f, (mean_p, scale_p, mean_q, scale_q))
+        assert torch.autograd.gradgradcheck(f, (mean_p, scale_p, mean_q, scale_q))
+
+
+def test_a_scale_that_slipped_past_validation_gives_nan_never_a_plausible_number():
+    minus = Gaussian.from_std(torch.zeros(2), -torch.ones(2), validate=False)
+    plus = Gaussian.from_std(torch.zeros(2), torch.ones(2))
+    zero = Gaussian.from_variance(torch.zeros(2), torch.zeros(2), validate=False)
+    for p, q in ((minus, plus), (plus, minus), (minus, minus), (zero, plus), (zero, zero), (plus, zero)):
+        assert torch.isnan(kl_divergence(p, q)), (p, q)
+
+
+def test_numpy_in_numpy_out():
+    p = Gaussian.from_std(np.zeros((5, 3), dtype=np.float32), np.ones((5, 3), dtype=np.float32))
+    value = kl_divergence(p, Gaussian.standard(3))
+    assert isinstance(value, np.ndarray)
+    assert value.dtype == np.float32
+    assert value.shape == (5,)
+    assert isinstance(kl_divergence(p, Gaussian.from_std(torch.zeros(3), torch.ones(3))), torch.Tensor)
