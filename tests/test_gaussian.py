@@ -1,0 +1,209 @@
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch.distributions import Independent, Laplace, Normal
+from torch.testing import assert_close
+
+from kullback import Gaussian, NoClosedForm, ShapeError, kl_divergence, kl_per_dimension
+
+CONSTRUCTORS = {"std": Gaussian.from_std, "variance": Gaussian.from_variance, "logvar": Gaussian.from_logvar}
+
+
+def test_what_was_given_is_kept():
+    logvar = torch.tensor([-200.0, 200.0])
+    p = Gaussian.from_logvar(torch.zeros(2), logvar)
+    assert p.scale.value is logvar
+    assert p.scale.given == "logvar"
+
+
+def test_image_latents_have_three_event_dimensions():
+    shape = (5, 4, 8, 8)
+    p = Gaussian.from_logvar(torch.randn(shape), torch.randn(shape), event_dims=3)
+    q = Gaussian.from_std(torch.zeros(4, 8, 8), 1.0, event_dims=3)
+    assert p.batch_shape == (5,)
+    assert p.event_size == 256
+    assert kl_divergence(p, q).shape == (5,)
+    assert kl_per_dimension(p, q).shape == shape
+    assert_close(kl_divergence(p, q), kl_divergence(p, Gaussian.standard((4, 8, 8))))
+
+
+def test_no_event_dimensions_means_one_number_for_every_element():
+    p = Gaussian.from_std(torch.zeros(3), torch.ones(3), event_dims=0)
+    assert p.event_shape == ()
+    assert kl_divergence(p, p).shape == (3,)
+    assert kl_divergence(Gaussian.from_std(1.0, 1.0, event_dims=0), Gaussian.standard(())) == 0.5
+
+
+def test_batches_broadcast_between_mean_and_scale_and_between_p_and_q():
+    p = Gaussian.from_std(torch.zeros(3), torch.ones(5, 3))
+    assert p.batch_shape == (5,)
+    q = Gaussian.from_std(torch.zeros(4, 1, 3), 2.0)
+    assert kl_divergence(p, q).shape == (4, 5)
+
+
+def test_indexing_is_that_of_the_batch():
+    mean, std = torch.randn(4, 5, 3), torch.rand(4, 5, 3) + 0.1
+    p = Gaussian.from_std(mean, std)
+    assert_close(p[1, 2].mean, mean[1, 2])
+    assert_close(p[..., 0].scale.value, std[:, 0])
+    assert_close(p[torch.tensor([0, 3])].mean, mean[[0, 3]])
+    mask = torch.rand(4, 5) > 0.5
+    assert_close(p[mask].mean, mean[mask])
+    assert len(list(p)) == 4
+    shared = Gaussian.from_std(mean, 2.0)[0]
+    assert shared.scale.value == 2.0
+    with pytest.raises(IndexError, match="coordinates are not indexed"):
+        p[0, 0, 0]
+    with pytest.raises(TypeError, match="no length"):
+        len(p[0, 0])
+
+
+def test_stack_keeps_a_common_parameterisation():
+    p = Gaussian.from_variance(torch.zeros(3), torch.ones(3))
+    assert Gaussian.stack([p, p]).scale.given == "variance"
+    mixed = Gaussian.stack([p, Gaussian.from_logvar(torch.ones(2, 3), torch.zeros(3)), Gaussian.standard(3)])
+    assert mixed.scale.given == "logvar"
+    assert mixed.batch_shape == (3, 2)
+    assert (kl_divergence(mixed[0], p) == 0).all()
+    with pytest.raises(ShapeError):
+        Gaussian.stack([p, Gaussian.standard(4)])
+    with pytest.raises(ValueError, match="at least one"):
+        Gaussian.stack([])
+
+
+def test_samples_have_the_moments_and_carry_gradients():
+    mean = torch.tensor([1.0, -2.0], requires_grad=True)
+    logvar = torch.tensor([0.0, 2.0], requires_grad=True)
+    p = Gaussian.from_logvar(mean, logvar)
+    x = p.sample(200_000, generator=torch.Generator().manual_seed(0))
+    assert x.shape == (200_000, 2)
+    # Five standard errors.
+    assert_close(x.mean(0), mean, rtol=0, atol=5 * math.e / math.sqrt(200_000))
+    assert_close(x.var(0), logvar.exp(), rtol=5 * math.sqrt(2 / 200_000), atol=0)
+    x.sum().backward()
+    assert mean.grad is not None
+    assert logvar.grad is not None
+
+
+@pytest.mark.parametrize("given", CONSTRUCTORS)
+def test_log_prob_and_entropy_are_those_of_scipy(given):
+    rng = np.random.default_rng(0)
+    mean, x = rng.standard_normal((2, 6, 3))
+    std = rng.uniform(0.1, 3, (6, 3))
+    scale = {"std": std, "variance": std**2, "logvar": 2 * np.log(std)}[given]
+    p = CONSTRUCTORS[given](mean, scale)
+    np.testing.assert_allclose(p.log_prob(x), stats.norm(mean, std).logpdf(x).sum(-1), rtol=1e-12)
+    np.testing.assert_allclose(p.entropy(), stats.norm(mean, std).entropy().sum(-1), rtol=1e-12)
+    assert isinstance(p.log_prob(x), np.ndarray)
+    with pytest.raises(ShapeError):
+        p.log_prob(x[:, :2])
+
+
+def test_from_samples_gives_the_unbiased_moments():
+    x = np.random.default_rng(0).standard_normal((50, 3))
+    p = Gaussian.from_samples(x)
+    np.testing.assert_allclose(p.mean, x.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(p.scale.value, x.var(0, ddof=1), rtol=1e-12)
+    with pytest.raises(ShapeError, match="n >= 2"):
+        Gaussian.from_samples(x[:1])
+    with pytest.raises(ValueError, match="zeros"):
+        Gaussian.from_samples(np.zeros((5, 2)))
+
+
+def test_from_samples_keeps_the_variance_under_a_large_mean():
+    z = torch.randn(1000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = (1e4 + 1e-1 * z).float()
+    want = x.double().var(0)
+    assert_close(Gaussian.from_samples(x).scale.value.double(), want, rtol=1e-5, atol=0)
+
+
+def test_dtypes_promote_as_in_torch_and_numbers_do_not():
+    f32, f64 = torch.zeros(3), torch.zeros(3, dtype=torch.float64)
+    assert Gaussian.from_std(f32, 0.1).dtype == torch.float32
+    assert kl_divergence(Gaussian.from_std(f32, 1.0), Gaussian.from_std(f64, 1.0)).dtype == torch.float64
+    assert kl_divergence(Gaussian.from_std(f64, 1.0), Gaussian.standard(3)).dtype == torch.float64
+    assert Gaussian.from_std(torch.zeros(3, dtype=torch.int64), 1).dtype == torch.float32
+    wide = Gaussian.standard(3, dtype=torch.float64)
+    assert kl_divergence(Gaussian.from_std(f32, 1.0), wide).dtype == torch.float64
+    assert Gaussian.from_std(f32, 1.0).to(torch.float16).dtype == torch.float16
+    assert kl_divergence(Gaussian.from_std(f32.half(), 1.0), Gaussian.standard(3)).dtype == torch.float32
+
+
+def test_numpy_is_remembered():
+    assert isinstance(kl_divergence(Gaussian.from_std([0.0], [1.0]), Gaussian.standard(1)), np.ndarray)
+    assert isinstance(kl_divergence(Gaussian.standard(1), Gaussian.standard(1)), torch.Tensor)
+    read_only = np.zeros(3)
+    read_only.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Gaussian.from_std(read_only[::-1], np.ones(3, dtype=">f4"))
+
+
+def test_torch_distributions_keep_their_own_meaning():
+    mean, std = torch.randn(4, 3), torch.rand(4, 3) + 0.5
+    normal, other = Normal(mean, std), Normal(mean + 1, 2 * std)
+    assert_close(kl_divergence(normal, other), torch.distributions.kl_divergence(normal, other))
+    assert kl_divergence(normal, other).shape == (4, 3)
+    p, q = Independent(normal, 1), Independent(other, 1)
+    assert_close(kl_divergence(p, q), torch.distributions.kl_divergence(p, q))
+    nested = Independent(Independent(normal, 1), 1)
+    assert kl_divergence(nested, nested).shape == ()
+    assert_close(kl_divergence(p, Gaussian.standard(3)), kl_divergence(p, Gaussian.standard(3).to_torch()))
+
+
+def test_to_torch_is_the_same_gaussian():
+    p = Gaussian.from_logvar(torch.randn(4, 3), torch.randn(3))
+    x = torch.randn(4, 3)
+    assert_close(p.to_torch().log_prob(x), p.log_prob(x))
+    assert isinstance(p.to_torch(), Independent)
+    assert isinstance(Gaussian.from_std(0.0, 1.0, event_dims=0).to_torch(), Normal)
+
+
+def test_the_repr_says_shapes_parameterisation_dtype_and_device():
+    p = Gaussian.from_logvar(torch.zeros(2, 3), torch.zeros(3))
+    assert repr(p) == "Gaussian(batch_shape=(2,), event_shape=(3,), given as logvar, dtype=float32, device=cpu)"
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "says"),
+    [
+        (lambda: Gaussian.from_std(torch.zeros(6, 3), torch.full((6, 3), -3.2)), ValueError, "Is it a log-variance"),
+        (lambda: Gaussian.from_std([0.0, 0.0], [1.0, float("nan")]), ValueError, r"NaN \(at \[1\]\)"),
+        (lambda: Gaussian.from_variance([0.0, 0.0], [0.0, 1.0]), ValueError, r"zeros \(first at \[0\]\)"),
+        (lambda: Gaussian.from_logvar([0.0], [float("inf")]), ValueError, "infinite"),
+        (lambda: Gaussian.from_std([0.0], -1.0), ValueError, "the number given"),
+        (lambda: Gaussian.from_std(torch.zeros(3), torch.ones(2)), ShapeError, r"\(3,\), std has \(2,\)"),
+        (lambda: Gaussian.from_std(torch.zeros(4, 3), torch.ones(5, 3)), ShapeError, "batches do not broadcast"),
+        (lambda: Gaussian.from_std(torch.zeros(4, 3), torch.ones(4, 1)), ShapeError, "expand"),
+        (lambda: Gaussian.from_std(0.0, 1.0), ShapeError, "event_dims=0"),
+        (lambda: Gaussian.from_std([torch.zeros(3)], 1.0), TypeError, r"torch\.stack"),
+        (lambda: Gaussian.from_std([[0.0], [0.0, 1.0]], 1.0), ValueError, "rectangular"),
+        (lambda: Gaussian.from_std("mu", 1.0), TypeError, "got str"),
+        (lambda: Gaussian.from_std(np.array([True]), 1.0), TypeError, "dtype bool"),
+        (lambda: Gaussian.from_std(torch.zeros(2, dtype=torch.complex64), 1.0), TypeError, "complex64"),
+        (lambda: Gaussian.from_samples([[0.0], [1.0]], structure="banded"), ValueError, "banded"),
+        (lambda: kl_divergence(Gaussian.standard(3), Gaussian.standard(4)), ShapeError, r"\(3,\), q has \(4,\)"),
+        (lambda: kl_divergence(Normal(torch.zeros(3), 1.0), Gaussian.standard(3)), ShapeError, r"Independent\(p, 1\)"),
+        (lambda: kl_divergence(torch.zeros(3), Gaussian.standard(3)), TypeError, "samples"),
+        (lambda: kl_divergence(None, Gaussian.standard(3)), TypeError, "from_std"),
+        (lambda: kl_divergence(Gaussian.standard(1), Laplace(0.0, 1.0)), NoClosedForm, "Laplace"),
+        (
+            lambda: kl_divergence(Gaussian.from_std(torch.zeros(2, 3), 1.0), Gaussian.from_std(torch.zeros(4, 3), 1.0)),
+            ShapeError,
+            r"\(2,\), q has batch shape \(4,\)|batch shape \(2,\)",
+        ),
+    ],
+)
+def test_bad_input_says_what_where_got_and_what_to_do(make, error, says):
+    with pytest.raises(error, match=says):
+        make()
+
+
+def test_validation_can_be_switched_off_and_a_nan_mean_propagates():
+    Gaussian.from_std(torch.zeros(2), -torch.ones(2), validate=False)
+    p = Gaussian.from_std(torch.tensor([torch.nan, 0.0]), 1.0)
+    assert torch.isnan(kl_divergence(p, Gaussian.standard(2)))
