@@ -31,21 +31,20 @@ class ModelColumns:
     given: Parameterisation
 
 
-def _role(name: str) -> tuple[str, str] | None:
+def role(name: str) -> tuple[str, str] | None:
     """The role that a column's name speaks of, and what is left of the name: the label of its model."""
     lowered = name.lower()
     # Log-variance first: "log_var" also ends in "var".
-    for role in ("logvar", "sigma", "std", "variance", "mean", "id"):
-        match = _PATTERNS[role].search(lowered)
+    for kind in ("logvar", "sigma", "std", "variance", "mean", "id"):
+        match = _PATTERNS[kind].search(lowered)
         if match:
-            label = (name[: match.start()] + name[match.end() :]).strip("_-./: ")
-            return role, label
+            return kind, (name[: match.start()] + name[match.end() :]).strip("_-./: ")
     return None
 
 
 def id_column(names: Iterable[str]) -> str | None:
     """The column that identifies rows, if there is one."""
-    return next((name for name in names if _role(name) == ("id", "")), None)
+    return next((name for name in names if role(name) == ("id", "")), None)
 
 
 def models(names: Iterable[str], where: str, scale: Parameterisation | None) -> list[ModelColumns]:
@@ -59,12 +58,12 @@ def models(names: Iterable[str], where: str, scale: Parameterisation | None) -> 
     names = list(names)
     found: dict[str, dict[str, str]] = {}
     for name in names:
-        understood = _role(name)
+        understood = role(name)
         if understood and understood[0] != "id":
-            role, label = understood
-            if role in found.setdefault(label, {}):
-                raise PosteriorFileError(f"{where}: columns {found[label][role]!r} and {name!r} both say {role}.")
-            found[label][role] = name
+            kind, label = understood
+            if kind in found.setdefault(label, {}):
+                raise PosteriorFileError(f"{where}: columns {found[label][kind]!r} and {name!r} both say {kind}.")
+            found[label][kind] = name
     result = []
     for label, roles in found.items():
         if "mean" in roles and len(roles) > 1:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from kullback.adapt.arrays import FLOATING
-from kullback.columns import ModelColumns, id_column, models
+from kullback.columns import ModelColumns, id_column, models, role
 from kullback.errors import PosteriorFileError
 from kullback.gaussian import Gaussian
 from kullback.scale import Parameterisation
@@ -137,9 +137,10 @@ def _read_npz(path: Path) -> dict[str, Column]:
             try:
                 table[name] = archive[name]
             except ValueError as error:
-                if "pickle" in str(error) or "Object" in str(error):
+                if "allow_pickle" not in str(error):
+                    raise
+                if role(name):
                     raise PosteriorFileError(f"column {printable(name)!r} is pickled, and never unpickled.") from None
-                raise
         return table
 
 

@@ -1,0 +1,1 @@
+"""What people with two VAEs came for."""

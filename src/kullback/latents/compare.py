@@ -1,0 +1,295 @@
+"""Two models' posteriors of the same inputs, compared: row by row, dimension by dimension, and with the prior."""
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kullback.adapt.gaussians import as_gaussian
+from kullback.errors import ShapeError
+from kullback.gaussian import Gaussian
+from kullback.io import joined, pick, read_posteriors
+from kullback.summary import Divergences, Summary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ROWS_PER_BATCH = 16_384
+
+# A latent dimension is active if the variance of its posterior mean over inputs exceeds this (Burda, Grosse and
+# Salakhutdinov 2016), and collapsed if its mean divergence from the prior is below this many nats.
+ACTIVE_VARIANCE = 0.01
+COLLAPSED_NATS = 0.01
+
+COORDINATES_WARNING = (
+    "Two VAEs trained separately share latent coordinates at best up to a permutation, signs and a rotation. "
+    "KL between their posteriors compares coordinate 1 with coordinate 1, and so on: it measures how far the codes "
+    "differ as they stand, not whether they could be turned into each other."
+)
+
+
+def compare(
+    a: Any,
+    b: Any,
+    *,
+    prior: Any = None,
+    names: tuple[str, str] = ("A", "B"),
+    progress: Callable[[int, int], None] | None = None,
+) -> "Comparison":
+    """Compare the posteriors of two models over the same inputs.
+
+    Computed in float64, batch by batch.
+
+    Args:
+        a: posteriors of the first model: a Gaussian with one batch dimension (a row for each input), a
+            ``torch.distributions`` Independent(Normal), or the path of a file that holds one model.
+        b: those of the second, of the same shape. Two files are joined on their ids if both have some.
+        prior: the Gaussian that both models are held against; None is the standard normal.
+        names: what to call them.
+        progress: called with the number of rows done and of all rows.
+
+    Returns:
+        A :class:`Comparison`.
+
+    Raises:
+        ShapeError: if there is not one Gaussian for each input on both sides.
+        PosteriorFileError: if a file does not hold what it should.
+
+    Example:
+        >>> import torch
+        >>> from kullback import Gaussian, compare
+        >>> a = Gaussian.from_logvar(torch.zeros(100, 8), torch.zeros(100, 8))
+        >>> b = Gaussian.from_std(torch.ones(100, 8), 1.0)
+        >>> compare(a, b).scalars()["kl_ab.mean"]
+        4.0
+    """
+    ids, p, q = _rows(a, b)
+    center = Gaussian.standard(p.event_shape) if prior is None else as_gaussian(prior, "prior")
+    if center.event_shape != p.event_shape or center.batch_shape:
+        raise ShapeError(
+            f"prior has batch shape {tuple(center.batch_shape)} and event shape {tuple(center.event_shape)}; "
+            f"expected one Gaussian of event shape {tuple(p.event_shape)}."
+        )
+    summary = Summary.empty()
+    for rows in _slices(len(ids)):
+        summary = summary.update(ids[rows], p[rows], q[rows], center)
+        if progress:
+            progress(rows.stop, len(ids))
+    return Comparison(summary, p.event_shape, names, "N(0, I)" if prior is None else repr(center))
+
+
+def _slices(rows: int) -> Iterator[slice]:
+    return (slice(i, min(i + ROWS_PER_BATCH, rows)) for i in range(0, rows, ROWS_PER_BATCH))
+
+
+def _rows(a: Any, b: Any) -> tuple[list[Any], Gaussian, Gaussian]:
+    if isinstance(a, (str, os.PathLike)) and isinstance(b, (str, os.PathLike)):
+        return joined(pick(read_posteriors(a), None), pick(read_posteriors(b), None))
+    p, q = (
+        pick(read_posteriors(x), None).gaussian if isinstance(x, (str, os.PathLike)) else as_gaussian(x, name)
+        for x, name in ((a, "a"), (b, "b"))
+    )
+    for name, gaussian in (("a", p), ("b", q)):
+        if len(gaussian.batch_shape) != 1 or not gaussian.event_dims:
+            raise ShapeError(
+                f"{name} has batch shape {tuple(gaussian.batch_shape)} and event shape {tuple(gaussian.event_shape)}; "
+                "compare needs one Gaussian for each input: means of shape (N, d), or (N, C, H, W) with event_dims=3, "
+                "or Independent(Normal(mean, std), 1)."
+            )
+    if p.batch_shape != q.batch_shape or p.event_shape != q.event_shape:
+        raise ShapeError(
+            f"a has {len(p)} rows of event shape {tuple(p.event_shape)}, b has {len(q)} of {tuple(q.event_shape)}."
+        )
+    if not len(p):
+        raise ShapeError("a and b have no rows.")
+    return list(range(len(p))), p, q
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What :func:`compare` found. Print it, or take :meth:`scalars`, :meth:`figures`, :meth:`to_json`, :meth:`report`."""
+
+    summary: Summary
+    event_shape: torch.Size
+    names: tuple[str, str]
+    prior: str
+
+    warning = COORDINATES_WARNING
+
+    def labels(self) -> dict[str, str]:
+        """What each of the four divergences is called."""
+        a, b = self.names
+        return {"ab": f"KL({a}‖{b})", "ba": f"KL({b}‖{a})", "rate_a": f"KL({a}‖prior)", "rate_b": f"KL({b}‖prior)"}
+
+    def statistics(self, which: str) -> dict[str, float]:
+        """Mean, standard error, quantiles and largest of one divergence over inputs, and the parts of its mean; in nats.
+
+        ``which`` is ``"ab"``, ``"ba"``, ``"rate_a"`` or ``"rate_b"``.
+        """
+        divergences = self.summary.divergences[which]
+        values = divergences.rows.numpy()
+        low, median, high = np.quantile(values, [0.05, 0.5, 0.95])
+        error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+        mean, from_means = float(values.mean()), float(divergences.from_means.mean.sum())
+        return {
+            "mean": mean,
+            "standard_error": float(error),
+            "median": float(median),
+            "p05": float(low),
+            "p95": float(high),
+            "max": float(values.max()),
+            "from_means": from_means,
+            "from_variances": float((divergences.per_dimension.mean - divergences.from_means.mean).sum()),
+        }
+
+    def per_dimension(self, which: str) -> Tensor:
+        """The mean over inputs of one divergence, dimension by dimension (the event flattened)."""
+        return self.summary.divergences[which].per_dimension.mean.flatten()
+
+    def dimension_name(self, flat: int) -> str:
+        """The index of a dimension, as the event is indexed."""
+        return ",".join(str(i) for i in np.unravel_index(flat, tuple(self.event_shape)))
+
+    def active(self, model: str) -> Tensor:
+        """Which dimensions of model ``"a"`` or ``"b"`` are active: variance of the posterior mean over inputs > 0.01."""
+        return self.summary.means[model].variance.flatten() > ACTIVE_VARIANCE
+
+    def collapsed(self, model: str) -> Tensor:
+        """Which dimensions of model ``"a"`` or ``"b"`` are collapsed: less than 0.01 nats from the prior on average."""
+        return self.per_dimension(f"rate_{model}") < COLLAPSED_NATS
+
+    def scalars(self) -> dict[str, float]:
+        """Every number as a flat dictionary, for loggers."""
+        result: dict[str, float] = {"rows": self.summary.count, "dimensions": math.prod(self.event_shape)}
+        for which in self.summary.divergences:
+            prefix = which if which.startswith("rate") else f"kl_{which}"
+            result |= {f"{prefix}.{name}": value for name, value in self.statistics(which).items()}
+        for model in "ab":
+            result[f"active_units_{model}"] = int(self.active(model).sum())
+            result[f"collapsed_{model}"] = int(self.collapsed(model).sum())
+        return result
+
+    def findings(self) -> list[str]:
+        """What was found, in sentences with numbers."""
+        a, b = self.names
+        d = math.prod(self.event_shape)
+        found = []
+        for which, p, q in (("ab", a, b), ("ba", b, a)):
+            s = self.statistics(which)
+            share = s["from_means"] / s["mean"] if s["mean"] > 0 else 0.0
+            found.append(
+                f"KL({p}‖{q}) is {number(s['mean'])} ± {number(s['standard_error'])} nats an input (mean ± standard "
+                f"error over {self.summary.count:,} inputs; median {number(s['median'])}, 5–95 % range "
+                f"{number(s['p05'])} to {number(s['p95'])}); {share:.0%} of it comes from the means, "
+                f"{1 - share:.0%} from the variances."
+            )
+        largest = self.summary.divergences["ab"].largest
+        if largest.values[0] > 0:
+            found.append(f"Input {largest.ids[0]} differs most: KL({a}‖{b}) is {number(largest.values[0])} nats there.")
+            first, *rest = self.most_different()
+            total = self.per_dimension("ab").sum()
+            share = float(self.per_dimension("ab")[[first, *rest]].sum() / total)
+            dims = " and ".join(self.dimension_name(i) for i in (first, *rest))
+            found.append(f"Dimension{'s' * bool(rest)} {dims} differ{'s' * (not rest)} most: {share:.0%} of KL({a}‖{b}).")
+        else:
+            found.append("Every posterior of one is that of the other.")
+        for model, name in zip("ab", self.names, strict=True):
+            rate, collapsed = self.statistics(f"rate_{model}"), self.collapsed(model).nonzero().flatten().tolist()
+            which = ""
+            if collapsed:
+                shown = ", ".join(self.dimension_name(i) for i in collapsed[:12])
+                which = f" (dimension{'s' * (len(collapsed) > 1)} {shown}{', …' * (len(collapsed) > 12)})"
+            found.append(
+                f"{name} is {number(rate['mean'])} nats from the prior {self.prior} (its rate); "
+                f"{int(self.active(model).sum())} of {d} dimensions are active, {len(collapsed)} "
+                f"{'is' if len(collapsed) == 1 else 'are'} collapsed{which}."
+            )
+        return found
+
+    def most_different(self) -> list[int]:
+        """The two dimensions (or the one) with the largest mean KL(A‖B) + KL(B‖A)."""
+        both = self.per_dimension("ab") + self.per_dimension("ba")
+        return both.argsort(descending=True, stable=True)[:2].tolist()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as plain lists and numbers; what is not finite is None."""
+
+        def plain(divergences: Divergences) -> dict[str, Any]:
+            return {
+                "per_dimension": divergences.per_dimension.mean.tolist(),
+                "per_dimension_from_means": divergences.from_means.mean.tolist(),
+                "largest": [
+                    {"id": i, "kl": v} for i, v in zip(divergences.largest.ids, divergences.largest.values, strict=True)
+                ],
+            }
+
+        return _finite(
+            {
+                "names": list(self.names),
+                "prior": self.prior,
+                "warning": self.warning,
+                "findings": self.findings(),
+                "event_shape": list(self.event_shape),
+                "scalars": self.scalars(),
+                **{name: plain(divergences) for name, divergences in self.summary.divergences.items()},
+                "active": {m: self.active(m).nonzero().flatten().tolist() for m in "ab"},
+                "collapsed": {m: self.collapsed(m).nonzero().flatten().tolist() for m in "ab"},
+            }
+        )
+
+    def to_json(self) -> str:
+        """:meth:`to_dict` as JSON."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+
+    def figures(self) -> "dict[str, Figure]":
+        """The pictures of the report, as matplotlib figures by name."""
+        from kullback.report.figures import draw
+
+        return draw(self)
+
+    def report(self, path: str | os.PathLike[str]) -> None:
+        """Write one HTML file that needs nothing else: findings, tables and pictures."""
+        from kullback.io import check_writable, write_text
+        from kullback.report.html import page
+
+        check_writable(path, (".html", ".htm"))
+        write_text(path, page(self))
+
+    def __str__(self) -> str:
+        lines = [f"warning: {self.warning}", *(f"finding: {finding}" for finding in self.findings())]
+        return "\n".join([*lines, *(f"{key}: {exact(value)}" for key, value in self.scalars().items())])
+
+    def __repr__(self) -> str:
+        a, b = self.names
+        return f"Comparison({a} with {b}, {self.summary.count} rows, event_shape={tuple(self.event_shape)})"
+
+    def _repr_html_(self) -> str:
+        from kullback.report.html import fragment
+
+        return fragment(self)
+
+
+def number(x: float) -> str:
+    """A number for a person: four significant digits."""
+    if not math.isfinite(x):
+        return "n/a" if math.isnan(x) else "infinity"
+    return f"{x:,.0f}" if 1e4 <= abs(x) < 1e9 else f"{x:.4g}"
+
+
+def exact(x: float) -> str:
+    """A number for a program."""
+    return str(x) if isinstance(x, int) else f"{x:.10g}"
+
+
+def _finite(x: Any) -> Any:
+    if isinstance(x, dict):
+        return {key: _finite(value) for key, value in x.items()}
+    if isinstance(x, list):
+        return [_finite(value) for value in x]
+    return None if isinstance(x, float) and not math.isfinite(x) else x
