@@ -3,9 +3,12 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kullback.errors import PosteriorFileError
-from kullback.scale import Parameterisation
+
+if TYPE_CHECKING:
+    from kullback.scale import Parameterisation
 
 _ROLES = {
     "mean": r"mu|mean|means|loc",
@@ -18,7 +21,7 @@ _ROLES = {
 # A role stands alone between separators, or before the number of a model: mu, z_mean, encoder.logvar, mu_1, mu1.
 _PATTERNS = {role: re.compile(rf"(?:^|(?<=[^a-z0-9]))(?:{names})(?=$|[^a-z0-9]|\d+$)") for role, names in _ROLES.items()}
 
-SCALES: tuple[Parameterisation, ...] = ("std", "variance", "logvar")
+SCALES: "tuple[Parameterisation, ...]" = ("std", "variance", "logvar")
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class ModelColumns:
     label: str
     mean: str
     scale: str
-    given: Parameterisation
+    given: "Parameterisation"
 
 
 def role(name: str) -> tuple[str, str] | None:
@@ -47,7 +50,7 @@ def id_column(names: Iterable[str]) -> str | None:
     return next((name for name in names if role(name) == ("id", "")), None)
 
 
-def models(names: Iterable[str], where: str, scale: Parameterisation | None) -> list[ModelColumns]:
+def models(names: Iterable[str], where: str, scale: "Parameterisation | None") -> list[ModelColumns]:
     """The models whose posteriors the columns are, in the order of the file.
 
     Args:
@@ -76,7 +79,7 @@ def models(names: Iterable[str], where: str, scale: Parameterisation | None) -> 
     return result
 
 
-def _scale_column(roles: dict[str, str], where: str, scale: Parameterisation | None) -> tuple[str, Parameterisation]:
+def _scale_column(roles: dict[str, str], where: str, scale: "Parameterisation | None") -> "tuple[str, Parameterisation]":
     scales = [given for given in SCALES if given in roles]
     if scale and scale in roles:
         return roles[scale], scale

@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,19 @@ def compare(
         4.0
     """
     ids, p, q = _rows(a, b)
+    return compare_rows(ids, p, q, prior=prior, names=names, progress=progress)
+
+
+def compare_rows(
+    ids: Sequence[Any],
+    p: Gaussian,
+    q: Gaussian,
+    *,
+    prior: Any = None,
+    names: tuple[str, str] = ("A", "B"),
+    progress: Callable[[int, int], None] | None = None,
+) -> "Comparison":
+    """:func:`compare` for rows that have been read and joined, with what identifies them."""
     center = Gaussian.standard(p.event_shape) if prior is None else as_gaussian(prior, "prior")
     if center.event_shape != p.event_shape or center.batch_shape:
         raise ShapeError(
@@ -184,7 +197,7 @@ class Comparison:
             s = self.statistics(which)
             share = s["from_means"] / s["mean"] if s["mean"] > 0 else 0.0
             found.append(
-                f"KL({p}‖{q}) is {number(s['mean'])} ± {number(s['standard_error'])} nats an input (mean ± standard "
+                f"KL({p}‖{q}) is {plus_minus(s)} nats an input (mean ± standard "
                 f"error over {self.summary.count:,} inputs; median {number(s['median'])}, 5–95 % range "
                 f"{number(s['p05'])} to {number(s['p95'])}); {share:.0%} of it comes from the means, "
                 f"{1 - share:.0%} from the variances."
@@ -280,6 +293,15 @@ def number(x: float) -> str:
     if not math.isfinite(x):
         return "n/a" if math.isnan(x) else "infinity"
     return f"{x:,.0f}" if 1e4 <= abs(x) < 1e9 else f"{x:.4g}"
+
+
+def plus_minus(statistics: dict[str, float]) -> str:
+    """A mean with its standard error, both to the second digit of the error."""
+    mean, error = statistics["mean"], statistics["standard_error"]
+    if not (math.isfinite(mean) and error > 0):
+        return number(mean)
+    decimals = max(0, 1 - math.floor(math.log10(error)))
+    return f"{mean:,.{decimals}f} ± {error:,.{decimals}f}"
 
 
 def exact(x: float) -> str:

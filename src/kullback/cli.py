@@ -1,0 +1,225 @@
+"""The command line. Heavy imports happen inside commands, so that ``--help`` answers at once.
+
+Exit codes: 0 done; 2 bad input or usage, said in one line; 1 a defect of kullback; 130 interrupted.
+"""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import kullback
+from kullback.columns import SCALES
+from kullback.errors import NoClosedForm
+
+if TYPE_CHECKING:
+    from kullback.gaussian import Gaussian
+    from kullback.latents.compare import Comparison
+
+_EPILOG = "Exit codes: 0 done; 2 bad input or usage; 1 a defect of kullback; 130 interrupted."
+
+_FILES = """\b
+Files: .npz, .safetensors, .pt (weights only; nothing is ever unpickled), .parquet.
+Columns, one row for each input, found by name:
+  mean      mu, mean, loc
+  scale     std, stddev, scale | var, variance | logvar, log_var
+            ("sigma" may be any of them: say --scale)
+  identity  id (optional; both files are joined on it)
+A label tells models in one file apart: mu_1, logvar_1, mu_2, logvar_2."""
+
+
+@contextlib.contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Bad input ends with one line and exit code 2; anything else is a defect and keeps its traceback."""
+    try:
+        yield
+    except BrokenPipeError:  # Whoever read our output has had enough; click ends quietly.
+        raise
+    except (ValueError, TypeError, OSError, NoClosedForm) as error:
+        from kullback.io import printable
+
+        failure = click.ClickException(printable(str(error)))
+        failure.exit_code = 2
+        raise failure from error
+
+
+@contextlib.contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on the terminal, once a second has passed."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    started = time.monotonic()
+    console = Console(stderr=True)
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console, transient=True)
+    task = bar.add_task(what, total=None)
+
+    def update(done: int, total: int) -> None:
+        if console.is_terminal and not bar.live.is_started and time.monotonic() - started > 1.0:
+            bar.start()
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield update
+    finally:
+        bar.stop()
+
+
+def _load(
+    a: str, b: str | None, scale: Any, labels: str | None, by_order: bool
+) -> "tuple[list[Any], Gaussian, Gaussian, tuple[str, str]]":
+    """The two models that the arguments speak of: ids, Gaussians and names."""
+    from dataclasses import replace
+
+    from kullback.io import joined, pick, printable, read_posteriors
+    from kullback.errors import PosteriorFileError
+
+    chosen: list[str | None] = [part.strip() for part in labels.split(",")] if labels else [None, None]
+    if len(chosen) != 2:
+        raise ValueError(f"--models takes two labels, got {labels!r}. Example: --models plain,beta.")
+    found = read_posteriors(a, scale=scale)
+    if b is not None:
+        first, second = pick(found, chosen[0]), pick(read_posteriors(b, scale=scale), chosen[1])
+    elif labels:
+        first, second = (pick(found, label) for label in chosen)
+    elif len(found) == 2:
+        first, second = found
+    else:
+        names = ", ".join(repr(printable(p.name)) for p in found)
+        remedy = "Give a second file." if len(found) == 1 else "Choose two with --models."
+        raise PosteriorFileError(f"{printable(a)}: holds {len(found)} model{'s' * (len(found) > 1)} ({names}). {remedy}")
+    if by_order:
+        first, second = replace(first, ids=None), replace(second, ids=None)
+    ids, p, q = joined(first, second)
+    names = (first.name, second.name)
+    if first.name == second.name:
+        folders = [os.path.basename(os.path.dirname(os.path.abspath(path))) for path in (a, b or a)]
+        names = (f"{folders[0]}/{names[0]}", f"{folders[1]}/{names[1]}") if folders[0] != folders[1] else ("A", "B")
+    return ids, p, q, (printable(names[0]), printable(names[1]))
+
+
+def _inputs(command: Any) -> Any:
+    """The arguments and options that say which posteriors to read."""
+    for decorate in (
+        click.option("--by-order", is_flag=True, help="Join rows by order even if there are ids."),
+        click.option("--models", "labels", metavar="LABEL,LABEL", help="Which models to take from files with several."),
+        click.option("--scale", type=click.Choice(SCALES), help="What the scale column holds, if its name does not say."),
+        click.argument("b", type=click.Path(), required=False),
+        click.argument("a", type=click.Path()),
+    ):
+        command = decorate(command)
+    return command
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(kullback.__version__, prog_name="kullback")
+def main() -> None:
+    """How far apart are Gaussians? Exact divergences between the posteriors of two VAEs."""
+
+
+@main.command(epilog=_FILES + "\n\n" + _EPILOG)
+@_inputs
+@click.option("--names", metavar="NAME,NAME", help="What to call the two models.")
+@click.option("--json", "json_path", type=click.Path(), metavar="FILE", help="Write every number as JSON.")
+@click.option("--report", "report_path", type=click.Path(), metavar="FILE.html", help="Write one offline HTML page.")
+def compare(
+    a: str,
+    b: str | None,
+    scale: str | None,
+    labels: str | None,
+    by_order: bool,
+    names: str | None,
+    json_path: str | None,
+    report_path: str | None,
+) -> None:
+    """Compare the posteriors of two models over the same inputs.
+
+    A and B are files; a single file may hold both models.
+    """
+    with _one_line_errors():
+        from kullback.io import check_writable
+
+        if json_path:
+            check_writable(json_path, (".json",))
+        if report_path:
+            check_writable(report_path, (".html", ".htm"))
+        ids, p, q, found = _load(a, b, scale, labels, by_order)
+        if names:
+            first, separator, second = names.partition(",")
+            if not (first and separator and second):
+                raise ValueError(f"--names takes two names, got {names!r}. Example: --names plain,beta.")
+            found = (first, second)
+        _compare(ids, p, q, found, json_path, report_path)
+
+
+def _compare(
+    ids: Any, p: "Gaussian", q: "Gaussian", names: tuple[str, str], json_path: str | None, report_path: str | None
+) -> None:
+    from kullback.io import write_text
+    from kullback.latents.compare import compare_rows
+
+    with _progress("comparing") as progress:
+        comparison = compare_rows(ids, p, q, names=names, progress=progress)
+    _print(comparison)
+    if json_path:
+        write_text(json_path, comparison.to_json() + "\n")
+        click.echo(f"wrote {json_path}", err=True)
+    if report_path:
+        comparison.report(report_path)
+        click.echo(f"wrote {report_path}", err=True)
+
+
+@main.command(epilog=_FILES + "\n\n" + _EPILOG)
+@_inputs
+@click.option(
+    "-o", "--output", type=click.Path(), metavar="OUT", help="Where to: .npz, .parquet or .csv. Without: CSV on stdout."
+)
+def kl(a: str, b: str | None, scale: str | None, labels: str | None, by_order: bool, output: str | None) -> None:
+    """KL(A‖B) of each row, exactly, in nats.
+
+    A and B are files; a single file may hold both models. The result has the columns id and kl.
+    """
+    with _one_line_errors():
+        from kullback.io import ROW_KINDS, check_writable, write_csv, write_rows
+
+        if output:
+            check_writable(output, ROW_KINDS)
+        ids, p, q, _ = _load(a, b, scale, labels, by_order)
+        values = kullback.kl_divergence(p, q)
+        if output:
+            write_rows(output, ids, values)
+            click.echo(f"wrote {len(ids):,} rows to {output} (mean {values.double().mean().item():.6g} nats)", err=True)
+        else:
+            write_csv(sys.stdout, ids, values)
+
+
+@main.command(epilog=_EPILOG)
+@click.option("--json", "json_path", type=click.Path(), metavar="FILE", help="Write every number as JSON.")
+@click.option("--report", "report_path", type=click.Path(), metavar="FILE.html", help="Write one offline HTML page.")
+@click.pass_context
+def demo(context: click.Context, json_path: str | None, report_path: str | None) -> None:
+    """Compare two VAEs trained on handwritten digits, whose posteriors come with kullback."""
+    from importlib.resources import as_file, files
+
+    with as_file(files("kullback") / "data" / "digits") as folder:
+        paths = {name: str(folder / f"{name}.npz") for name in ("standard", "beta")}
+        context.invoke(
+            compare, a=paths["standard"], b=paths["beta"], scale=None, labels=None, by_order=False, names=None,
+            json_path=json_path, report_path=report_path,
+        )  # fmt: skip
+
+
+def _print(comparison: "Comparison") -> None:
+    """Tables for a person at a terminal, plain lines for anything else."""
+    if not sys.stdout.isatty():
+        click.echo(str(comparison))
+        return
+    from rich.console import Console
+
+    from kullback.report.terminal import show
+
+    show(comparison, Console())

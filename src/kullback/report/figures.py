@@ -1,0 +1,213 @@
+"""The pictures of a comparison, as matplotlib figures that are legible on a phone."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
+
+from kullback.gaussian import Gaussian
+from kullback.latents.compare import COLLAPSED_NATS, Comparison
+
+# The page replaces these very colours by variables of its style sheet, which know light and dark.
+INK, GRID, COLOUR_A, COLOUR_B, COLLAPSED = "#1c2026", "#d9dde4", "#2b62d9", "#d8560f", "#b3bac5"
+
+# As wide, in points, as a phone's screen is in pixels: letters keep their size there.
+WIDTH = 4.4
+
+_STYLE: dict[str, Any] = {
+    "font.size": 10,
+    "font.family": "sans-serif",
+    "text.parse_math": False,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+}
+
+_MOST_DIMENSIONS = 40
+_MOST_POINTS = 2000
+
+
+def draw(comparison: Comparison) -> dict[str, Figure]:
+    """Every picture, by name, in the order of the report."""
+    pictures: dict[str, Callable[[Comparison], Figure]] = {
+        "dimensions": _dimensions,
+        "distribution": _distribution,
+        "directions": _directions,
+        "ellipses": _ellipses,
+    }
+    with matplotlib.rc_context(_STYLE):
+        return {name: picture(comparison) for name, picture in pictures.items()}
+
+
+def short(name: str) -> str:
+    """A name that fits a legend."""
+    return name if len(name) <= 18 else f"{name[:17]}…"
+
+
+def _figure(height: float) -> Figure:
+    return Figure(figsize=(WIDTH, height), layout="constrained")
+
+
+def _legend_above(axes: Any) -> None:
+    axes.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2, columnspacing=1)
+
+
+def _dimensions(comparison: Comparison) -> Figure:
+    figure = _figure(4.8)
+    rates, between = figure.subplots(2, 1, sharex=True)
+    order = np.arange(math.prod(comparison.event_shape))
+    if len(order) > _MOST_DIMENSIONS:
+        both = comparison.per_dimension("ab") + comparison.per_dimension("ba")
+        order = np.sort(both.argsort(descending=True, stable=True)[:_MOST_DIMENSIONS].numpy())
+        figure.suptitle(f"the {_MOST_DIMENSIONS} of {math.prod(comparison.event_shape):,} dimensions that differ most", fontsize=10)
+    x = np.arange(len(order))
+    for model, name, colour, shift in zip("ab", comparison.names, (COLOUR_A, COLOUR_B), (-0.2, 0.2), strict=True):
+        rate = comparison.per_dimension(f"rate_{model}").numpy()[order]
+        collapsed = comparison.collapsed(model).numpy()[order]
+        colours = np.where(collapsed, COLLAPSED, colour)
+        # A collapsed dimension has no height to speak of, so it gets one that can be seen.
+        height = np.where(collapsed, np.maximum(rate, 0.02 * max(rate.max(), COLLAPSED_NATS)), rate)
+        rates.bar(x + shift, height, 0.38, color=colours)
+        rates.bar([0], [0], color=colour, label=short(name))
+    rates.bar([0], [0], color=COLLAPSED, label="collapsed")
+    rates.set_ylabel("nats from the prior")
+    _legend_above(rates)
+    labels = comparison.labels()
+    for which, colour, shift in (("ab", COLOUR_A, -0.2), ("ba", COLOUR_B, 0.2)):
+        values = comparison.per_dimension(which).numpy()[order]
+        between.bar(x + shift, values, 0.38, color=colour, label=short(labels[which]))
+    between.set_ylabel("nats from each other")
+    between.set_xlabel("latent dimension")
+    _legend_above(between)
+    step = max(1, len(order) // 12)
+    between.set_xticks(x[::step], [comparison.dimension_name(int(i)) for i in order[::step]])
+    for axes in (rates, between):
+        axes.grid(visible=False, axis="x")
+    return figure
+
+
+def _bins(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], bool]:
+    """Edges for a histogram, logarithmic where the values span more than a factor of ten."""
+    low, high = float(values.min()), float(values.max())
+    if low > 0 and high / low > 10:
+        return np.geomspace(low, high, 51), True
+    if high - low <= 1e-12 * abs(high):
+        low, high = low - 0.5, high + 0.5
+    return np.linspace(low, high, 51), False
+
+
+def _distribution(comparison: Comparison) -> Figure:
+    figure = _figure(3.0)
+    axes = figure.subplots()
+    divergences = comparison.summary.divergences
+    rows = {which: _drawable(divergences[which].rows.numpy()) for which in ("ab", "ba")}
+    edges, logarithmic = _bins(np.concatenate(list(rows.values())))
+    labels = comparison.labels()
+    for which, colour in (("ab", COLOUR_A), ("ba", COLOUR_B)):
+        axes.hist(rows[which], edges, color=colour, alpha=0.55, label=short(labels[which]))
+    if logarithmic:
+        axes.set_xscale("log")
+    for which in ("ab", "ba"):
+        largest = divergences[which].largest
+        if math.isfinite(largest.values[0]):
+            axes.annotate(
+                f"input {short(str(largest.ids[0]))}",
+                (largest.values[0], 0),
+                xytext=(0, 22),
+                textcoords="offset points",
+                ha="center",
+                fontsize=9,
+                arrowprops={"arrowstyle": "->", "color": INK},
+            )
+    axes.set_xlabel("KL of one input, nats")
+    axes.set_ylabel("inputs")
+    _legend_above(axes)
+    return figure
+
+
+def _drawable(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    finite = values[np.isfinite(values)]
+    return finite if len(finite) else np.zeros(1)
+
+
+def _directions(comparison: Comparison) -> Figure:
+    figure = _figure(4.2)
+    axes = figure.subplots()
+    x, y = (comparison.summary.divergences[which].rows.numpy() for which in ("ab", "ba"))
+    if len(x) > _MOST_POINTS:
+        chosen = np.linspace(0, len(x) - 1, _MOST_POINTS).astype(int)
+        x, y = x[chosen], y[chosen]
+        axes.set_title(f"{_MOST_POINTS:,} of {comparison.summary.count:,} inputs, evenly spaced", fontsize=10)
+    finite = np.isfinite(x) & np.isfinite(y)
+    x, y = x[finite], y[finite]
+    if len(x) and min(x.min(), y.min()) > 0:
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+    axes.plot(x, y, ".", markersize=3, alpha=0.5, color=COLOUR_A, markeredgewidth=0)
+    if len(x):
+        ends = [min(x.min(), y.min()), max(x.max(), y.max())]
+        axes.plot(ends, ends, color=INK, linewidth=0.8, linestyle="--", label="equal both ways")
+        axes.legend(fontsize=9)
+    labels = comparison.labels()
+    axes.set_xlabel(f"{short(labels['ab'])}, nats")
+    axes.set_ylabel(f"{short(labels['ba'])}, nats")
+    return figure
+
+
+def _ellipses(comparison: Comparison) -> Figure:
+    figure = _figure(3.1)
+    all_inputs, worst = figure.subplots(1, 2)
+    dims = comparison.most_different()
+    summary = comparison.summary
+    largest = summary.divergences["ab"].largest
+    for model, name, colour, posterior in zip(
+        "ab", comparison.names, (COLOUR_A, COLOUR_B), largest.pair, strict=True
+    ):
+        # The mean and variance over inputs of what the encoder samples: law of total variance, dimension by dimension.
+        spread = summary.variances[model].mean + np.nan_to_num(summary.means[model].variance.numpy())
+        aggregated = summary.means[model].mean.flatten()[dims], np.sqrt(spread.flatten()[dims])
+        _draw_ellipses(all_inputs, *aggregated, colour, short(name))
+        _draw_ellipses(worst, *_moments(posterior, dims), colour, None)
+    all_inputs.set_title("over all inputs", fontsize=10)
+    worst.set_title(f"input {short(str(largest.ids[0]))}", fontsize=10)
+    for axes in (all_inputs, worst):
+        axes.autoscale_view()
+        axes.margins(0.1)
+        axes.set_xlabel(f"dimension {comparison.dimension_name(dims[0])}")
+    if len(dims) > 1:
+        all_inputs.set_ylabel(f"dimension {comparison.dimension_name(dims[1])}")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=9)
+    return figure
+
+
+def _moments(posterior: Gaussian, dims: list[int]) -> tuple[Any, Any]:
+    return posterior.mean.flatten()[dims], posterior.scale.std().flatten()[dims]
+
+
+def _draw_ellipses(axes: Any, mean: Any, std: Any, colour: str, label: str | None) -> None:
+    """The 1σ and 2σ ellipses of a Gaussian with independent coordinates; of one coordinate, intervals."""
+    center = [float(v) for v in mean] + [0.0] * (2 - len(mean))
+    radii = [float(v) for v in std] + [0.0] * (2 - len(std))
+    for k, width in ((1, 1.6), (2, 0.8)):
+        axes.add_patch(
+            Ellipse(center, 2 * k * radii[0], 2 * k * radii[1], fill=False, edgecolor=colour, linewidth=width,
+                    label=label if k == 1 else None)
+        )  # fmt: skip
+    axes.plot(*center, "+", color=colour, markersize=6)
