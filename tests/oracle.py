@@ -58,9 +58,7 @@ def truth(mean_p: float, scale_p: float, given_p: str, mean_q: float, scale_q: f
 
 def truths(operands: tuple[torch.Tensor, ...], given_p: str, given_q: str) -> list[Truth]:
     mean_p, scale_p, mean_q, scale_q = (x.tolist() for x in operands)
-    return [
-        truth(a, b, given_p, c, d, given_q) for a, b, c, d in zip(mean_p, scale_p, mean_q, scale_q, strict=True)
-    ]
+    return [truth(a, b, given_p, c, d, given_q) for a, b, c, d in zip(mean_p, scale_p, mean_q, scale_q, strict=True)]
 
 
 def ulps(got: torch.Tensor, want: Iterable[mpf], size: Iterable[mpf] | None = None) -> float:

@@ -1,4 +1,4 @@
-"""kl_divergence against fifty digits. The contract: 4 units in the last place for each element, values and gradients."""
+"""kl_divergence against fifty digits. The contract: 4 units in the last place of each element, and of its gradients."""
 
 import math
 

@@ -32,6 +32,10 @@ Columns, one row for each input, found by name:
 A label tells models in one file apart: mu_1, logvar_1, mu_2, logvar_2."""
 
 
+class _BadInput(click.ClickException):
+    exit_code = 2
+
+
 @contextlib.contextmanager
 def _one_line_errors() -> Iterator[None]:
     """Bad input ends with one line and exit code 2; anything else is a defect and keeps its traceback."""
@@ -42,9 +46,7 @@ def _one_line_errors() -> Iterator[None]:
     except (ValueError, TypeError, OSError, NoClosedForm) as error:
         from kullback.io import printable
 
-        failure = click.ClickException(printable(str(error)))
-        failure.exit_code = 2
-        raise failure from error
+        raise _BadInput(printable(str(error))) from error
 
 
 @contextlib.contextmanager
@@ -55,7 +57,9 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
     started = time.monotonic()
     console = Console(stderr=True)
-    bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console, transient=True)
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console, transient=True
+    )
     task = bar.add_task(what, total=None)
 
     def update(done: int, total: int) -> None:
@@ -70,13 +74,13 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _load(
-    a: str, b: str | None, scale: Any, labels: str | None, by_order: bool
+    a: str, b: str | None, *, scale: Any, labels: str | None, by_order: bool
 ) -> "tuple[list[Any], Gaussian, Gaussian, tuple[str, str]]":
     """The two models that the arguments speak of: ids, Gaussians and names."""
     from dataclasses import replace
 
-    from kullback.io import joined, pick, printable, read_posteriors
     from kullback.errors import PosteriorFileError
+    from kullback.io import joined, pick, printable, read_posteriors
 
     chosen: list[str | None] = [part.strip() for part in labels.split(",")] if labels else [None, None]
     if len(chosen) != 2:
@@ -91,15 +95,19 @@ def _load(
     else:
         names = ", ".join(repr(printable(p.name)) for p in found)
         remedy = "Give a second file." if len(found) == 1 else "Choose two with --models."
-        raise PosteriorFileError(f"{printable(a)}: holds {len(found)} model{'s' * (len(found) > 1)} ({names}). {remedy}")
+        raise PosteriorFileError(
+            f"{printable(a)}: holds {len(found)} model{'s' * (len(found) > 1)} ({names}). {remedy}"
+        )
     if by_order:
         first, second = replace(first, ids=None), replace(second, ids=None)
     ids, p, q = joined(first, second)
-    names = (first.name, second.name)
+    called = (first.name, second.name)
     if first.name == second.name:
         folders = [os.path.basename(os.path.dirname(os.path.abspath(path))) for path in (a, b or a)]
-        names = (f"{folders[0]}/{names[0]}", f"{folders[1]}/{names[1]}") if folders[0] != folders[1] else ("A", "B")
-    return ids, p, q, (printable(names[0]), printable(names[1]))
+        called = (
+            ("A", "B") if folders[0] == folders[1] else (f"{folders[0]}/{first.name}", f"{folders[1]}/{second.name}")
+        )
+    return ids, p, q, (printable(called[0]), printable(called[1]))
 
 
 def _inputs(command: Any) -> Any:
@@ -107,7 +115,9 @@ def _inputs(command: Any) -> Any:
     for decorate in (
         click.option("--by-order", is_flag=True, help="Join rows by order even if there are ids."),
         click.option("--models", "labels", metavar="LABEL,LABEL", help="Which models to take from files with several."),
-        click.option("--scale", type=click.Choice(SCALES), help="What the scale column holds, if its name does not say."),
+        click.option(
+            "--scale", type=click.Choice(SCALES), help="What the scale column holds, if its name does not say."
+        ),
         click.argument("b", type=click.Path(), required=False),
         click.argument("a", type=click.Path()),
     ):
@@ -127,6 +137,7 @@ def main() -> None:
 @click.option("--json", "json_path", type=click.Path(), metavar="FILE", help="Write every number as JSON.")
 @click.option("--report", "report_path", type=click.Path(), metavar="FILE.html", help="Write one offline HTML page.")
 def compare(
+    *,
     a: str,
     b: str | None,
     scale: str | None,
@@ -147,7 +158,7 @@ def compare(
             check_writable(json_path, (".json",))
         if report_path:
             check_writable(report_path, (".html", ".htm"))
-        ids, p, q, found = _load(a, b, scale, labels, by_order)
+        ids, p, q, found = _load(a, b, scale=scale, labels=labels, by_order=by_order)
         if names:
             first, separator, second = names.partition(",")
             if not (first and separator and second):
@@ -178,7 +189,7 @@ def _compare(
 @click.option(
     "-o", "--output", type=click.Path(), metavar="OUT", help="Where to: .npz, .parquet or .csv. Without: CSV on stdout."
 )
-def kl(a: str, b: str | None, scale: str | None, labels: str | None, by_order: bool, output: str | None) -> None:
+def kl(*, a: str, b: str | None, scale: str | None, labels: str | None, by_order: bool, output: str | None) -> None:
     """KL(A‖B) of each row, exactly, in nats.
 
     A and B are files; a single file may hold both models. The result has the columns id and kl.
@@ -188,7 +199,7 @@ def kl(a: str, b: str | None, scale: str | None, labels: str | None, by_order: b
 
         if output:
             check_writable(output, ROW_KINDS)
-        ids, p, q, _ = _load(a, b, scale, labels, by_order)
+        ids, p, q, _ = _load(a, b, scale=scale, labels=labels, by_order=by_order)
         values = kullback.kl_divergence(p, q)
         if output:
             write_rows(output, ids, values)

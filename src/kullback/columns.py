@@ -19,7 +19,9 @@ _ROLES = {
     "id": r"ids?|row_?ids?|keys?|index",
 }
 # A role stands alone between separators, or before the number of a model: mu, z_mean, encoder.logvar, mu_1, mu1.
-_PATTERNS = {role: re.compile(rf"(?:^|(?<=[^a-z0-9]))(?:{names})(?=$|[^a-z0-9]|\d+$)") for role, names in _ROLES.items()}
+_PATTERNS = {
+    role: re.compile(rf"(?:^|(?<=[^a-z0-9]))(?:{names})(?=$|[^a-z0-9]|\d+$)") for role, names in _ROLES.items()
+}
 
 SCALES: "tuple[Parameterisation, ...]" = ("std", "variance", "logvar")
 
@@ -79,14 +81,18 @@ def models(names: Iterable[str], where: str, scale: "Parameterisation | None") -
     return result
 
 
-def _scale_column(roles: dict[str, str], where: str, scale: "Parameterisation | None") -> "tuple[str, Parameterisation]":
+def _scale_column(
+    roles: dict[str, str], where: str, scale: "Parameterisation | None"
+) -> "tuple[str, Parameterisation]":
     scales = [given for given in SCALES if given in roles]
     if scale and scale in roles:
         return roles[scale], scale
     if scale and "sigma" in roles:
         return roles["sigma"], scale
     if scale:
-        raise PosteriorFileError(f"{where}: no column for --scale {scale}; found {', '.join(map(repr, roles.values()))}.")
+        raise PosteriorFileError(
+            f"{where}: no column for --scale {scale}; found {', '.join(map(repr, roles.values()))}."
+        )
     if len(scales) == 1:
         return roles[scales[0]], scales[0]
     if scales:

@@ -8,7 +8,7 @@ def has_visible_values(x: Tensor) -> bool:
     """True for an ordinary tensor with values, outside compilation, tracing and function transforms."""
     return (
         not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
+        and not torch._C._get_tracing_state()
         and type(x) in (Tensor, torch.nn.Parameter)
         and not torch._C._functorch.is_functorch_wrapped_tensor(x)
         and torch._C._len_torch_dispatch_stack() == 0
@@ -16,7 +16,7 @@ def has_visible_values(x: Tensor) -> bool:
     )
 
 
-def should_validate(x: Tensor, validate: bool | None) -> bool:
+def should_validate(x: Tensor, *, validate: bool | None) -> bool:
     """``validate=None`` looks where looking is free (CPU), ``True`` wherever there is something to see."""
     if validate is False or not has_visible_values(x):
         return False

@@ -17,7 +17,7 @@ from kullback.scale import Diagonal, Parameterisation, cast
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Gaussian:
-    r"""A batch of Gaussians :math:`\mathcal N(\mu, \operatorname{diag} \sigma^2)`. Build one with a ``from_*`` constructor.
+    r"""A batch of Gaussians :math:`\mathcal N(\mu, \operatorname{diag} \sigma^2)`, built by a ``from_*`` constructor.
 
     Shape:
         The last ``event_dims`` dimensions of the mean are one Gaussian's coordinates (``event_shape``; 1 by default,
@@ -57,24 +57,26 @@ class Gaussian:
             >>> Gaussian.from_std([0.0, 0.0, 0.0], 0.5)
             Gaussian(batch_shape=(), event_shape=(3,), given as std, dtype=float64, device=cpu)
         """
-        return cls._given(mean, std, "std", event_dims, validate)
+        return cls._given(mean, std, "std", event_dims=event_dims, validate=validate)
 
     @classmethod
-    def from_variance(cls, mean: Any, variance: Any, *, event_dims: int = 1, validate: bool | None = None) -> "Gaussian":
+    def from_variance(
+        cls, mean: Any, variance: Any, *, event_dims: int = 1, validate: bool | None = None
+    ) -> "Gaussian":
         """Gaussians from means and variances (squared standard deviations); otherwise as :meth:`from_std`."""
-        return cls._given(mean, variance, "variance", event_dims, validate)
+        return cls._given(mean, variance, "variance", event_dims=event_dims, validate=validate)
 
     @classmethod
     def from_logvar(cls, mean: Any, logvar: Any, *, event_dims: int = 1, validate: bool | None = None) -> "Gaussian":
-        """Gaussians from means and logarithms of variances, as most VAE encoders give them; otherwise as :meth:`from_std`.
+        """Gaussians from means and logarithms of variances, as most encoders give them; otherwise as :meth:`from_std`.
 
         The log-variance is never exponentiated to be taken back: -200 and 200 are ordinary inputs in float32.
         """
-        return cls._given(mean, logvar, "logvar", event_dims, validate)
+        return cls._given(mean, logvar, "logvar", event_dims=event_dims, validate=validate)
 
     @classmethod
     def _given(
-        cls, mean: Any, scale: Any, given: Parameterisation, event_dims: int, validate: bool | None
+        cls, mean: Any, scale: Any, given: Parameterisation, *, event_dims: int, validate: bool | None
     ) -> "Gaussian":
         location, location_numpy = to_tensor(mean, "mean")
         value, value_numpy = to_tensor(scale, given)
@@ -86,7 +88,7 @@ class Gaussian:
             )
         event = location.shape[dims - event_dims :] if isinstance(location, Tensor) else torch.Size()
         _check_scale_shape(location, value, event, given)
-        _check_scale_values(value, given, validate)
+        _check_scale_values(value, given, validate=validate)
         flags = [flag for flag in (location_numpy, value_numpy) if flag is not None]
         return cls(
             location,
@@ -227,8 +229,12 @@ class Gaussian:
 
     def cast(self, dtype: torch.dtype, device: torch.device) -> "Gaussian":
         """As tensors that a formula can compute with; numbers become tensors without dimensions."""
-        return replace(self, location=cast(self.location, dtype, device), scale=self.scale.cast(dtype, device),
-                       event=self.event_shape)
+        return replace(
+            self,
+            location=cast(self.location, dtype, device),
+            scale=self.scale.cast(dtype, device),
+            event=self.event_shape,
+        )
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Any:
         """``n`` samples from each, of shape ``(n, *batch, *event)``; gradients flow through them."""
@@ -239,7 +245,7 @@ class Gaussian:
         return as_given(p.location + p.scale.std() * noise, numpy=self.numpy is True)
 
     def log_prob(self, x: Any) -> Any:
-        """The log-density at ``x``, of shape ``(..., *event)`` with leading dimensions that broadcast with the batch."""
+        """The log-density at ``x``, of shape ``(..., *event)``; what leads broadcasts with the batch."""
         point, numpy = to_tensor(x, "x")
         if not isinstance(point, Tensor) and self.event_dims == 0:
             point = torch.tensor(point)
@@ -262,12 +268,12 @@ class Gaussian:
         return as_given(sum_event(terms, self.event_dims) + constant, numpy=self.numpy is True)
 
     def to_torch(self) -> torch.distributions.Distribution:
-        """The same as ``torch.distributions``: ``Independent(Normal(mean, std), event_dims)``, or ``Normal`` for none."""
+        """As ``torch.distributions``: ``Independent(Normal(mean, std), event_dims)``, or ``Normal`` for none."""
         p = self.cast(common_dtype([self]), self.device)
         assert isinstance(p.location, Tensor)
         shape = self.batch_shape + self.event_shape
         normal = torch.distributions.Normal(p.location.broadcast_to(shape), p.scale.std().broadcast_to(shape))
-        return torch.distributions.Independent(normal, self.event_dims) if self.event_dims else normal  # type: ignore[no-untyped-call]
+        return torch.distributions.Independent(normal, self.event_dims) if self.event_dims else normal
 
     def __getitem__(self, index: Any) -> "Gaussian":
         """Index the batch, as a tensor of shape ``batch_shape`` is indexed; events stay whole."""
@@ -275,7 +281,8 @@ class Gaussian:
         used = sum(_dims_used(part) for part in parts)
         if used > len(self.batch_shape):
             raise IndexError(
-                f"{used} batch dimensions indexed, batch_shape is {tuple(self.batch_shape)}; coordinates are not indexed."
+                f"{used} batch dimensions indexed, batch_shape is {tuple(self.batch_shape)}; "
+                "coordinates are not indexed."
             )
         if not any(part is Ellipsis for part in parts):
             parts = (*parts, Ellipsis)
@@ -287,8 +294,12 @@ class Gaussian:
             return x.broadcast_to(shape)[parts] if isinstance(x, Tensor) and (x.ndim or not self.event_dims) else x
 
         location = self.location if isinstance(self.location, Tensor) else self.mean
-        return replace(self, location=pick(location), scale=Diagonal(pick(self.scale.value), self.scale.given),
-                       event=self.event_dims)
+        return replace(
+            self,
+            location=pick(location),
+            scale=Diagonal(pick(self.scale.value), self.scale.given),
+            event=self.event_dims,
+        )
 
     def __len__(self) -> int:
         if not self.batch_shape:
@@ -296,7 +307,9 @@ class Gaussian:
         return self.batch_shape[0]
 
     def __repr__(self) -> str:
-        what = f"batch_shape={tuple(self.batch_shape)}, event_shape={tuple(self.event_shape)}, given as {self.scale.given}"
+        what = (
+            f"batch_shape={tuple(self.batch_shape)}, event_shape={tuple(self.event_shape)}, given as {self.scale.given}"
+        )
         if not self.tensors():
             return f"Gaussian({what})"
         return f"Gaussian({what}, dtype={str(self.dtype).removeprefix('torch.')}, device={self.device})"
@@ -382,12 +395,12 @@ def _check_scale_shape(location: Tensor | float, value: Tensor | float, event: t
             ) from None
 
 
-def _check_scale_values(value: Tensor | float, given: Parameterisation, validate: bool | None) -> None:
+def _check_scale_values(value: Tensor | float, given: Parameterisation, *, validate: bool | None) -> None:
     if not isinstance(value, Tensor):
         if validate is False:
             return
         value = torch.tensor(value, dtype=torch.float64)
-    if value.numel() == 0 or not should_validate(value, validate):
+    if value.numel() == 0 or not should_validate(value, validate=validate):
         return
     lowest, highest = (x.item() for x in torch.aminmax(value.detach()))
     positive = math.isfinite(lowest) if given == "logvar" else lowest > 0
@@ -410,7 +423,6 @@ def describe_bad_scale(value: Tensor, given: Parameterisation) -> str:
         hint = "Is it a log-variance? Then use from_logvar."
         return f"negative values (min {lowest.item():.4g} {at(value == lowest)}). {hint}"
     return f"zeros (first {at(value == 0)}). A {given} is positive; a Gaussian with none has no density."
-
 
 
 def _flatten(gaussian: Gaussian) -> tuple[list[Any], tuple[Any, ...]]:

@@ -9,6 +9,7 @@ import os
 import tempfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,7 +191,9 @@ def _arrow_column(name: str, column: Any) -> Column:
     if array.null_count:
         row = array.is_null().to_pylist().index(True)
         raise PosteriorFileError(f"column {printable(name)!r}, row {row}: empty (null).")
-    if not (pa.types.is_list(array.type) or pa.types.is_large_list(array.type) or pa.types.is_fixed_size_list(array.type)):
+    if not (
+        pa.types.is_list(array.type) or pa.types.is_large_list(array.type) or pa.types.is_fixed_size_list(array.type)
+    ):
         return np.asarray(array.to_numpy(zero_copy_only=False))
     values = array.flatten()
     lengths = array.value_lengths().to_numpy(zero_copy_only=False)
@@ -265,8 +268,7 @@ def _ids(column: Column, name: str, rows: int, where: str) -> list[Any]:
     if not isinstance(values, list) or len(values) != rows or any(isinstance(v, (list, float)) for v in values):
         raise PosteriorFileError(f"{where}: column {printable(name)!r} must hold one integer or string for each row.")
     if len(set(values)) != rows:
-        seen: set[Any] = set()
-        twice = next(v for v in values if v in seen or seen.add(v))
+        twice = next(v for v, count in Counter(values).items() if count > 1)
         raise PosteriorFileError(f"{where}: column {printable(name)!r}: {printable(twice)!r} occurs more than once.")
     return values
 

@@ -95,7 +95,8 @@ def half_excess_of_variances(a: Tensor, b: Tensor) -> Tensor:
 
 def half_excess_of_stds(a: Tensor, b: Tensor) -> Tensor:
     r"""The same for :math:`r = (a/b)^2`, the squared ratio of two standard deviations: near 1 as above, elsewhere
-    :math:`t^2 + 2(t - \log(1 + t))`."""
+    :math:`t^2 + 2(t - \log(1 + t))`.
+    """
     half_log_r = log_ratio(a, b)
     log_r = 2.0 * half_log_r
     near = (log_r > _NEAR_STDS[0]) & (log_r < _NEAR_STDS[1])
@@ -120,7 +121,7 @@ def half_excess_of_logvars(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _rounding_of_difference(a: Tensor, b: Tensor, difference: Tensor) -> Tensor:
-    """What ``a - b`` lost when it was rounded to ``difference``, exactly. Its derivative is zero, so it carries none."""
+    """What ``a - b`` lost when it was rounded to ``difference``, exactly. Its derivative is zero."""
     a_seen = difference + b
     low = (a - a_seen) - (b - (a_seen - difference))
     return torch.where(torch.isfinite(low), low, 0.0)

@@ -31,10 +31,10 @@ def common_parameterisation(p: Diagonal, q: Diagonal) -> Parameterisation:
         return p.given
     if not isinstance(p.value, Tensor):
         return q.given
-    return next((given for given in _COMMON if given in (p.given, q.given)))
+    return next(given for given in _COMMON if given in (p.given, q.given))
 
 
 def half_excess(p: Diagonal, q: Diagonal) -> Tensor:
-    r"""Half of :math:`r - 1 - \log r` per axis, :math:`r = \sigma_p^2/\sigma_q^2`: the scale term of a KL divergence."""
+    r"""Half of :math:`r - 1 - \log r` per axis, :math:`r = \sigma_p^2/\sigma_q^2`: the scale term of the KL."""
     given = common_parameterisation(p, q)
     return _HALF_EXCESS[given](p.to(given).tensor, q.to(given).tensor)

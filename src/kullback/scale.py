@@ -45,7 +45,7 @@ class _Numbers:
 
 @dataclass(frozen=True, eq=False)
 class Diagonal:
-    """A diagonal scale: ``value`` is what was given (a number if it is one for every axis), ``given`` says what it is."""
+    """A diagonal scale: what was given (a number if it is one for every axis), and what that is."""
 
     value: Tensor | float
     given: Parameterisation
@@ -79,11 +79,14 @@ class Diagonal:
         """``delta`` in units of the standard deviation."""
         if self.given != "logvar":
             return delta / self.std()
-        # One factor e^(-logvar/2) leaves the range of float32 at a log-variance of -200; two factors do not. Beyond
-        # the clamp the quotient is 0 or infinite for every delta but 0, so it only keeps 0 from becoming NaN.
-        limit = math.floor(math.log(torch.finfo(self.tensor.dtype).max))
-        factor = torch.exp((-0.25 * self.tensor).clamp(-limit, limit))
-        return delta * factor * factor
+        # e^(-logvar/2) leaves the range of float32 at a log-variance of -180, where delta may still bring the quotient
+        # back. What exceeds the range goes into a second factor, which otherwise is exactly 1. Beyond the outer clamp
+        # the quotient is 0 or infinite for every delta but 0, so it only keeps 0 from becoming NaN.
+        exponent = -0.5 * self.tensor
+        limit = math.floor(math.log(torch.finfo(exponent.dtype).max))
+        inner = exponent.clamp(0.9 * -limit, 0.9 * limit)
+        outer = (exponent - inner).clamp(-limit, limit)
+        return delta * torch.exp(inner) * torch.exp(outer)
 
 
 def cast(x: Tensor | float, dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -1,7 +1,7 @@
-"""What is known of two models after some of their rows: a value that grows by rows and merges with others like it.
+"""What is known of two models after some of their rows: a value that grows, and merges with others like it.
 
-``Summary.empty`` is its zero, ``update`` adds a batch of rows, ``merge`` adds another summary; the order does not matter
-but for the last digits of sums. So the same value serves a file read in batches, data-parallel workers and a cluster.
+``Summary.empty`` is its zero, ``update`` adds a batch of rows, ``merge`` adds another summary; the order matters only
+to the last digits of sums. So the same value serves a file read in batches, data-parallel workers and a cluster.
 Beside sums it keeps one float64 for each row and divergence, so that quantiles are exact.
 """
 
@@ -57,7 +57,9 @@ class Largest:
     def of(cls, values: Tensor, ids: Sequence[Any], p: Gaussian, q: Gaussian) -> "Largest":
         """The largest of a batch."""
         top = values.argsort(descending=True, stable=True)[:LARGEST].tolist()
-        return cls(tuple(values[top].tolist()), tuple(ids[i] for i in top), (p[top[0]], q[top[0]] if q.batch_shape else q))
+        return cls(
+            tuple(values[top].tolist()), tuple(ids[i] for i in top), (p[top[0]], q[top[0]] if q.batch_shape else q)
+        )
 
     def merge(self, other: "Largest") -> "Largest":
         """The largest of both."""
@@ -72,8 +74,8 @@ class Divergences:
     """One divergence over rows: every value, and where it comes from, dimension by dimension."""
 
     values: tuple[Tensor, ...]
-    per_dimension: Moments
     from_means: Moments
+    from_variances: Moments
     largest: Largest
 
     @classmethod
@@ -81,18 +83,23 @@ class Divergences:
         """KL(p‖q) of a batch of rows."""
         # The two terms of the KL are those of the pair with equal scales and of the pair with equal means.
         from_means = kl_per_dimension(Gaussian(p.location, q.scale, p.event), q)
-        terms = kl_per_dimension(Gaussian(q.location, p.scale, p.event), q) + from_means
-        values = terms.flatten(1).sum(1)
-        return cls((values,), Moments.of(terms), Moments.of(from_means), Largest.of(values, ids, p, q))
+        from_variances = kl_per_dimension(Gaussian(q.location, p.scale, q.event), q)
+        values = (from_means + from_variances).flatten(1).sum(1)
+        return cls((values,), Moments.of(from_means), Moments.of(from_variances), Largest.of(values, ids, p, q))
 
     def merge(self, other: "Divergences") -> "Divergences":
         """The divergences of both."""
         return Divergences(
             self.values + other.values,
-            self.per_dimension.merge(other.per_dimension),
             self.from_means.merge(other.from_means),
+            self.from_variances.merge(other.from_variances),
             self.largest.merge(other.largest),
         )
+
+    @property
+    def per_dimension(self) -> Tensor:
+        """The mean over rows of each dimension's part."""
+        return self.from_means.mean + self.from_variances.mean
 
     @property
     def rows(self) -> Tensor:

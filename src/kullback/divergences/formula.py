@@ -46,9 +46,7 @@ def check_shapes(p: Gaussian, q: Gaussian) -> None:
                     f"coordinates of one, say so: Independent({name}, {other.event_dims}) for a torch Normal, "
                     f"event_dims={other.event_dims} here."
                 )
-        raise ShapeError(
-            f"p has event shape {tuple(p.event_shape)}, q has {tuple(q.event_shape)}  ({shapes}).{hint}"
-        )
+        raise ShapeError(f"p has event shape {tuple(p.event_shape)}, q has {tuple(q.event_shape)}  ({shapes}).{hint}")
     if p.batch_shape != q.batch_shape:
         try:
             torch.broadcast_shapes(p.batch_shape, q.batch_shape)

@@ -126,7 +126,7 @@ def _rows(a: Any, b: Any) -> tuple[list[Any], Gaussian, Gaussian]:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What :func:`compare` found. Print it, or take :meth:`scalars`, :meth:`figures`, :meth:`to_json`, :meth:`report`."""
+    """What :func:`compare` found. Print it, or take its :meth:`scalars`, :meth:`to_json`, :meth:`report`."""
 
     summary: Summary
     event_shape: torch.Size
@@ -141,7 +141,7 @@ class Comparison:
         return {"ab": f"KL({a}‖{b})", "ba": f"KL({b}‖{a})", "rate_a": f"KL({a}‖prior)", "rate_b": f"KL({b}‖prior)"}
 
     def statistics(self, which: str) -> dict[str, float]:
-        """Mean, standard error, quantiles and largest of one divergence over inputs, and the parts of its mean; in nats.
+        """Mean, standard error, quantiles and largest of one divergence over inputs, and its mean's parts; in nats.
 
         ``which`` is ``"ab"``, ``"ba"``, ``"rate_a"`` or ``"rate_b"``.
         """
@@ -149,28 +149,27 @@ class Comparison:
         values = divergences.rows.numpy()
         low, median, high = np.quantile(values, [0.05, 0.5, 0.95])
         error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-        mean, from_means = float(values.mean()), float(divergences.from_means.mean.sum())
         return {
-            "mean": mean,
+            "mean": float(values.mean()),
             "standard_error": float(error),
             "median": float(median),
             "p05": float(low),
             "p95": float(high),
             "max": float(values.max()),
-            "from_means": from_means,
-            "from_variances": float((divergences.per_dimension.mean - divergences.from_means.mean).sum()),
+            "from_means": float(divergences.from_means.mean.sum()),
+            "from_variances": float(divergences.from_variances.mean.sum()),
         }
 
     def per_dimension(self, which: str) -> Tensor:
         """The mean over inputs of one divergence, dimension by dimension (the event flattened)."""
-        return self.summary.divergences[which].per_dimension.mean.flatten()
+        return self.summary.divergences[which].per_dimension.flatten()
 
     def dimension_name(self, flat: int) -> str:
         """The index of a dimension, as the event is indexed."""
         return ",".join(str(i) for i in np.unravel_index(flat, tuple(self.event_shape)))
 
     def active(self, model: str) -> Tensor:
-        """Which dimensions of model ``"a"`` or ``"b"`` are active: variance of the posterior mean over inputs > 0.01."""
+        """Which dimensions of model ``"a"`` or ``"b"`` are active: the posterior mean varies over inputs by > 0.01."""
         return self.summary.means[model].variance.flatten() > ACTIVE_VARIANCE
 
     def collapsed(self, model: str) -> Tensor:
@@ -195,12 +194,14 @@ class Comparison:
         found = []
         for which, p, q in (("ab", a, b), ("ba", b, a)):
             s = self.statistics(which)
-            share = s["from_means"] / s["mean"] if s["mean"] > 0 else 0.0
+            means, variances = (
+                s[part] / s["mean"] if s["mean"] > 0 else 0.0 for part in ("from_means", "from_variances")
+            )
             found.append(
                 f"KL({p}‖{q}) is {plus_minus(s)} nats an input (mean ± standard "
                 f"error over {self.summary.count:,} inputs; median {number(s['median'])}, 5–95 % range "
-                f"{number(s['p05'])} to {number(s['p95'])}); {share:.0%} of it comes from the means, "
-                f"{1 - share:.0%} from the variances."
+                f"{number(s['p05'])} to {number(s['p95'])}); {means:.0%} of it comes from the means, "
+                f"{variances:.0%} from the variances."
             )
         largest = self.summary.divergences["ab"].largest
         if largest.values[0] > 0:
@@ -209,7 +210,9 @@ class Comparison:
             total = self.per_dimension("ab").sum()
             share = float(self.per_dimension("ab")[[first, *rest]].sum() / total)
             dims = " and ".join(self.dimension_name(i) for i in (first, *rest))
-            found.append(f"Dimension{'s' * bool(rest)} {dims} differ{'s' * (not rest)} most: {share:.0%} of KL({a}‖{b}).")
+            found.append(
+                f"Dimension{'s' * bool(rest)} {dims} differ{'s' * (not rest)} most: {share:.0%} of KL({a}‖{b})."
+            )
         else:
             found.append("Every posterior of one is that of the other.")
         for model, name in zip("ab", self.names, strict=True):
@@ -235,26 +238,26 @@ class Comparison:
 
         def plain(divergences: Divergences) -> dict[str, Any]:
             return {
-                "per_dimension": divergences.per_dimension.mean.tolist(),
+                "per_dimension": divergences.per_dimension.tolist(),
                 "per_dimension_from_means": divergences.from_means.mean.tolist(),
+                "per_dimension_from_variances": divergences.from_variances.mean.tolist(),
                 "largest": [
                     {"id": i, "kl": v} for i, v in zip(divergences.largest.ids, divergences.largest.values, strict=True)
                 ],
             }
 
-        return _finite(
-            {
-                "names": list(self.names),
-                "prior": self.prior,
-                "warning": self.warning,
-                "findings": self.findings(),
-                "event_shape": list(self.event_shape),
-                "scalars": self.scalars(),
-                **{name: plain(divergences) for name, divergences in self.summary.divergences.items()},
-                "active": {m: self.active(m).nonzero().flatten().tolist() for m in "ab"},
-                "collapsed": {m: self.collapsed(m).nonzero().flatten().tolist() for m in "ab"},
-            }
-        )
+        everything = {
+            "names": list(self.names),
+            "prior": self.prior,
+            "warning": self.warning,
+            "findings": self.findings(),
+            "event_shape": list(self.event_shape),
+            "scalars": self.scalars(),
+            **{name: plain(divergences) for name, divergences in self.summary.divergences.items()},
+            "active": {m: self.active(m).nonzero().flatten().tolist() for m in "ab"},
+            "collapsed": {m: self.collapsed(m).nonzero().flatten().tolist() for m in "ab"},
+        }
+        return {key: _finite(value) for key, value in everything.items()}
 
     def to_json(self) -> str:
         """:meth:`to_dict` as JSON."""
@@ -296,11 +299,12 @@ def number(x: float) -> str:
 
 
 def plus_minus(statistics: dict[str, float]) -> str:
-    """A mean with its standard error, both to the second digit of the error."""
+    """A mean with its standard error, as far as the error has two digits."""
     mean, error = statistics["mean"], statistics["standard_error"]
     if not (math.isfinite(mean) and error > 0):
         return number(mean)
-    decimals = max(0, 1 - math.floor(math.log10(error)))
+    # The second digit of the error, but no more than five of the mean.
+    decimals = max(0, min(1 - math.floor(math.log10(error)), 4 - math.floor(math.log10(abs(mean) or error))))
     return f"{mean:,.{decimals}f} ± {error:,.{decimals}f}"
 
 

@@ -18,7 +18,7 @@ INK, GRID, COLOUR_A, COLOUR_B, COLLAPSED = "#1c2026", "#d9dde4", "#2b62d9", "#d8
 # As wide, in points, as a phone's screen is in pixels: letters keep their size there.
 WIDTH = 4.4
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.size": 10,
     "font.family": "sans-serif",
     "text.parse_math": False,
@@ -76,7 +76,9 @@ def _dimensions(comparison: Comparison) -> Figure:
     if len(order) > _MOST_DIMENSIONS:
         both = comparison.per_dimension("ab") + comparison.per_dimension("ba")
         order = np.sort(both.argsort(descending=True, stable=True)[:_MOST_DIMENSIONS].numpy())
-        figure.suptitle(f"the {_MOST_DIMENSIONS} of {math.prod(comparison.event_shape):,} dimensions that differ most", fontsize=10)
+        figure.suptitle(
+            f"the {_MOST_DIMENSIONS} of {math.prod(comparison.event_shape):,} dimensions that differ most", fontsize=10
+        )
     x = np.arange(len(order))
     for model, name, colour, shift in zip("ab", comparison.names, (COLOUR_A, COLOUR_B), (-0.2, 0.2), strict=True):
         rate = comparison.per_dimension(f"rate_{model}").numpy()[order]
@@ -103,14 +105,14 @@ def _dimensions(comparison: Comparison) -> Figure:
     return figure
 
 
-def _bins(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], bool]:
+def _bins(values: np.ndarray[Any, Any]) -> tuple[list[float], bool]:
     """Edges for a histogram, logarithmic where the values span more than a factor of ten."""
     low, high = float(values.min()), float(values.max())
     if low > 0 and high / low > 10:
-        return np.geomspace(low, high, 51), True
+        return np.geomspace(low, high, 51).tolist(), True
     if high - low <= 1e-12 * abs(high):
         low, high = low - 0.5, high + 0.5
-    return np.linspace(low, high, 51), False
+    return np.linspace(low, high, 51).tolist(), False
 
 
 def _distribution(comparison: Comparison) -> Figure:
@@ -177,12 +179,10 @@ def _ellipses(comparison: Comparison) -> Figure:
     dims = comparison.most_different()
     summary = comparison.summary
     largest = summary.divergences["ab"].largest
-    for model, name, colour, posterior in zip(
-        "ab", comparison.names, (COLOUR_A, COLOUR_B), largest.pair, strict=True
-    ):
+    for model, name, colour, posterior in zip("ab", comparison.names, (COLOUR_A, COLOUR_B), largest.pair, strict=True):
         # The mean and variance over inputs of what the encoder samples: law of total variance, dimension by dimension.
-        spread = summary.variances[model].mean + np.nan_to_num(summary.means[model].variance.numpy())
-        aggregated = summary.means[model].mean.flatten()[dims], np.sqrt(spread.flatten()[dims])
+        spread = summary.variances[model].mean + summary.means[model].variance.nan_to_num()
+        aggregated = summary.means[model].mean.flatten()[dims], spread.flatten()[dims].sqrt()
         _draw_ellipses(all_inputs, *aggregated, colour, short(name))
         _draw_ellipses(worst, *_moments(posterior, dims), colour, None)
     all_inputs.set_title("over all inputs", fontsize=10)
@@ -203,11 +203,12 @@ def _moments(posterior: Gaussian, dims: list[int]) -> tuple[Any, Any]:
 
 def _draw_ellipses(axes: Any, mean: Any, std: Any, colour: str, label: str | None) -> None:
     """The 1σ and 2σ ellipses of a Gaussian with independent coordinates; of one coordinate, intervals."""
-    center = [float(v) for v in mean] + [0.0] * (2 - len(mean))
-    radii = [float(v) for v in std] + [0.0] * (2 - len(std))
+    x, y = (*(float(v) for v in mean), 0.0)[:2]
+    std_x, std_y = (*(float(v) for v in std), 0.0)[:2]
     for k, width in ((1, 1.6), (2, 0.8)):
         axes.add_patch(
-            Ellipse(center, 2 * k * radii[0], 2 * k * radii[1], fill=False, edgecolor=colour, linewidth=width,
+            Ellipse(
+                (x, y), 2 * k * std_x, 2 * k * std_y, fill=False, edgecolor=colour, linewidth=width,
                     label=label if k == 1 else None)
         )  # fmt: skip
-    axes.plot(*center, "+", color=colour, markersize=6)
+    axes.plot(x, y, "+", color=colour, markersize=6)

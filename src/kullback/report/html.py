@@ -24,8 +24,8 @@ _COLOURS = {
 }
 
 _CAPTIONS = {
-    "dimensions": "Above: the mean divergence of each latent dimension from the prior, collapsed ones (under 0.01 nats) in grey. "
-    "Below: the mean divergence between the two models in each dimension.",
+    "dimensions": "Above: the mean divergence of each latent dimension from the prior, collapsed ones (under 0.01 nats) "
+    "in grey. Below: the mean divergence between the two models in each dimension.",
     "distribution": "How the divergence is distributed over inputs; the arrows point at the largest.",
     "directions": "Each point is an input: the divergence one way against the other way.",
     "ellipses": "One and two standard deviations in the dimensions that differ most. Left: of all that each encoder "
@@ -57,17 +57,22 @@ def fragment(comparison: Comparison) -> str:
 
 def _render(template: str, comparison: Comparison, *, pictures: bool = True) -> str:
     drawn = comparison.figures() if pictures else {}
-    return _environment().get_template(template).render(
-        comparison=comparison,
-        names=[printable(name) for name in comparison.names],
-        labels={key: printable(label) for key, label in comparison.labels().items()},
-        findings=[printable(finding) for finding in comparison.findings()],
-        statistics={which: comparison.statistics(which) for which in comparison.summary.divergences},
-        pictures=[(name, Markup(svg(figure, name)), _CAPTIONS[name]) for name, figure in drawn.items()],  # noqa: S704
-        number=number,
-        plus_minus=plus_minus,
-        printable=printable,
-        version=kullback.__version__,
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            comparison=comparison,
+            names=[printable(name) for name in comparison.names],
+            # A line may break before the second name, and nowhere else.
+            labels={key: printable(label).replace("‖", "‖\u200b") for key, label in comparison.labels().items()},
+            findings=[printable(finding) for finding in comparison.findings()],
+            statistics={which: comparison.statistics(which) for which in comparison.summary.divergences},
+            pictures=[(name, Markup(svg(figure, name)), _CAPTIONS[name]) for name, figure in drawn.items()],
+            number=number,
+            plus_minus=plus_minus,
+            printable=printable,
+            version=kullback.__version__,
+        )
     )
 
 

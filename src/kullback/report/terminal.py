@@ -60,7 +60,9 @@ def _dimensions(comparison: Comparison) -> Table:
         for which, values in columns.items():
             collapsed = which.startswith("rate") and comparison.collapsed(which[-1])[i]
             cells.append(Text(number(float(values[i])), style="dim" if collapsed else ""))
-        table.add_row(comparison.dimension_name(i), *cells, ", ".join(n for n, mask in active.items() if mask[i]) or "–")
+        table.add_row(
+            comparison.dimension_name(i), *cells, ", ".join(n for n, mask in active.items() if mask[i]) or "–"
+        )
     return table
 
 
@@ -69,6 +71,10 @@ def _largest(comparison: Comparison) -> Table:
     ab, ba = (comparison.summary.divergences[which].largest for which in ("ab", "ba"))
     for i in range(min(_MOST_INPUTS, len(ab.ids))):
         table.add_row(
-            str(i + 1), number(ab.values[i]), Text(printable(ab.ids[i])), number(ba.values[i]), Text(printable(ba.ids[i]))
+            str(i + 1),
+            number(ab.values[i]),
+            Text(printable(ab.ids[i])),
+            number(ba.values[i]),
+            Text(printable(ba.ids[i])),
         )
     return table

@@ -1,0 +1,61 @@
+"""Every snippet of the README runs and prints what the README says."""
+
+import doctest
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.filterwarnings("ignore:reduction")
+def test_the_python_snippets_print_what_they_say(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # One namespace, as for a reader who types them in from top to bottom.
+    source = "\n".join(blocks("python"))
+    test = doctest.DocTestParser().get_doctest(source, {}, "README.md", "README.md", 0)
+    assert len(test.examples) > 30
+    output: list[str] = []
+    failed = doctest.DocTestRunner(optionflags=FLAGS).run(test, out=output.append).failed
+    assert not failed, "".join(output)
+
+
+def test_the_demo_prints_what_the_readme_shows():
+    from kullback.cli import main
+
+    result = CliRunner().invoke(main, ["demo"])
+    assert result.exit_code == 0, result.output
+    shown = [line for line in blocks("console")[0].splitlines() if line.startswith(("finding", "warning"))]
+    assert len(shown) >= 4
+    printed = result.stdout.splitlines()
+    for line in shown:
+        assert line in printed
+
+
+def test_the_commands_on_files_run_as_written(tmp_path, monkeypatch):
+    from kullback.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name in ("plain", "beta"):
+        np.savez(f"{name}.npz", mu=rng.standard_normal((20, 3)), logvar=rng.standard_normal((20, 3)))
+    commands = [line.removeprefix("$ kullback ") for line in blocks("console")[1].splitlines()]
+    assert len(commands) == 2
+    for command in commands:
+        result = CliRunner().invoke(main, command.split())
+        assert result.exit_code == 0, result.output
+    assert {p.name for p in tmp_path.iterdir()} == {"plain.npz", "beta.npz", "report.html", "numbers.json", "kl.csv"}
+
+
+def test_the_accuracy_table_is_the_committed_result():
+    rows = [line for line in (ROOT / "benchmarks/results/accuracy.md").read_text().splitlines() if line.startswith("|")]
+    assert all(row in README for row in rows)
