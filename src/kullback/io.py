@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kullback.adapt.arrays import FLOATING
+from kullback.adapt.arrays import FLOATING, from_numpy
 from kullback.columns import ModelColumns, id_column, models, role
 from kullback.errors import PosteriorFileError
 from kullback.gaussian import Gaussian
@@ -129,11 +129,12 @@ def _read_safely(reader: Callable[[Path], dict[str, Column]], path: Path, where:
 
 
 def _read_npz(path: Path) -> dict[str, Column]:
+    table: dict[str, Column] = {}
     with path.open("rb") as file:
         if file.read(2) != b"PK":
             raise PosteriorFileError("is no .npz archive.")
-    with np.load(path, allow_pickle=False) as archive:
-        table: dict[str, Column] = {}
+        file.seek(0)
+        archive = np.load(file, allow_pickle=False)
         for name in archive.files:
             try:
                 table[name] = archive[name]
@@ -142,7 +143,7 @@ def _read_npz(path: Path) -> dict[str, Column]:
                     raise
                 if role(name):
                     raise PosteriorFileError(f"column {printable(name)!r} is pickled, and never unpickled.") from None
-        return table
+    return table
 
 
 def _read_safetensors(path: Path) -> dict[str, Column]:
@@ -239,7 +240,7 @@ def _numbers(column: Column, name: str, where: str) -> Tensor:
     if isinstance(column, np.ndarray):
         if column.dtype.kind not in "fiu" or column.dtype.itemsize > 8:
             raise PosteriorFileError(f"{where}: column {printable(name)!r} holds {column.dtype}, expected numbers.")
-        column = torch.from_numpy(np.ascontiguousarray(column.astype(column.dtype.newbyteorder("="), copy=False)))
+        column = from_numpy(column)
     if column.is_complex() or column.dtype == torch.bool:
         raise PosteriorFileError(f"{where}: column {printable(name)!r} holds {column.dtype}, expected real numbers.")
     if column.dtype not in FLOATING:

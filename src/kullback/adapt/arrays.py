@@ -21,10 +21,10 @@ def to_tensor(x: Any, name: str) -> tuple[Tensor | float, bool | None]:
         return float(x), None
     if isinstance(x, (list, tuple)) and any(isinstance(row, Tensor) for row in x):
         raise TypeError(f"{name} is a list of tensors. Stack them first: torch.stack({name}).")
-    return _floating(_from_numpy(x, name), name), True
+    return _floating(_array_tensor(x, name), name), True
 
 
-def _from_numpy(x: Any, name: str) -> Tensor:
+def _array_tensor(x: Any, name: str) -> Tensor:
     if not (isinstance(x, (list, tuple, np.ndarray, np.generic)) or hasattr(x, "__array__")):
         raise TypeError(f"{name} must be a tensor, an array, a list or a number, got {type(x).__name__}.")
     try:
@@ -35,10 +35,15 @@ def _from_numpy(x: Any, name: str) -> Tensor:
         raise TypeError(f"{name} must hold real numbers, got an array of dtype {array.dtype}.")
     if array.dtype.itemsize > 8:
         raise TypeError(f"{name} has dtype {array.dtype}; torch has no such type. Convert it to float64.")
+    return from_numpy(array)
+
+
+def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
+    """An array as a tensor; copied only if torch cannot hold it as it lies (byte order, strides, read-only)."""
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
     if not native.flags.writeable or any(stride < 0 for stride in native.strides):
         native = native.copy()
-    return torch.from_numpy(np.ascontiguousarray(native).reshape(array.shape))
+    return torch.from_numpy(native)
 
 
 def _floating(x: Tensor, name: str) -> Tensor:

@@ -24,7 +24,7 @@ _COLOURS = {
 }
 
 _CAPTIONS = {
-    "dimensions": "Above: the mean divergence of each latent dimension from the prior, collapsed ones (under 0.01 nats) "
+    "dimensions": "Above: the mean divergence of each latent dimension from the prior, those collapsed (under 0.01 nats) "
     "in grey. Below: the mean divergence between the two models in each dimension.",
     "distribution": "How the divergence is distributed over inputs; the arrows point at the largest.",
     "directions": "Each point is an input: the divergence one way against the other way.",

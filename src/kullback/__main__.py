@@ -1,0 +1,6 @@
+"""``python -m kullback``."""
+
+from kullback.cli import main
+
+if __name__ == "__main__":
+    main(prog_name="kullback")

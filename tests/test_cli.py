@@ -1,0 +1,193 @@
+"""The command line, as a process where that matters."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from kullback import Gaussian, kl_divergence
+from kullback.cli import main
+
+RNG = np.random.default_rng(0)
+MU, LOGVAR = RNG.standard_normal((2, 40, 3)).astype(np.float32)
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("a.npz", mu=MU, logvar=LOGVAR)
+    np.savez("b.npz", mu=MU + 1, logvar=LOGVAR / 2)
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, arguments)
+
+
+def process(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "kullback", *arguments], capture_output=True, text=True, check=False, **options
+    )
+
+
+@pytest.mark.parametrize("statement", ["import kullback", "from kullback.cli import main; main(['--help'])"])
+def test_neither_importing_nor_helping_imports_torch(statement):
+    watch = f"import sys, atexit; atexit.register(lambda: print('torch' in sys.modules)); {statement}"
+    result = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "False"
+
+
+def test_help_answers_at_once():
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "kullback", "compare", "--help"], capture_output=True, check=True)
+        times.append(time.perf_counter() - started)
+    # The fastest of five: how busy the machine is says nothing about what is imported.
+    assert min(times) < 0.3
+
+
+def test_piped_output_is_plain_lines_of_key_and_value(files):
+    result = process("compare", "a.npz", "b.npz")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    pairs = [line.split(": ", 1) for line in result.stdout.splitlines()]
+    assert all(len(pair) == 2 for pair in pairs)
+    assert pairs[0][0] == "warning"
+    p, q = Gaussian.from_logvar(MU, LOGVAR), Gaussian.from_logvar(MU + 1, LOGVAR / 2)
+    assert float(dict(pairs)["kl_ab.mean"]) == pytest.approx(kl_divergence(p, q).mean(), rel=1e-6)
+
+
+def test_a_terminal_gets_tables(files):
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    result = subprocess.Popen(
+        [sys.executable, "-m", "kullback", "compare", "a.npz", "b.npz"], stdout=follower, env=environment
+    )
+    os.close(follower)
+    output = b""
+    while True:
+        try:
+            piece = os.read(leader, 4096)
+        except OSError:  # The other end is closed.
+            break
+        if not piece:
+            break
+        output += piece
+    os.close(leader)
+    assert result.wait() == 0
+    text = output.decode()
+    assert "KL(A‖prior)" in text
+    assert "A is a, B is b" in text
+    assert "kl_ab.mean" not in text
+
+
+def test_json_and_report_are_written_whole(files):
+    result = run("compare", "a.npz", "b.npz", "--json", "out.json", "--report", "out.html", "--names", "plain,beta")
+    assert result.exit_code == 0, result.output
+    data = json.loads((files / "out.json").read_text())
+    assert data["names"] == ["plain", "beta"]
+    assert len(data["ab"]["per_dimension"]) == 3
+    assert (files / "out.html").read_text().rstrip().endswith("</html>")
+    assert sorted(p.name for p in files.iterdir()) == ["a.npz", "b.npz", "out.html", "out.json"]
+
+
+def test_kl_writes_one_number_for_each_row(files):
+    result = run("kl", "a.npz", "b.npz", "-o", "out.npz")
+    assert result.exit_code == 0, result.output
+    with np.load("out.npz") as data:
+        want = kl_divergence(Gaussian.from_logvar(MU, LOGVAR), Gaussian.from_logvar(MU + 1, LOGVAR / 2))
+        np.testing.assert_array_equal(data["kl"], want)
+        np.testing.assert_array_equal(data["id"], np.arange(40))
+
+
+def test_kl_without_output_is_csv_on_stdout(files):
+    lines = process("kl", "a.npz", "b.npz").stdout.splitlines()
+    assert lines[0] == "id,kl"
+    assert len(lines) == 41
+
+
+def test_a_closed_pipe_ends_quietly(files):
+    command = f"{sys.executable} -m kullback kl a.npz b.npz | head -1"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert result.stdout == "id,kl\n"
+    assert result.stderr == ""
+
+
+def test_both_models_in_one_file(files):
+    np.savez("both.npz", mu_1=MU, logvar_1=LOGVAR, mu_2=MU + 1, logvar_2=LOGVAR / 2)
+    one, two = run("kl", "both.npz"), run("kl", "a.npz", "b.npz")
+    assert one.exit_code == 0
+    assert one.stdout == two.stdout
+    chosen = run("kl", "both.npz", "--models", "2,1")
+    assert chosen.stdout == run("kl", "b.npz", "a.npz").stdout
+    np.savez("three.npz", **{f"mu_{i}": MU for i in "123"}, **{f"std_{i}": MU**2 for i in "123"})
+    assert "Choose two with --models" in run("kl", "three.npz").stderr
+
+
+WRONG = {
+    "no such file": ("compare", "a.npz", "nowhere.npz"),
+    "Give a second file": ("compare", "a.npz"),
+    "there is no folder": ("compare", "a.npz", "b.npz", "--report", "nowhere/out.html"),
+    "unknown kind of file to write": ("kl", "a.npz", "b.npz", "-o", "out.xlsx"),
+    "--names takes two names": ("compare", "a.npz", "b.npz", "--names", "plain"),
+    "--models takes two labels": ("compare", "a.npz", "b.npz", "--models", "plain"),
+    "no model 'x'": ("compare", "a.npz", "b.npz", "--models", "x,y"),
+    "no column for --scale std": ("kl", "a.npz", "b.npz", "--scale", "std"),
+    "to join by identity": ("kl", "a.npz", "short.npz"),
+    "latent shapes differ": ("kl", "a.npz", "narrow.npz"),
+    "lacks 40 of the ids": ("kl", "ids.npz", "other.npz"),
+    "No such command": ("estimate",),
+}
+
+
+@pytest.mark.parametrize("says", WRONG)
+def test_wrong_use_ends_with_exit_code_2_one_line_and_no_output_file(says, files):
+    np.savez("short.npz", mu=MU[:5], logvar=LOGVAR[:5])
+    np.savez("narrow.npz", mu=MU[:, :2], logvar=LOGVAR[:, :2])
+    np.savez("ids.npz", mu=MU, logvar=LOGVAR, id=np.arange(40))
+    np.savez("other.npz", mu=MU, logvar=LOGVAR, id=np.arange(100, 140))
+    before = sorted(files.iterdir())
+    result = run(*WRONG[says])
+    assert result.exit_code == 2, result.output
+    assert says in result.stderr
+    assert "Traceback" not in result.output
+    assert result.stderr.splitlines()[-1].startswith("Error: ")
+    assert sorted(files.iterdir()) == before
+
+
+def test_a_defect_keeps_its_traceback(files, monkeypatch):
+    def broken(*_):
+        raise AssertionError("a defect")
+
+    monkeypatch.setattr("kullback.io.write_csv", broken)
+    result = run("kl", "a.npz", "b.npz")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, AssertionError)
+
+
+def test_the_demo_compares_models_that_were_trained(tmp_path):
+    result = run("demo", "--json", str(tmp_path / "demo.json"))
+    assert result.exit_code == 0, result.output
+    data = json.loads((tmp_path / "demo.json").read_text())
+    assert data["scalars"]["rows"] == 1797
+    # A larger beta buys a smaller rate and more collapsed dimensions: that these models were really trained shows here.
+    assert data["scalars"]["rate_b.mean"] < data["scalars"]["rate_a.mean"]
+    assert data["scalars"]["collapsed_b"] > data["scalars"]["collapsed_a"]
+
+
+def test_training_again_and_comparing_again_works(tmp_path):
+    script = os.path.join(os.path.dirname(__file__), "..", "examples", "digits", "train.py")
+    subprocess.run(
+        [sys.executable, script, "--out", str(tmp_path), "--epochs", "2"], check=True, capture_output=True, text=True
+    )
+    result = run("compare", str(tmp_path / "standard.npz"), str(tmp_path / "beta.npz"))
+    assert result.exit_code == 0, result.output
+    assert torch.get_default_dtype() == torch.float32

@@ -1,0 +1,163 @@
+"""compare: every number against plain NumPy in float64, and the summary's laws."""
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.distributions import Independent, Normal
+
+from kullback import Gaussian, PosteriorFileError, ShapeError, compare
+from kullback.latents.compare import COORDINATES_WARNING
+from kullback.summary import Summary
+
+
+@pytest.fixture
+def posteriors():
+    rng = np.random.default_rng(0)
+    mu_a, mu_b = rng.standard_normal((2, 500, 4))
+    std_a, std_b = rng.uniform(0.2, 2, (2, 500, 4))
+    # One dimension of B is the prior, nearly.
+    mu_b[:, 2], std_b[:, 2] = 1e-3 * mu_b[:, 2], 1.0
+    return mu_a, std_a, mu_b, std_b
+
+
+def terms(mu_p, std_p, mu_q, std_q):
+    """The textbook formula, good enough where p and q are far apart; the parts of the means and of the variances."""
+    return (mu_p - mu_q) ** 2 / std_q**2 / 2, (std_p**2 / std_q**2 - 1 - np.log(std_p**2 / std_q**2)) / 2
+
+
+def test_every_number_is_that_of_numpy(posteriors):
+    mu_a, std_a, mu_b, std_b = posteriors
+    comparison = compare(Gaussian.from_std(mu_a, std_a), Gaussian.from_variance(mu_b, std_b**2))
+    scalars = comparison.scalars()
+    zero, one = np.zeros(4), np.ones(4)
+    pairs = {
+        "kl_ab": ("ab", mu_a, std_a, mu_b, std_b),
+        "kl_ba": ("ba", mu_b, std_b, mu_a, std_a),
+        "rate_a": ("rate_a", mu_a, std_a, zero, one),
+        "rate_b": ("rate_b", mu_b, std_b, zero, one),
+    }
+    for prefix, (which, *operands) in pairs.items():
+        means, variances = terms(*operands)
+        rows = (means + variances).sum(1)
+        want = {
+            "mean": rows.mean(),
+            "standard_error": rows.std(ddof=1) / math.sqrt(500),
+            "median": np.median(rows),
+            "p05": np.quantile(rows, 0.05),
+            "p95": np.quantile(rows, 0.95),
+            "max": rows.max(),
+            "from_means": means.sum(1).mean(),
+            "from_variances": variances.sum(1).mean(),
+        }
+        for name, value in want.items():
+            assert scalars[f"{prefix}.{name}"] == pytest.approx(value, rel=1e-10), (prefix, name)
+        np.testing.assert_allclose(comparison.per_dimension(which), (means + variances).mean(0), rtol=1e-9, atol=1e-12)
+        largest = comparison.summary.divergences[which].largest
+        assert list(largest.ids) == np.argsort(-rows, kind="stable")[:10].tolist()
+    assert comparison.active("a").tolist() == (mu_a.var(0, ddof=1) > 0.01).tolist()
+    assert comparison.collapsed("b").tolist() == [False, False, True, False]
+    assert scalars["collapsed_b"] == 1
+    assert scalars["rows"] == 500
+
+
+def test_the_summary_is_a_monoid(posteriors):
+    mu_a, std_a, mu_b, std_b = map(torch.from_numpy, posteriors)
+    a, b, prior = Gaussian.from_std(mu_a, std_a), Gaussian.from_std(mu_b, std_b), Gaussian.standard(4)
+    whole = Summary.empty().update(range(500), a, b, prior)
+
+    @given(st.lists(st.integers(0, 500), max_size=6))
+    @settings(max_examples=25)
+    def split(cuts):
+        edges = [0, *sorted(cuts), 500]
+        parts = [Summary.empty().update(range(i, j), a[i:j], b[i:j], prior) for i, j in itertools.pairwise(edges)]
+        merged = Summary.empty()
+        for part in parts:
+            merged = merged.merge(part)
+        assert merged.count == whole.count
+        for which, divergences in whole.divergences.items():
+            torch.testing.assert_close(merged.divergences[which].rows, divergences.rows, rtol=0, atol=0)
+            torch.testing.assert_close(merged.divergences[which].per_dimension, divergences.per_dimension)
+            assert merged.divergences[which].largest.ids == divergences.largest.ids
+        for model in "ab":
+            torch.testing.assert_close(merged.means[model].variance, whole.means[model].variance)
+
+    split()
+
+
+def test_identical_models_are_found_identical():
+    p = Gaussian.from_logvar(torch.randn(50, 3), torch.randn(50, 3))
+    comparison = compare(p, p)
+    assert comparison.scalars()["kl_ab.max"] == 0
+    assert "Every posterior of one is that of the other." in comparison.findings()
+    json.loads(comparison.to_json())
+
+
+def test_rows_beyond_one_batch_are_all_counted(monkeypatch):
+    monkeypatch.setattr("kullback.latents.compare.ROWS_PER_BATCH", 7)
+    done = []
+    p = Gaussian.from_std(torch.zeros(50, 2), torch.ones(2))
+    comparison = compare(p, Gaussian.from_std(torch.ones(50, 2), 1.0), progress=lambda i, n: done.append((i, n)))
+    assert comparison.summary.count == 50
+    assert done[-1] == (50, 50)
+    assert len(done) == 8
+    assert comparison.scalars()["kl_ab.mean"] == 1.0
+
+
+def test_a_single_row_has_no_standard_error_and_says_so():
+    comparison = compare(Gaussian.from_std([[0.0]], 1.0), Gaussian.from_std([[1.0]], 1.0))
+    assert math.isnan(comparison.scalars()["kl_ab.standard_error"])
+    assert json.loads(comparison.to_json())["scalars"]["kl_ab.standard_error"] is None
+    assert comparison.figures()
+
+
+def test_image_latents_torch_objects_and_other_priors():
+    mean, std = torch.randn(20, 2, 3, 3), torch.rand(20, 2, 3, 3) + 0.1
+    a = Gaussian.from_std(mean, std, event_dims=3)
+    b = Independent(Normal(mean + 1, std), 3)
+    prior = Gaussian.from_std(torch.zeros(2, 3, 3), 2.0, event_dims=3)
+    comparison = compare(a, b, prior=prior)
+    want = torch.distributions.kl_divergence(b, prior.to_torch()).double().mean().item()
+    assert comparison.scalars()["rate_b.mean"] == pytest.approx(want, rel=1e-5)
+    assert comparison.dimension_name(17) == "1,2,2"
+
+
+def test_a_log_variance_of_700_does_not_overflow():
+    p = Gaussian.from_logvar(torch.zeros(5, 2), torch.full((5, 2), -200.0))
+    q = Gaussian.from_logvar(torch.zeros(5, 2), torch.full((5, 2), 200.0))
+    assert math.isfinite(compare(p, q).scalars()["kl_ba.mean"])
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "error", "says"),
+    [
+        (Normal(torch.zeros(5, 3), 1.0), Gaussian.standard(3), ShapeError, r"Independent\(Normal\(mean, std\), 1\)"),
+        (Gaussian.standard(3), Gaussian.standard(3), ShapeError, "one Gaussian for each input"),
+        (Gaussian.from_std(torch.zeros(5, 3), 1.0), Gaussian.from_std(torch.zeros(4, 3), 1.0), ShapeError, "5 rows"),
+        (Gaussian.from_std(torch.zeros(0, 3), 1.0), Gaussian.from_std(torch.zeros(0, 3), 1.0), ShapeError, "no rows"),
+        (torch.zeros(5, 3), torch.zeros(5, 3), TypeError, "samples"),
+        ("nowhere.npz", "nowhere.npz", PosteriorFileError, "no such file"),
+    ],
+)
+def test_what_cannot_be_compared_says_why(a, b, error, says):
+    with pytest.raises(error, match=says):
+        compare(a, b)
+
+
+def test_a_prior_of_another_shape_is_refused():
+    p = Gaussian.from_std(torch.zeros(5, 3), 1.0)
+    with pytest.raises(ShapeError, match="expected one Gaussian of event shape"):
+        compare(p, p, prior=Gaussian.standard(4))
+
+
+def test_the_warning_is_part_of_every_rendering():
+    p = Gaussian.from_std(torch.zeros(5, 3), 1.0)
+    comparison = compare(p, p)
+    assert COORDINATES_WARNING in str(comparison)
+    assert COORDINATES_WARNING in comparison.to_json()
+    assert COORDINATES_WARNING in comparison._repr_html_()

@@ -1,0 +1,287 @@
+"""Posteriors from files: every kind, every name that people use, and everything that can be wrong with them."""
+
+import io
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import zipfile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+import safetensors.torch
+import torch
+
+from kullback import PosteriorFileError
+from kullback.io import joined, pick, read_posteriors, whole_file, write_rows
+
+RNG = np.random.default_rng(0)
+MU, LOGVAR = RNG.standard_normal((6, 3)).astype(np.float32), RNG.standard_normal((6, 3)).astype(np.float32)
+
+
+def npz(path, **columns):
+    np.savez(path, **columns)
+
+
+def safetensors_file(path, **columns):
+    safetensors.torch.save_file({k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in columns.items()}, path)
+
+
+def pt(path, **columns):
+    torch.save({k: torch.from_numpy(v) for k, v in columns.items()}, path)
+
+
+def parquet(path, **columns):
+    pyarrow.parquet.write_table(pa.table({k: list(v) for k, v in columns.items()}), path, row_group_size=4)
+
+
+def parquet_fixed(path, **columns):
+    table = {
+        k: pa.FixedSizeListArray.from_arrays(pa.array(v.ravel()), v.shape[1]) if v.ndim == 2 else pa.array(v)
+        for k, v in columns.items()
+    }
+    pyarrow.parquet.write_table(pa.table(table), path)
+
+
+WRITERS = {
+    "npz": (npz, ".npz"),
+    "safetensors": (safetensors_file, ".safetensors"),
+    "pt": (pt, ".pt"),
+    "parquet": (parquet, ".parquet"),
+    "parquet, fixed size": (parquet_fixed, ".parquet"),
+}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_every_kind_of_file_holds_the_same_posteriors(kind, tmp_path):
+    write, suffix = WRITERS[kind]
+    path = tmp_path / f"model{suffix}"
+    write(path, mu=MU, logvar=LOGVAR, id=np.arange(10, 16))
+    (found,) = read_posteriors(path)
+    assert found.name == "model"
+    assert found.ids == list(range(10, 16))
+    assert found.gaussian.scale.given == "logvar"
+    assert found.gaussian.dtype == torch.float32
+    np.testing.assert_array_equal(found.gaussian.mean, MU)
+    np.testing.assert_array_equal(found.gaussian.scale.value, LOGVAR)
+
+
+def test_bfloat16_and_image_latents_are_kept(tmp_path):
+    x = torch.randn(2, 4, 8, 8, dtype=torch.bfloat16)
+    safetensors.torch.save_file({"mean": x, "log_var": x.clone()}, tmp_path / "a.safetensors")
+    (found,) = read_posteriors(tmp_path / "a.safetensors")
+    assert found.gaussian.event_shape == (4, 8, 8)
+    assert found.gaussian.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("mean", "scale", "given", "label"),
+    [
+        ("mu", "logvar", "logvar", None),
+        ("mean", "log_var", "logvar", None),
+        ("loc", "scale", "std", None),
+        ("mu", "std", "std", None),
+        ("Mu", "StdDev", "std", None),
+        ("mu", "var", "variance", None),
+        ("mu", "variance", "variance", None),
+        ("z_mean", "z_log_var", "logvar", None),
+        ("encoder.mu", "encoder.logvar", "logvar", None),
+        ("mu1", "std1", "std", None),
+        ("mu_1", "logvar_1", "logvar", None),
+    ],
+)
+def test_names_people_use_are_understood(mean, scale, given, label, tmp_path):
+    npz(tmp_path / "a.npz", **{mean: MU, scale: np.exp(LOGVAR)})
+    (found,) = read_posteriors(tmp_path / "a.npz")
+    assert found.gaussian.scale.given == given
+
+
+def test_one_file_may_hold_both_models(tmp_path):
+    parquet(tmp_path / "both.parquet", mu_1=MU, logvar_1=LOGVAR, mu_2=MU + 1, logvar_2=LOGVAR)
+    first, second = read_posteriors(tmp_path / "both.parquet")
+    assert (first.name, second.name) == ("1", "2")
+    assert pick([first, second], "2") is second
+    with pytest.raises(PosteriorFileError, match=r"holds 2 models \('1', '2'\)\. Choose with --models"):
+        pick([first, second], None)
+    torch.save({n: {"mu": torch.zeros(2, 3), "std": torch.ones(2, 3)} for n in ("plain", "beta")}, tmp_path / "x.pt")
+    assert [p.name for p in read_posteriors(tmp_path / "x.pt")] == ["plain", "beta"]
+
+
+def test_sigma_is_ambiguous_until_it_is_said_what_it_is(tmp_path):
+    npz(tmp_path / "a.npz", mu=MU, sigma=np.exp(LOGVAR))
+    with pytest.raises(PosteriorFileError, match=r"--scale std\|variance\|logvar"):
+        read_posteriors(tmp_path / "a.npz")
+    for given in ("std", "variance", "logvar"):
+        (found,) = read_posteriors(tmp_path / "a.npz", scale=given)
+        assert found.gaussian.scale.given == given
+
+
+def test_several_scales_ask_which(tmp_path):
+    npz(tmp_path / "a.npz", mu=MU, std=np.exp(LOGVAR / 2), logvar=LOGVAR)
+    with pytest.raises(PosteriorFileError, match=r"--scale std\|logvar"):
+        read_posteriors(tmp_path / "a.npz")
+    (found,) = read_posteriors(tmp_path / "a.npz", scale="logvar")
+    np.testing.assert_array_equal(found.gaussian.scale.value, LOGVAR)
+
+
+def test_rows_are_joined_by_their_ids_or_by_order(tmp_path):
+    order = RNG.permutation(6)
+    ids = np.array(["a", "b", "c", "d", "e", "f"])
+    npz(tmp_path / "a.npz", mu=MU, logvar=LOGVAR, id=ids)
+    npz(tmp_path / "b.npz", mu=MU[order], logvar=LOGVAR[order], id=ids[order])
+    npz(tmp_path / "c.npz", mu=MU[order], logvar=LOGVAR[order])
+    a, b, c = (read_posteriors(tmp_path / f"{name}.npz")[0] for name in "abc")
+    found, p, q = joined(a, b)
+    assert found == list("abcdef")
+    np.testing.assert_array_equal(p.mean, q.mean)
+    _, p, q = joined(a, c)
+    np.testing.assert_array_equal(q.mean, MU[order])
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.system, ("touch exploded",)
+
+
+def _truncated(path, suffix):
+    npz(path, mu=MU, logvar=LOGVAR)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+WRONG = {
+    "missing.npz": (lambda p: None, "no such file"),
+    "what.h5": (lambda p: p.write_bytes(b"x"), "unknown kind of file"),
+    "truncated.npz": (lambda p: _truncated(p, ".npz"), "damaged"),
+    "empty.npz": (lambda p: p.write_bytes(b""), "no .npz archive"),
+    "empty.parquet": (lambda p: p.write_bytes(b""), "damaged"),
+    "empty.safetensors": (lambda p: p.write_bytes(b""), "damaged"),
+    "empty.pt": (lambda p: p.write_bytes(b""), "damaged"),
+    "text.parquet": (lambda p: p.write_text("mu,logvar\n1,2\n"), "damaged"),
+    "object.npz": (lambda p: npz(p, mu=np.array([Bomb()]), logvar=LOGVAR), "column 'mu' is pickled"),
+    "bomb.npz": (lambda p: p.write_bytes(pickle.dumps(Bomb())), "no .npz archive"),
+    "bomb.pt": (lambda p: torch.save({"mu": Bomb()}, p), "holds more than tensors"),
+    "list.pt": (lambda p: torch.save([torch.zeros(2)], p), "expected a dict"),
+    "nothing.npz": (lambda p: npz(p, latents=MU), "no posteriors found"),
+    "half.npz": (lambda p: npz(p, mu=MU), "no posteriors found"),
+    "shapes.npz": (lambda p: npz(p, mu=MU, logvar=LOGVAR[:, :2]), r"differ in shape, \(6, 3\) and \(6, 2\)"),
+    "rows.npz": (lambda p: npz(p, mu=MU[:0], logvar=LOGVAR[:0]), "no rows"),
+    "text.npz": (lambda p: npz(p, mu=np.array(["a"]), logvar=np.array(["b"])), "expected numbers"),
+    "complex.npz": (lambda p: npz(p, mu=MU * 1j, logvar=LOGVAR), "expected numbers"),
+    "nan.npz": (
+        lambda p: npz(p, mu=MU, logvar=np.where(np.arange(18).reshape(6, 3) == 7, np.nan, LOGVAR)),
+        "column 'logvar', row 2, dimension 1: nan",
+    ),
+    "negative.npz": (lambda p: npz(p, mu=MU, std=-np.ones((6, 3))), "column 'std', row 0, dimension 0: -1"),
+    "zero.npz": (lambda p: npz(p, mu=MU, var=np.zeros((6, 3))), "column 'var', row 0"),
+    "infinite.npz": (lambda p: npz(p, mu=MU + np.inf, var=np.ones((6, 3))), "column 'mu', row 0, dimension 0: inf"),
+    "twice.npz": (lambda p: npz(p, mu=MU, logvar=LOGVAR, id=[1, 2, 3, 4, 5, 1]), "'1' occurs more than once"),
+    "ids.npz": (lambda p: npz(p, mu=MU, logvar=LOGVAR, id=[1, 2]), "for each row"),
+    "ragged.parquet": (
+        lambda p: pyarrow.parquet.write_table(pa.table({"mu": [[1.0], [1.0, 2.0]], "var": [[1.0], [1.0]]}), p),
+        "column 'mu', row 1: 2 numbers where row 0 has 1",
+    ),
+    "null.parquet": (
+        lambda p: pyarrow.parquet.write_table(pa.table({"mu": [[1.0], None], "var": [[1.0], [1.0]]}), p),
+        "column 'mu', row 1: empty",
+    ),
+    "inner.parquet": (
+        lambda p: pyarrow.parquet.write_table(pa.table({"mu": [[1.0, 2.0], [None, 1.0]], "var": [[1.0], [1.0]]}), p),
+        "column 'mu', row 1: holds an empty number",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_file_gives_one_line_that_names_it_and_runs_nothing(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make, says = WRONG[name]
+    make(tmp_path / name)
+    with pytest.raises(PosteriorFileError, match=says) as caught:
+        read_posteriors(tmp_path / name)
+    message = str(caught.value)
+    assert name in message
+    assert "\n" not in message
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_an_array_that_claims_to_be_huge_is_refused(tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**15,)})
+    with zipfile.ZipFile(tmp_path / "huge.npz", "w") as archive:
+        archive.writestr("mu.npy", header.getvalue())
+    with pytest.raises(PosteriorFileError, match="damaged"):
+        read_posteriors(tmp_path / "huge.npz")
+
+
+def test_names_from_files_cannot_steer_the_terminal(tmp_path):
+    npz(tmp_path / "a.npz", **{"mu\x1b[31m": MU, "logvar\x1b[31m": LOGVAR, "std\x1b[31m": MU})
+    with pytest.raises(PosteriorFileError) as caught:
+        read_posteriors(tmp_path / "a.npz")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".parquet", ".csv"])
+def test_rows_are_written_with_their_ids_and_every_digit(suffix, tmp_path):
+    path = tmp_path / f"out{suffix}"
+    values = torch.tensor([0.1, 1e-30, 3e30])
+    write_rows(path, ["a,b", 'q"', "c"], values)
+    if suffix == ".npz":
+        with np.load(path) as data:
+            ids, kl = data["id"].tolist(), data["kl"]
+    elif suffix == ".parquet":
+        table = pyarrow.parquet.read_table(path)
+        ids, kl = table["id"].to_pylist(), table["kl"].to_numpy()
+    else:
+        import csv
+
+        rows = list(csv.DictReader(path.read_text().splitlines()))
+        ids, kl = [r["id"] for r in rows], np.array([r["kl"] for r in rows], dtype=np.float32)
+    assert ids == ["a,b", 'q"', "c"]
+    np.testing.assert_array_equal(kl, values)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "out.csv"
+    path.write_text("old")
+
+    class Interrupted(BaseException):
+        pass
+
+    def fail():
+        with whole_file(path) as temporary:
+            temporary.write_text("half")
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_interrupted_run_leaves_no_output(tmp_path):
+    script = textwrap.dedent(
+        """
+        import time
+        from kullback.io import whole_file
+        with whole_file("out.csv") as temporary:
+            temporary.write_text("half")
+            print("writing", flush=True)
+            time.sleep(60)
+        """
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout.readline() == "writing\n"
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) != 0
+    process.stdout.close()
+    assert list(tmp_path.iterdir()) == []
