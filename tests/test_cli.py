@@ -140,7 +140,7 @@ WRONG = {
     "--names takes two names": ("compare", "a.npz", "b.npz", "--names", "plain"),
     "--models takes two labels": ("compare", "a.npz", "b.npz", "--models", "plain"),
     "no model 'x'": ("compare", "a.npz", "b.npz", "--models", "x,y"),
-    "no column for --scale std": ("kl", "a.npz", "b.npz", "--scale", "std"),
+    "more than one scale": ("kl", "several.npz", "b.npz", "--scale", "variance"),
     "to join by identity": ("kl", "a.npz", "short.npz"),
     "latent shapes differ": ("kl", "a.npz", "narrow.npz"),
     "lacks 40 of the ids": ("kl", "ids.npz", "other.npz"),
@@ -154,6 +154,7 @@ def test_wrong_use_ends_with_exit_code_2_one_line_and_no_output_file(says, files
     np.savez("narrow.npz", mu=MU[:, :2], logvar=LOGVAR[:, :2])
     np.savez("ids.npz", mu=MU, logvar=LOGVAR, id=np.arange(40))
     np.savez("other.npz", mu=MU, logvar=LOGVAR, id=np.arange(100, 140))
+    np.savez("several.npz", mu=MU, logvar=LOGVAR, std=np.exp(LOGVAR))
     before = sorted(files.iterdir())
     result = run(*WRONG[says])
     assert result.exit_code == 2, result.output

@@ -75,40 +75,31 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _load(
-    a: str, b: str | None, *, scale: Any, labels: str | None, by_order: bool
+    a: str, b: str | None, *, scale: Any, labels: str | None, by_order: bool, outputs: tuple[str | None, ...] = ()
 ) -> "tuple[list[Any], Gaussian, Gaussian, tuple[str, str]]":
     """The two models that the arguments speak of: ids, Gaussians and names."""
-    from dataclasses import replace
+    from kullback.io import printable, read_pair
 
-    from kullback.errors import PosteriorFileError
-    from kullback.io import joined, pick, printable, read_posteriors
+    for output in outputs:
+        if output and any(os.path.exists(output) and os.path.samefile(output, path) for path in (a, b) if path):
+            raise ValueError(f"{printable(output)}: is an input; writing to it would lose it.")
+    chosen = _two(labels, "--models takes two labels") if labels else None
+    ids, p, q = read_pair(a, b, scale=scale, labels=chosen, by_order=by_order)
+    if (p.ids is None) != (q.ids is None):
+        lacking = q.source if q.ids is None else p.source
+        click.echo(f"note: {lacking} has no ids, so rows are joined by order", err=True)
+    names = (printable(p.name), printable(q.name))
+    if names[0] == names[1]:
+        folders = [printable(os.path.basename(os.path.dirname(os.path.abspath(path)))) for path in (a, b or a)]
+        names = ("A", "B") if folders[0] == folders[1] else (f"{folders[0]}/{names[0]}", f"{folders[1]}/{names[1]}")
+    return ids, p.gaussian, q.gaussian, names
 
-    chosen: list[str | None] = [part.strip() for part in labels.split(",")] if labels else [None, None]
-    if len(chosen) != 2:
-        raise ValueError(f"--models takes two labels, got {labels!r}. Example: --models plain,beta.")
-    found = read_posteriors(a, scale=scale)
-    if b is not None:
-        first, second = pick(found, chosen[0]), pick(read_posteriors(b, scale=scale), chosen[1])
-    elif labels:
-        first, second = (pick(found, label) for label in chosen)
-    elif len(found) == 2:
-        first, second = found
-    else:
-        names = ", ".join(repr(printable(p.name)) for p in found)
-        remedy = "Give a second file." if len(found) == 1 else "Choose two with --models."
-        raise PosteriorFileError(
-            f"{printable(a)}: holds {len(found)} model{'s' * (len(found) > 1)} ({names}). {remedy}"
-        )
-    if by_order:
-        first, second = replace(first, ids=None), replace(second, ids=None)
-    ids, p, q = joined(first, second)
-    called = (first.name, second.name)
-    if first.name == second.name:
-        folders = [os.path.basename(os.path.dirname(os.path.abspath(path))) for path in (a, b or a)]
-        called = (
-            ("A", "B") if folders[0] == folders[1] else (f"{folders[0]}/{first.name}", f"{folders[1]}/{second.name}")
-        )
-    return ids, p, q, (printable(called[0]), printable(called[1]))
+
+def _two(text: str, what: str) -> tuple[str, str]:
+    first, _, second = (part.strip() for part in text.partition(","))
+    if not first or not second or first == second:
+        raise ValueError(f"{what}, got {text!r}. Example: plain,beta.")
+    return first, second
 
 
 def _inputs(command: Any) -> Any:
@@ -116,9 +107,7 @@ def _inputs(command: Any) -> Any:
     for decorate in (
         click.option("--by-order", is_flag=True, help="Join rows by order even if there are ids."),
         click.option("--models", "labels", metavar="LABEL,LABEL", help="Which models to take from files with several."),
-        click.option(
-            "--scale", type=click.Choice(SCALES), help="What the scale column holds, if its name does not say."
-        ),
+        click.option("--scale", type=click.Choice(SCALES), help="What sigma holds, or which scale to take of several."),
         click.argument("b", type=click.Path(), required=False),
         click.argument("a", type=click.Path()),
     ):
@@ -159,12 +148,10 @@ def compare(
             check_writable(json_path, (".json",))
         if report_path:
             check_writable(report_path, (".html", ".htm"))
-        ids, p, q, found = _load(a, b, scale=scale, labels=labels, by_order=by_order)
+        outputs = (json_path, report_path)
+        ids, p, q, found = _load(a, b, scale=scale, labels=labels, by_order=by_order, outputs=outputs)
         if names:
-            first, separator, second = names.partition(",")
-            if not (first and separator and second):
-                raise ValueError(f"--names takes two names, got {names!r}. Example: --names plain,beta.")
-            found = (first, second)
+            found = _two(names, "--names takes two names")
         _compare(ids, p, q, found, json_path, report_path)
 
 
@@ -200,7 +187,7 @@ def kl(*, a: str, b: str | None, scale: str | None, labels: str | None, by_order
 
         if output:
             check_writable(output, ROW_KINDS)
-        ids, p, q, _ = _load(a, b, scale=scale, labels=labels, by_order=by_order)
+        ids, p, q, _ = _load(a, b, scale=scale, labels=labels, by_order=by_order, outputs=(output,))
         values = kullback.kl_divergence(p, q)
         if output:
             write_rows(output, ids, values)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 _ROLES = {
     "mean": r"mu|mean|means|loc",
-    "logvar": r"log_?vars?|log_?variances?",
-    "std": r"stds?|std_?devs?|scale",
+    "logvar": r"log[_-]?vars?|log[_-]?variances?",
+    "std": r"stds?|std[_-]?devs?|scale",
     "variance": r"vars?|variances?",
     "sigma": r"sigmas?|sigma2|sigma_sq(?:uared)?",
     "id": r"ids?|row_?ids?|keys?|index",
@@ -58,7 +58,7 @@ def models(names: Iterable[str], where: str, scale: "Parameterisation | None") -
     Args:
         names: the names of the columns.
         where: the file, for messages.
-        scale: which scale to read, where the names leave it open.
+        scale: which scale to read, where the names leave it open: for ``sigma``, or if there are several.
     """
     names = list(names)
     found: dict[str, dict[str, str]] = {}
@@ -74,9 +74,12 @@ def models(names: Iterable[str], where: str, scale: "Parameterisation | None") -
         if "mean" in roles and len(roles) > 1:
             result.append(ModelColumns(label, roles["mean"], *_scale_column(roles, where, scale)))
     if not result:
+        kinds = {kind for roles in found.values() for kind in roles}
+        lacking = "mean" if "mean" not in kinds else "scale" if kinds == {"mean"} else "mean and scale of one label"
+        columns = ", ".join(map(repr, names)) or "none"
         raise PosteriorFileError(
-            f"{where}: no posteriors found. Columns are {', '.join(map(repr, names)) or 'none'}; expected a mean "
-            "(mu, mean, loc) and a scale (std, stddev, scale; var, variance; logvar, log_var)."
+            f"{where}: no posteriors found, there is no {lacking}. Columns are {columns}; "
+            "call the mean mu, mean or loc, and the scale std, stddev or scale; var or variance; logvar or log_var."
         )
     return result
 
@@ -85,19 +88,15 @@ def _scale_column(
     roles: dict[str, str], where: str, scale: "Parameterisation | None"
 ) -> "tuple[str, Parameterisation]":
     scales = [given for given in SCALES if given in roles]
-    if scale and scale in roles:
-        return roles[scale], scale
-    if scale and "sigma" in roles:
-        return roles["sigma"], scale
-    if scale:
-        raise PosteriorFileError(
-            f"{where}: no column for --scale {scale}; found {', '.join(map(repr, roles.values()))}."
-        )
     if len(scales) == 1:
         return roles[scales[0]], scales[0]
+    if scale in scales:
+        return roles[scale], scale
     if scales:
         columns = ", ".join(repr(roles[given]) for given in scales)
         raise PosteriorFileError(f"{where}: more than one scale ({columns}). Say which: --scale {'|'.join(scales)}.")
+    if scale:
+        return roles["sigma"], scale
     raise PosteriorFileError(
         f"{where}: column {roles['sigma']!r} may hold standard deviations, variances or log-variances. "
         "Say which: --scale std|variance|logvar."

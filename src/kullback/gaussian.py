@@ -36,8 +36,12 @@ class Gaussian:
 
     location: Tensor | float
     scale: Diagonal
-    event: int | torch.Size  # how many dimensions of the location are the event; the event shape if it is a number
+    event: int | torch.Size = 1  # how many dimensions of the location are the event; the event shape if it is a number
     numpy: bool | None = None  # was all that was given NumPy? None: nothing but numbers, which take any kind
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.scale, Diagonal):
+            raise TypeError("Gaussian(mean, scale)? Say what the scale is: from_std, from_variance or from_logvar.")
 
     @classmethod
     def from_std(cls, mean: Any, std: Any, *, event_dims: int = 1, validate: bool | None = None) -> "Gaussian":
@@ -109,6 +113,8 @@ class Gaussian:
             >>> Gaussian.standard(64)
             Gaussian(batch_shape=(), event_shape=(64,), given as std)
         """
+        if not isinstance(d, int) and not (isinstance(d, Sequence) and all(isinstance(n, int) for n in d)):
+            raise TypeError(f"standard takes a dimension or an event shape, such as 64 or (4, 8, 8), got {d!r}.")
         event = torch.Size([d] if isinstance(d, int) else d)
         standard = cls(0.0, Diagonal(1.0, "std"), event)
         return standard if dtype is None and device is None else standard.to(dtype, device)
@@ -236,8 +242,19 @@ class Gaussian:
             event=self.event_shape,
         )
 
+    def detach(self) -> "Gaussian":
+        """The same Gaussians, cut off from the graph of gradients."""
+        value = self.scale.value
+        return replace(
+            self,
+            location=self.location.detach() if isinstance(self.location, Tensor) else self.location,
+            scale=Diagonal(value.detach() if isinstance(value, Tensor) else value, self.scale.given),
+        )
+
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Any:
         """``n`` samples from each, of shape ``(n, *batch, *event)``; gradients flow through them."""
+        if not isinstance(n, int) or n < 0:
+            raise TypeError(f"sample takes a number of samples, got {n!r}.")
         p = self.cast(common_dtype([self]), self.device)
         assert isinstance(p.location, Tensor)
         shape = (n, *self.batch_shape, *self.event_shape)
@@ -384,7 +401,8 @@ def _check_scale_shape(location: Tensor | float, value: Tensor | float, event: t
     if shape != event:
         raise ShapeError(
             f"mean has event shape {tuple(event)}, {given} has {tuple(shape)} (mean {_shape(location)}, {given} "
-            f"{_shape(value)}). Events do not broadcast: pass one number, or {given}.expand(...)."
+            f"{_shape(value)}). Events do not broadcast"
+            + (f"; one scale for all of a row's coordinates: {given}.expand(...)." if 1 in shape else ".")
         )
     if isinstance(location, Tensor) and value.shape != location.shape:
         try:
@@ -422,7 +440,7 @@ def describe_bad_scale(value: Tensor, given: Parameterisation) -> str:
     if lowest < 0:
         hint = "Is it a log-variance? Then use from_logvar."
         return f"negative values (min {lowest.item():.4g} {at(value == lowest)}). {hint}"
-    return f"zeros (first {at(value == 0)}). A {given} is positive; a Gaussian with none has no density."
+    return f"zeros (first {at(value == 0)}). A {given} is positive. If this is a covariance matrix, pass its diagonal."
 
 
 def _flatten(gaussian: Gaussian) -> tuple[list[Any], tuple[Any, ...]]:

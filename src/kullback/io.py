@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,13 @@ def read_posteriors(path: str | os.PathLike[str], *, scale: Parameterisation | N
     table = _read_safely(reader, path, where)
     found = models(table, where, scale)
     key = id_column(table)
-    return [_posteriors(table, columns, key, path, where, alone=len(found) == 1) for columns in found]
+    posteriors = [_posteriors(table, columns, key, path, where, alone=len(found) == 1) for columns in found]
+    if len(found) > 1 and all(c.label.isdigit() and table[c.mean].ndim == 1 for c in found):
+        raise PosteriorFileError(
+            f"{where}: columns {', '.join(repr(printable(c.mean)) for c in found[:3])}, … hold single numbers. Are "
+            "they the coordinates of one model? Then put a row's means into one list column 'mu', its scales likewise."
+        )
+    return posteriors
 
 
 def pick(found: Sequence[Posteriors], label: str | None) -> Posteriors:
@@ -77,7 +83,7 @@ def pick(found: Sequence[Posteriors], label: str | None) -> Posteriors:
         return found[0]
     names = ", ".join(repr(printable(p.name)) for p in found)
     for posteriors in found:
-        if posteriors.name == label:
+        if label is not None and posteriors.name in (label, f"model {label}"):
             return posteriors
     if label is None:
         raise PosteriorFileError(f"{found[0].source}: holds {len(found)} models ({names}). Choose with --models.")
@@ -103,10 +109,45 @@ def joined(a: Posteriors, b: Posteriors) -> tuple[list[Any], Gaussian, Gaussian]
     if missing or len(a.ids) != len(b.ids):
         lacking, source = (missing, b.source) if missing else (sorted(rows.keys() - set(a.ids), key=str), a.source)
         raise PosteriorFileError(
-            f"{source}: lacks {len(lacking)} of the ids of the other file, first {printable(lacking[0])!r}."
+            f"{source}: lacks {len(lacking)} of the ids of the other file, first {printable(lacking[0])!r}. "
+            "To join rows by order all the same: --by-order."
         )
     order = [rows[key] for key in a.ids]
     return a.ids, a.gaussian, b.gaussian if a.ids == b.ids else b.gaussian[torch.tensor(order)]
+
+
+def read_pair(
+    a: str | os.PathLike[str],
+    b: str | os.PathLike[str] | None = None,
+    *,
+    scale: Parameterisation | None = None,
+    labels: tuple[str, str] | None = None,
+    by_order: bool = False,
+) -> tuple[list[Any], Posteriors, Posteriors]:
+    """Two models side by side, from two files or from one that holds both, and the ids of their common rows.
+
+    Args:
+        a: the file of the first model, or of both.
+        b: the file of the second.
+        scale: as for :func:`read_posteriors`.
+        labels: which models to take from files that hold several.
+        by_order: join rows by order even if there are ids.
+    """
+    found = read_posteriors(a, scale=scale)
+    if b is None and labels is None and len(found) != 2:
+        names = ", ".join(repr(printable(p.name)) for p in found)
+        remedy = "Give a second file." if len(found) == 1 else "Choose two with --models."
+        raise PosteriorFileError(
+            f"{found[0].source}: holds {len(found)} model{'s' * (len(found) > 1)} ({names}). {remedy}"
+        )
+    if b is None:
+        first, second = (pick(found, label) for label in labels) if labels else found
+    else:
+        first, second = pick(found, labels and labels[0]), pick(read_posteriors(b, scale=scale), labels and labels[1])
+    if by_order:
+        first, second = replace(first, ids=None), replace(second, ids=None)
+    ids, p, q = joined(first, second)
+    return ids, replace(first, gaussian=p), replace(second, gaussian=q)
 
 
 def _read_safely(reader: Callable[[Path], dict[str, Column]], path: Path, where: str) -> dict[str, Column]:
@@ -163,7 +204,10 @@ def _read_pt(path: Path) -> dict[str, Column]:
             "torch.save({'mu': mu, 'logvar': logvar}, path)."
         ) from None
     if not isinstance(loaded, dict):
-        raise PosteriorFileError(f"holds a {type(loaded).__name__}, expected a dict of tensors.")
+        raise PosteriorFileError(
+            f"holds a {type(loaded).__name__}, expected a dict of tensors: "
+            "torch.save({'mu': mu, 'logvar': logvar}, path)."
+        )
     table: dict[str, Column] = {}
     for key, value in loaded.items():
         # One dict for each model is a common way of saving two.
@@ -233,7 +277,8 @@ def _posteriors(
     make = {"std": Gaussian.from_std, "variance": Gaussian.from_variance, "logvar": Gaussian.from_logvar}[columns.given]
     gaussian = make(mean, scale, event_dims=mean.ndim - 1, validate=False)
     ids = None if key is None else _ids(table[key], key, len(mean), where)
-    return Posteriors(path.stem if alone else columns.label or path.stem, where, gaussian, ids)
+    name = path.stem if alone else columns.label or path.stem
+    return Posteriors(f"model {name}" if name.isdigit() else name, where, gaussian, ids)
 
 
 def _numbers(column: Column, name: str, where: str) -> Tensor:
@@ -260,7 +305,10 @@ def _check(x: Tensor, name: str, where: str, given: Parameterisation | None) -> 
     value = x[row][tuple(index)].item()
     place = f"{where}: column {printable(name)!r}, row {row}, dimension {','.join(map(str, index))}: {value:g}"
     if given in ("std", "variance") and value < 0:
-        raise PosteriorFileError(f"{place} is no {given}. Is it a log-variance? Then --scale logvar, if named sigma.")
+        raise PosteriorFileError(
+            f"{place} is no {given}. Is it a log-variance? Then call the column logvar, or, if it is called sigma, "
+            "say --scale logvar."
+        )
     raise PosteriorFileError(f"{place} is no {given or 'mean'}; rows and dimensions are counted from 0.")
 
 

@@ -157,6 +157,6 @@ class Summary:
 def _full(g: Gaussian) -> Gaussian:
     """The same rows in float64, without broadcasting and without anything that remembers being NumPy."""
     shape = g.batch_shape + g.event_shape
-    cast = g.cast(torch.float64, g.device)
+    cast = g.cast(torch.float64, g.device).detach()
     scale = type(g.scale)(cast.scale.tensor.broadcast_to(shape), g.scale.given)
     return Gaussian(cast.mean.broadcast_to(shape), scale, g.event_dims)

@@ -33,6 +33,6 @@ def _from_torch(x: distributions.Distribution, name: str) -> Gaussian:
         base = _from_torch(x.base_dist, name)
         return replace(base, event=base.event_dims + x.reinterpreted_batch_ndims)
     raise NoClosedForm(
-        f"{name} is a torch.distributions {type(x).__name__}; Normal and Independent(Normal) are understood. "
-        "A Gaussian by its mean and diagonal scale: Gaussian.from_std(mean, std)."
+        f"{name} is a torch.distributions {type(x).__name__}: no exact divergence is implemented for it. "
+        "Normal and Independent(Normal) are, and any diagonal Gaussian: Gaussian.from_std(mean, std)."
     )

@@ -14,7 +14,7 @@ from kullback.gaussian import Gaussian, common_device, common_dtype, common_kind
 from kullback.relative import common_parameterisation
 
 
-def divergence(formula: Callable[[Gaussian, Gaussian], Tensor]) -> Callable[[Any, Any], Any]:
+def divergence(formula: Callable[[Gaussian, Gaussian], Tensor]) -> Callable[..., Any]:
     """Makes a public function of a formula.
 
     The formula gets two Gaussians of tensors, of one event shape, dtype and device, outside autocast; the caller may
@@ -22,7 +22,12 @@ def divergence(formula: Callable[[Gaussian, Gaussian], Tensor]) -> Callable[[Any
     """
 
     @functools.wraps(formula)
-    def public(p: Any, q: Any) -> Any:
+    def public(p: Any, q: Any, *more: Any) -> Any:
+        if more:
+            raise TypeError(
+                f"{formula.__name__} takes two Gaussians, got {2 + len(more)} arguments. Build them first: "
+                "Gaussian.from_std(mean, std), from_variance(...) or from_logvar(...)."
+            )
         p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
         check_shapes(p, q)
         dtype, device = common_dtype([p, q]), common_device([p, q])
@@ -39,6 +44,11 @@ def check_shapes(p: Gaussian, q: Gaussian) -> None:
     shapes = f"p.mean {tuple(p.mean.shape)}, q.mean {tuple(q.mean.shape)}"
     if p.event_shape != q.event_shape:
         hint = ""
+        if p.event_dims and q.event_dims and p.event_dims != q.event_dims:
+            hint = (
+                f" How many of a mean's last dimensions are one Gaussian's coordinates is event_dims: "
+                f"{p.event_dims} for p, {q.event_dims} for q."
+            )
         for name, scalar, other in (("p", p, q), ("q", q, p)):
             if not scalar.event_dims and other.event_dims:
                 hint = (

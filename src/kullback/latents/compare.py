@@ -14,7 +14,7 @@ from torch import Tensor
 from kullback.adapt.gaussians import as_gaussian
 from kullback.errors import ShapeError
 from kullback.gaussian import Gaussian
-from kullback.io import joined, pick, read_posteriors
+from kullback.io import pick, read_pair, read_posteriors
 from kullback.summary import Divergences, Summary
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ COLLAPSED_NATS = 0.01
 
 COORDINATES_WARNING = (
     "Two VAEs trained separately share latent coordinates at best up to a permutation, signs and a rotation. "
-    "KL between their posteriors compares coordinate 1 with coordinate 1, and so on: it measures how far the codes "
-    "differ as they stand, not whether they could be turned into each other."
+    "KL between their posteriors compares each coordinate with the one of the same number: it measures how far the "
+    "codes differ as they stand, not whether they could be turned into each other."
 )
 
 
@@ -103,7 +103,8 @@ def _slices(rows: int) -> Iterator[slice]:
 
 def _rows(a: Any, b: Any) -> tuple[list[Any], Gaussian, Gaussian]:
     if isinstance(a, (str, os.PathLike)) and isinstance(b, (str, os.PathLike)):
-        return joined(pick(read_posteriors(a), None), pick(read_posteriors(b), None))
+        ids, first, second = read_pair(a, b)
+        return ids, first.gaussian, second.gaussian
     p, q = (
         pick(read_posteriors(x), None).gaussian if isinstance(x, (str, os.PathLike)) else as_gaussian(x, name)
         for x, name in ((a, "a"), (b, "b"))
@@ -113,7 +114,7 @@ def _rows(a: Any, b: Any) -> tuple[list[Any], Gaussian, Gaussian]:
             raise ShapeError(
                 f"{name} has batch shape {tuple(gaussian.batch_shape)} and event shape {tuple(gaussian.event_shape)}; "
                 "compare needs one Gaussian for each input: means of shape (N, d), or (N, C, H, W) with event_dims=3, "
-                "or Independent(Normal(mean, std), 1)."
+                "or Independent(Normal(mean, std), 1). The prior is compared with anyway."
             )
     if p.batch_shape != q.batch_shape or p.event_shape != q.event_shape:
         raise ShapeError(
@@ -147,8 +148,9 @@ class Comparison:
         """
         divergences = self.summary.divergences[which]
         values = divergences.rows.numpy()
-        low, median, high = np.quantile(values, [0.05, 0.5, 0.95])
-        error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+        with np.errstate(invalid="ignore"):  # between a finite value and infinity there is no quantile
+            low, median, high = np.quantile(values, [0.05, 0.5, 0.95])
+            error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
         return {
             "mean": float(values.mean()),
             "standard_error": float(error),
@@ -189,44 +191,9 @@ class Comparison:
 
     def findings(self) -> list[str]:
         """What was found, in sentences with numbers."""
-        a, b = self.names
-        d = math.prod(self.event_shape)
-        found = []
-        for which, p, q in (("ab", a, b), ("ba", b, a)):
-            s = self.statistics(which)
-            means, variances = (
-                s[part] / s["mean"] if s["mean"] > 0 else 0.0 for part in ("from_means", "from_variances")
-            )
-            found.append(
-                f"KL({p}‖{q}) is {plus_minus(s)} nats an input (mean ± standard "
-                f"error over {self.summary.count:,} inputs; median {number(s['median'])}, 5–95 % range "
-                f"{number(s['p05'])} to {number(s['p95'])}); {means:.0%} of it comes from the means, "
-                f"{variances:.0%} from the variances."
-            )
-        largest = self.summary.divergences["ab"].largest
-        if largest.values[0] > 0:
-            found.append(f"Input {largest.ids[0]} differs most: KL({a}‖{b}) is {number(largest.values[0])} nats there.")
-            first, *rest = self.most_different()
-            total = self.per_dimension("ab").sum()
-            share = float(self.per_dimension("ab")[[first, *rest]].sum() / total)
-            dims = " and ".join(self.dimension_name(i) for i in (first, *rest))
-            found.append(
-                f"Dimension{'s' * bool(rest)} {dims} differ{'s' * (not rest)} most: {share:.0%} of KL({a}‖{b})."
-            )
-        else:
-            found.append("Every posterior of one is that of the other.")
-        for model, name in zip("ab", self.names, strict=True):
-            rate, collapsed = self.statistics(f"rate_{model}"), self.collapsed(model).nonzero().flatten().tolist()
-            which = ""
-            if collapsed:
-                shown = ", ".join(self.dimension_name(i) for i in collapsed[:12])
-                which = f" (dimension{'s' * (len(collapsed) > 1)} {shown}{', …' * (len(collapsed) > 12)})"
-            found.append(
-                f"{name} is {number(rate['mean'])} nats from the prior {self.prior} (its rate); "
-                f"{int(self.active(model).sum())} of {d} dimensions are active, {len(collapsed)} "
-                f"{'is' if len(collapsed) == 1 else 'are'} collapsed{which}."
-            )
-        return found
+        from kullback.latents.findings import findings
+
+        return findings(self)
 
     def most_different(self) -> list[int]:
         """The two dimensions (or the one) with the largest mean KL(A‖B) + KL(B‖A)."""
@@ -289,23 +256,6 @@ class Comparison:
         from kullback.report.html import fragment
 
         return fragment(self)
-
-
-def number(x: float) -> str:
-    """A number for a person: four significant digits."""
-    if not math.isfinite(x):
-        return "n/a" if math.isnan(x) else "infinity"
-    return f"{x:,.0f}" if 1e4 <= abs(x) < 1e9 else f"{x:.4g}"
-
-
-def plus_minus(statistics: dict[str, float]) -> str:
-    """A mean with its standard error, as far as the error has two digits."""
-    mean, error = statistics["mean"], statistics["standard_error"]
-    if not (math.isfinite(mean) and error > 0):
-        return number(mean)
-    # The second digit of the error, but no more than five of the mean.
-    decimals = max(0, min(1 - math.floor(math.log10(error)), 4 - math.floor(math.log10(abs(mean) or error))))
-    return f"{mean:,.{decimals}f} ± {error:,.{decimals}f}"
 
 
 def exact(x: float) -> str:

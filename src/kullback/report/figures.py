@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from kullback.gaussian import Gaussian
 from kullback.latents.compare import COLLAPSED_NATS, Comparison
@@ -63,6 +64,16 @@ def short(name: str) -> str:
 
 def _figure(height: float) -> Figure:
     return Figure(figsize=(WIDTH, height), layout="constrained")
+
+
+def _logarithmic(axes: Any, which: str) -> None:
+    """A logarithmic scale with plain numbers: 1, 2, 5, 10, … where they fit."""
+    axes.set(**{f"{which}scale": "log"})
+    axis = getattr(axes, f"{which}axis")
+    low, high = axis.get_data_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1e3 * low else (1,), numticks=9))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _legend_above(axes: Any) -> None:
@@ -125,14 +136,14 @@ def _distribution(comparison: Comparison) -> Figure:
     for which, colour in (("ab", COLOUR_A), ("ba", COLOUR_B)):
         axes.hist(rows[which], edges, color=colour, alpha=0.55, label=short(labels[which]))
     if logarithmic:
-        axes.set_xscale("log")
-    for which in ("ab", "ba"):
+        _logarithmic(axes, "x")
+    for which, height in (("ab", 36), ("ba", 20)):
         largest = divergences[which].largest
         if math.isfinite(largest.values[0]):
             axes.annotate(
                 f"input {short(str(largest.ids[0]))}",
                 (largest.values[0], 0),
-                xytext=(0, 22),
+                xytext=(0, height),
                 textcoords="offset points",
                 ha="center",
                 fontsize=9,
@@ -159,14 +170,14 @@ def _directions(comparison: Comparison) -> Figure:
         axes.set_title(f"{_MOST_POINTS:,} of {comparison.summary.count:,} inputs, evenly spaced", fontsize=10)
     finite = np.isfinite(x) & np.isfinite(y)
     x, y = x[finite], y[finite]
-    if len(x) and min(x.min(), y.min()) > 0:
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-    axes.plot(x, y, ".", markersize=3, alpha=0.5, color=COLOUR_A, markeredgewidth=0)
     if len(x):
+        axes.plot(x, y, ".", markersize=3, alpha=0.5, color=COLOUR_A, markeredgewidth=0)
         ends = [min(x.min(), y.min()), max(x.max(), y.max())]
         axes.plot(ends, ends, color=INK, linewidth=0.8, linestyle="--", label="equal both ways")
         axes.legend(fontsize=9)
+        if 0 < 10 * ends[0] < ends[1]:
+            _logarithmic(axes, "x")
+            _logarithmic(axes, "y")
     labels = comparison.labels()
     axes.set_xlabel(f"{short(labels['ab'])}, nats")
     axes.set_ylabel(f"{short(labels['ba'])}, nats")

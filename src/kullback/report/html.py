@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 import kullback
 from kullback.io import printable
-from kullback.latents.compare import Comparison, number, plus_minus
+from kullback.latents.compare import Comparison
+from kullback.latents.findings import number, plus_minus
 from kullback.report import figures
 
 _COLOURS = {
@@ -24,8 +25,8 @@ _COLOURS = {
 }
 
 _CAPTIONS = {
-    "dimensions": "Above: the mean divergence of each latent dimension from the prior, those collapsed (under 0.01 nats) "
-    "in grey. Below: the mean divergence between the two models in each dimension.",
+    "dimensions": "Above: the mean divergence of each latent dimension from the prior, collapsed ones (under 0.01 "
+    "nats) in grey. Below: the mean divergence between the two models in each dimension.",
     "distribution": "How the divergence is distributed over inputs; the arrows point at the largest.",
     "directions": "Each point is an input: the divergence one way against the other way.",
     "ellipses": "One and two standard deviations in the dimensions that differ most. Left: of all that each encoder "

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kullback.io import printable
-from kullback.latents.compare import Comparison, number, plus_minus
+from kullback.latents.compare import Comparison
+from kullback.latents.findings import number, plus_minus
 
 _MOST_DIMENSIONS = 16
 _MOST_INPUTS = 5
@@ -51,7 +52,7 @@ def _statistics(comparison: Comparison) -> Table:
 def _dimensions(comparison: Comparison) -> Table:
     d = math.prod(comparison.event_shape)
     title = "Mean in each latent dimension" + (f" (the {_MOST_DIMENSIONS} largest of {d:,})" * (d > _MOST_DIMENSIONS))
-    table = _table(f"{title}; dim: collapsed", "dimension", *_COLUMNS.values(), "active in")
+    table = _table(f"{title}; faint: collapsed", "dimension", *_COLUMNS.values(), "active in")
     columns = {which: comparison.per_dimension(which) for which in _COLUMNS}
     active = {name: comparison.active(model) for model, name in zip("ab", "AB", strict=True)}
     order = (columns["ab"] + columns["ba"]).argsort(descending=True, stable=True)[:_MOST_DIMENSIONS].tolist()
