@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import torch
 from click.testing import CliRunner
 
 from kullback import Gaussian, kl_divergence
-from kullback.cli import main
+from kullback.cli import commands
 
 RNG = np.random.default_rng(0)
 MU, LOGVAR = RNG.standard_normal((2, 40, 3)).astype(np.float32)
@@ -28,7 +29,7 @@ def files(tmp_path, monkeypatch):
 
 
 def run(*arguments):
-    return CliRunner().invoke(main, arguments)
+    return CliRunner().invoke(commands, arguments)
 
 
 def process(*arguments, **options):
@@ -37,7 +38,7 @@ def process(*arguments, **options):
     )
 
 
-@pytest.mark.parametrize("statement", ["import kullback", "from kullback.cli import main; main(['--help'])"])
+@pytest.mark.parametrize("statement", ["import kullback", "from kullback.cli import commands; commands(['--help'])"])
 def test_neither_importing_nor_helping_imports_torch(statement):
     watch = f"import sys, atexit; atexit.register(lambda: print('torch' in sys.modules)); {statement}"
     result = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, check=True)
@@ -129,7 +130,51 @@ def test_both_models_in_one_file(files):
     chosen = run("kl", "both.npz", "--models", "2,1")
     assert chosen.stdout == run("kl", "b.npz", "a.npz").stdout
     np.savez("three.npz", **{f"mu_{i}": MU for i in "123"}, **{f"std_{i}": MU**2 for i in "123"})
-    assert "Choose two with --models" in run("kl", "three.npz").stderr
+    assert "Choose with --models" in run("kl", "three.npz").stderr
+
+
+def test_an_interrupted_run_ends_with_130_and_no_output(files):
+    started = subprocess.Popen(
+        [sys.executable, "-m", "kullback", "kl", "a.npz", "b.npz", "-o", "out.csv"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONFAULTHANDLER": "1"},
+    )
+    time.sleep(0.6)  # It is importing torch.
+    started.send_signal(signal.SIGINT)
+    _, error = started.communicate(timeout=60)
+    assert started.returncode == 130
+    assert error.strip() == "interrupted"
+    assert sorted(p.name for p in files.iterdir()) == ["a.npz", "b.npz"]
+
+
+def test_an_output_is_never_an_input(files):
+    before = (files / "a.npz").read_bytes()
+    result = run("kl", "a.npz", "b.npz", "-o", "./a.npz")
+    assert result.exit_code == 2
+    assert "is an input" in result.stderr
+    assert (files / "a.npz").read_bytes() == before
+
+
+def test_ids_that_only_one_file_has_are_mentioned(files):
+    np.savez("ids.npz", mu=MU, logvar=LOGVAR, id=np.arange(40))
+    result = run("kl", "a.npz", "ids.npz")
+    assert result.exit_code == 0
+    assert result.stderr == "note: a.npz has no ids, so rows are joined by order\n"
+
+
+def test_nothing_from_a_file_can_forge_a_line_of_output(files):
+    ids = np.array([f"{i}\nkl_ab.mean: 0\x1b[31m" for i in range(40)])
+    for name, shift in (("x", 0), ("y", 1)):
+        np.savez(f"{name}.npz", mu=MU + shift, logvar=LOGVAR, id=ids)
+    lines = process("compare", "x.npz", "y.npz").stdout.splitlines()
+    assert sum(line.startswith("kl_ab.mean: ") for line in lines) == 1
+    assert all(line.isprintable() for line in lines)
+
+
+def test_an_encoding_without_the_signs_is_no_reason_to_fail(files):
+    result = process("compare", "a.npz", "b.npz", env={**os.environ, "PYTHONIOENCODING": "latin-1"}, encoding="latin-1")
+    assert result.returncode == 0, result.stderr
 
 
 WRONG = {

@@ -133,13 +133,44 @@ def test_a_log_variance_of_700_does_not_overflow():
     assert math.isfinite(compare(p, q).scalars()["kl_ba.mean"])
 
 
+def test_what_overflows_is_said_and_drawn_without_a_crash():
+    mean = torch.zeros(6, 2, dtype=torch.float64)
+    mean[2, 0] = 1e200
+    comparison = compare(Gaussian.from_std(mean, 1.0), Gaussian.from_std(torch.zeros(6, 2), 1.0))
+    assert any("too large for a float64 for 1 of 6 inputs" in finding for finding in comparison.findings())
+    assert comparison.figures()
+    json.loads(comparison.to_json())
+    wide = torch.zeros(50, 4)
+    wide[7, 2] = 400.0
+    huge = compare(Gaussian.from_logvar(torch.zeros(50, 4), wide), Gaussian.from_std(torch.zeros(50, 4), 1.0))
+    assert huge.scalars()["kl_ab.standard_error"] == pytest.approx(huge.scalars()["kl_ab.mean"], rel=1e-6)
+    assert huge.findings()
+    assert huge.figures()
+
+
+def test_an_infinite_mean_does_not_depend_on_the_size_of_batches():
+    mean = torch.zeros(40, 2, dtype=torch.float64)
+    mean[2] = 1e200
+    a, b, prior = Gaussian.from_std(mean, 1.0), Gaussian.from_std(torch.zeros(40, 2), 1.0), Gaussian.standard(2)
+    merged = Summary.empty().update(range(20), a[:20], b[:20], prior).update(range(20, 40), a[20:], b[20:], prior)
+    assert merged.divergences["ab"].per_dimension.tolist() == [math.inf, math.inf]
+
+
+def test_gradients_and_default_devices_do_not_matter():
+    p = Gaussian.from_std(torch.zeros(5, 3, requires_grad=True), torch.ones(5, 3, requires_grad=True))
+    prior = Gaussian.from_std(torch.zeros(3, requires_grad=True), 1.0)
+    assert compare(p, p, prior=prior).scalars()["kl_ab.mean"] == 0
+    with torch.device("meta"):
+        assert compare(p, p).scalars()["rate_a.mean"] == 0
+
+
 @pytest.mark.parametrize(
     ("a", "b", "error", "says"),
     [
         (Normal(torch.zeros(5, 3), 1.0), Gaussian.standard(3), ShapeError, r"Independent\(Normal\(mean, std\), 1\)"),
         (Gaussian.standard(3), Gaussian.standard(3), ShapeError, "one Gaussian for each input"),
         (Gaussian.from_std(torch.zeros(5, 3), 1.0), Gaussian.from_std(torch.zeros(4, 3), 1.0), ShapeError, "5 rows"),
-        (Gaussian.from_std(torch.zeros(0, 3), 1.0), Gaussian.from_std(torch.zeros(0, 3), 1.0), ShapeError, "no rows"),
+        (Gaussian.from_std(torch.zeros(0, 3), 1.0), Gaussian.from_std(torch.zeros(0, 3), 1.0), ShapeError, "0 rows"),
         (torch.zeros(5, 3), torch.zeros(5, 3), TypeError, "samples"),
         ("nowhere.npz", "nowhere.npz", PosteriorFileError, "no such file"),
     ],

@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 
 from kullback import PosteriorFileError
-from kullback.io import joined, pick, read_posteriors, whole_file, write_rows
+from kullback.io import joined, open_posteriors, read_pair, read_posteriors, whole_file, write_rows
 
 RNG = np.random.default_rng(0)
 MU, LOGVAR = RNG.standard_normal((6, 3)).astype(np.float32), RNG.standard_normal((6, 3)).astype(np.float32)
@@ -62,7 +62,7 @@ def test_every_kind_of_file_holds_the_same_posteriors(kind, tmp_path):
     write, suffix = WRITERS[kind]
     path = tmp_path / f"model{suffix}"
     write(path, mu=MU, logvar=LOGVAR, id=np.arange(10, 16))
-    (found,) = read_posteriors(path)
+    found = read_posteriors(path)
     assert found.name == "model"
     assert found.ids == list(range(10, 16))
     assert found.gaussian.scale.given == "logvar"
@@ -74,7 +74,7 @@ def test_every_kind_of_file_holds_the_same_posteriors(kind, tmp_path):
 def test_bfloat16_and_image_latents_are_kept(tmp_path):
     x = torch.randn(2, 4, 8, 8, dtype=torch.bfloat16)
     safetensors.torch.save_file({"mean": x, "log_var": x.clone()}, tmp_path / "a.safetensors")
-    (found,) = read_posteriors(tmp_path / "a.safetensors")
+    found = read_posteriors(tmp_path / "a.safetensors")
     assert found.gaussian.event_shape == (4, 8, 8)
     assert found.gaussian.dtype == torch.bfloat16
 
@@ -97,19 +97,68 @@ def test_bfloat16_and_image_latents_are_kept(tmp_path):
 )
 def test_names_people_use_are_understood(mean, scale, given, label, tmp_path):
     npz(tmp_path / "a.npz", **{mean: MU, scale: np.exp(LOGVAR)})
-    (found,) = read_posteriors(tmp_path / "a.npz")
+    found = read_posteriors(tmp_path / "a.npz")
     assert found.gaussian.scale.given == given
 
 
 def test_one_file_may_hold_both_models(tmp_path):
     parquet(tmp_path / "both.parquet", mu_1=MU, logvar_1=LOGVAR, mu_2=MU + 1, logvar_2=LOGVAR)
-    first, second = read_posteriors(tmp_path / "both.parquet")
-    assert (first.name, second.name) == ("1", "2")
-    assert pick([first, second], "2") is second
-    with pytest.raises(PosteriorFileError, match=r"holds 2 models \('1', '2'\)\. Choose with --models"):
-        pick([first, second], None)
+    file = open_posteriors(tmp_path / "both.parquet")
+    assert list(file.models) == ["model 1", "model 2"]
+    np.testing.assert_array_equal(file.posteriors("2").gaussian.mean, MU + 1)
+    with pytest.raises(PosteriorFileError, match=r"holds 2 models \('model 1', 'model 2'\)\. Choose with --models"):
+        file.posteriors()
     torch.save({n: {"mu": torch.zeros(2, 3), "std": torch.ones(2, 3)} for n in ("plain", "beta")}, tmp_path / "x.pt")
-    assert [p.name for p in read_posteriors(tmp_path / "x.pt")] == ["plain", "beta"]
+    assert list(open_posteriors(tmp_path / "x.pt").models) == ["plain", "beta"]
+
+
+def test_a_role_in_the_name_of_a_model_does_not_confuse(tmp_path):
+    npz(
+        tmp_path / "a.npz",
+        **{"mean_teacher.mu": MU, "mean_teacher.std": MU**2, "scale_model/mu": MU, "scale_model/std": MU**2},
+    )
+    assert list(open_posteriors(tmp_path / "a.npz").models) == ["mean_teacher", "scale_model"]
+
+
+def test_a_table_with_a_column_for_each_coordinate_is_not_taken_for_models(tmp_path):
+    columns = {f"{name}_{i}": x[:, i] for i in range(2) for name, x in (("mu", MU), ("logvar", LOGVAR))}
+    parquet(tmp_path / "wide.parquet", **columns)
+    with pytest.raises(PosteriorFileError, match="one list column 'mu'"):
+        read_pair(tmp_path / "wide.parquet")
+    _, p, _ = read_pair(tmp_path / "wide.parquet", labels=("0", "1"))
+    assert p.gaussian.event_shape == (1,)
+
+
+def test_what_is_not_asked_for_cannot_fail(tmp_path):
+    table = {
+        "mu": list(MU),
+        "std": list(MU**2),
+        "mu_bad": list(MU),
+        "std_bad": list(-(MU**2)),
+        "label": ["a", None] * 3,
+    }
+    pyarrow.parquet.write_table(pa.table(table), tmp_path / "a.parquet")
+    assert len(open_posteriors(tmp_path / "a.parquet").posteriors("a")) == 6
+    npz(tmp_path / "a.npz", mu=MU, std=MU**2, other=np.array([Bomb()]), id=[1, 1, 1, 1, 1, 1])
+    assert len(open_posteriors(tmp_path / "a.npz").posteriors(ids=False)) == 6
+
+
+def test_each_model_may_have_its_own_ids(tmp_path):
+    order = RNG.permutation(6)
+    ids = np.arange(6)
+    npz(tmp_path / "a.npz", mu_1=MU, std_1=MU**2, id_1=ids, mu_2=MU[order], std_2=MU[order] ** 2, id_2=ids[order])
+    _, p, q = read_pair(tmp_path / "a.npz")
+    np.testing.assert_array_equal(p.gaussian.mean, q.gaussian.mean)
+
+
+def test_id_goes_before_index_and_several_others_ask_which(tmp_path):
+    npz(tmp_path / "a.npz", mu=MU, std=MU**2, index=np.arange(6), id=np.arange(6) + 10)
+    assert read_posteriors(tmp_path / "a.npz").ids == list(range(10, 16))
+    npz(tmp_path / "b.npz", mu=MU, std=MU**2, image_id=np.arange(6))
+    assert read_posteriors(tmp_path / "b.npz").ids == list(range(6))
+    npz(tmp_path / "c.npz", mu=MU, std=MU**2, image_id=np.arange(6), index=np.arange(6))
+    with pytest.raises(PosteriorFileError, match="may all identify the rows"):
+        read_posteriors(tmp_path / "c.npz")
 
 
 def test_sigma_is_ambiguous_until_it_is_said_what_it_is(tmp_path):
@@ -117,7 +166,7 @@ def test_sigma_is_ambiguous_until_it_is_said_what_it_is(tmp_path):
     with pytest.raises(PosteriorFileError, match=r"--scale std\|variance\|logvar"):
         read_posteriors(tmp_path / "a.npz")
     for given in ("std", "variance", "logvar"):
-        (found,) = read_posteriors(tmp_path / "a.npz", scale=given)
+        found = read_posteriors(tmp_path / "a.npz", scale=given)
         assert found.gaussian.scale.given == given
 
 
@@ -125,7 +174,7 @@ def test_several_scales_ask_which(tmp_path):
     npz(tmp_path / "a.npz", mu=MU, std=np.exp(LOGVAR / 2), logvar=LOGVAR)
     with pytest.raises(PosteriorFileError, match=r"--scale std\|logvar"):
         read_posteriors(tmp_path / "a.npz")
-    (found,) = read_posteriors(tmp_path / "a.npz", scale="logvar")
+    found = read_posteriors(tmp_path / "a.npz", scale="logvar")
     np.testing.assert_array_equal(found.gaussian.scale.value, LOGVAR)
 
 
@@ -135,7 +184,7 @@ def test_rows_are_joined_by_their_ids_or_by_order(tmp_path):
     npz(tmp_path / "a.npz", mu=MU, logvar=LOGVAR, id=ids)
     npz(tmp_path / "b.npz", mu=MU[order], logvar=LOGVAR[order], id=ids[order])
     npz(tmp_path / "c.npz", mu=MU[order], logvar=LOGVAR[order])
-    a, b, c = (read_posteriors(tmp_path / f"{name}.npz")[0] for name in "abc")
+    a, b, c = (read_posteriors(tmp_path / f"{name}.npz") for name in "abc")
     found, p, q = joined(a, b)
     assert found == list("abcdef")
     np.testing.assert_array_equal(p.mean, q.mean)
@@ -152,6 +201,12 @@ def _truncated(path, suffix):
     npz(path, mu=MU, logvar=LOGVAR)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
+
+
+def _zip(path, **members):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
 
 
 WRONG = {
@@ -181,7 +236,12 @@ WRONG = {
     "zero.npz": (lambda p: npz(p, mu=MU, var=np.zeros((6, 3))), "column 'var', row 0"),
     "infinite.npz": (lambda p: npz(p, mu=MU + np.inf, var=np.ones((6, 3))), "column 'mu', row 0, dimension 0: inf"),
     "twice.npz": (lambda p: npz(p, mu=MU, logvar=LOGVAR, id=[1, 2, 3, 4, 5, 1]), "'1' occurs more than once"),
-    "ids.npz": (lambda p: npz(p, mu=MU, logvar=LOGVAR, id=[1, 2]), "for each row"),
+    "ids.npz": (lambda p: npz(p, mu=MU, logvar=LOGVAR, id=[1, 2]), "one id for each"),
+    "floats.npz": (lambda p: npz(p, mu=MU, logvar=LOGVAR, id=MU[:, 0]), "all integers or all strings"),
+    "weights.pt": (lambda p: torch.save(torch.nn.BatchNorm1d(3).state_dict(), p), "weights of a model"),
+    "sparse.pt": (lambda p: torch.save({"mu": torch.eye(3).to_sparse(), "std": torch.eye(3)}, p), "plain real"),
+    "text_member.npz": (lambda p: _zip(p, mu="text", logvar="text"), "member 'mu' is no array"),
+    "header.npz": (lambda p: _zip(p, **{"mu.npy": b"\x93NUMPY\x01\x00\x05\x00(1,1 ", "std.npy": b""}), "damaged"),
     "ragged.parquet": (
         lambda p: pyarrow.parquet.write_table(pa.table({"mu": [[1.0], [1.0, 2.0]], "var": [[1.0], [1.0]]}), p),
         "column 'mu', row 1: 2 numbers where row 0 has 1",
@@ -215,6 +275,7 @@ def test_an_array_that_claims_to_be_huge_is_refused(tmp_path):
     np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**15,)})
     with zipfile.ZipFile(tmp_path / "huge.npz", "w") as archive:
         archive.writestr("mu.npy", header.getvalue())
+        archive.writestr("std.npy", header.getvalue())
     with pytest.raises(PosteriorFileError, match="damaged"):
         read_posteriors(tmp_path / "huge.npz")
 
@@ -224,6 +285,14 @@ def test_names_from_files_cannot_steer_the_terminal(tmp_path):
     with pytest.raises(PosteriorFileError) as caught:
         read_posteriors(tmp_path / "a.npz")
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".parquet"])
+def test_ids_of_64_bits_keep_every_one(suffix, tmp_path):
+    path = tmp_path / f"out{suffix}"
+    write_rows(path, [1, 2**63 + 1], torch.zeros(2))
+    ids = np.load(path)["id"].tolist() if suffix == ".npz" else pyarrow.parquet.read_table(path)["id"].to_pylist()
+    assert ids == [1, 2**63 + 1]
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet", ".csv"])

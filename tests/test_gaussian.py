@@ -107,18 +107,38 @@ def test_from_samples_gives_the_unbiased_moments():
     x = np.random.default_rng(0).standard_normal((50, 3))
     p = Gaussian.from_samples(x)
     np.testing.assert_allclose(p.mean, x.mean(0), rtol=1e-12)
-    np.testing.assert_allclose(p.scale.value, x.var(0, ddof=1), rtol=1e-12)
+    np.testing.assert_allclose(p.scale.std() ** 2, x.var(0, ddof=1), rtol=1e-12)
     with pytest.raises(ShapeError, match="n >= 2"):
         Gaussian.from_samples(x[:1])
-    with pytest.raises(ValueError, match="zeros"):
+    with pytest.raises(ValueError, match=r"coordinate \[0\] does not vary"):
         Gaussian.from_samples(np.zeros((5, 2)))
 
 
 def test_from_samples_keeps_the_variance_under_a_large_mean():
     z = torch.randn(1000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     x = (1e4 + 1e-1 * z).float()
-    want = x.double().var(0)
-    assert_close(Gaussian.from_samples(x).scale.value.double(), want, rtol=1e-5, atol=0)
+    assert_close(Gaussian.from_samples(x).scale.value.double(), x.double().std(0), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e30])
+def test_from_samples_takes_samples_whose_variance_leaves_the_dtype(size):
+    x = size * torch.tensor([[-1.0], [0.0], [1.0]])
+    assert_close(Gaussian.from_samples(x).scale.value, torch.tensor([size]))
+
+
+@pytest.mark.parametrize(
+    ("given", "number", "other", "value"),
+    [("std", 1e-30, "variance", 2.0), ("std", 1e30, "variance", 2.0), ("logvar", -300.0, "std", 2.0),
+     ("logvar", 300.0, "std", 2.0), ("logvar", 2000.0, "variance", 2.0), ("std", 1e-60, "std", 2.0)],
+)  # fmt: skip
+def test_a_number_may_leave_the_range_that_the_dtype_has_in_the_other_parameterisation(given, number, other, value):
+    log_var = {"std": lambda x: 2 * math.log(x), "logvar": lambda x: x}[given](number)
+    small = CONSTRUCTORS[given](torch.zeros(1), number)
+    large = CONSTRUCTORS[other](torch.zeros(1), torch.tensor([value]))
+    delta = log_var - {"std": 2 * math.log(value), "variance": math.log(value)}[other]
+    for d, p, q in ((delta, small, large), (-delta, large, small)):
+        if d < 80:
+            assert kl_divergence(p, q).item() == pytest.approx((math.exp(d) - 1 - d) / 2, rel=1e-6)
 
 
 def test_dtypes_promote_as_in_torch_and_numbers_do_not():

@@ -110,6 +110,32 @@ def test_the_value_is_finite_up_to_the_largest_representable_one(given):
     assert ulps(value, [t.value for t in oracle.truths(tuple(operands), given, given)]) <= CONTRACT
 
 
+EDGES = [
+    # given, mean_p, scale_p, mean_q, scale_q: where intermediate results leave float32 and the truth does not.
+    ("logvar", 2.5e36, 155.0, 0.0, 155.0),
+    ("logvar", -1.14e-41, -158.16, 0.0, -158.16),
+    ("std", 0.0, 5.015108475270552e-39, 0.0, 3.401602976702242e-39),
+    ("variance", 0.0, 2.2258477041058973e-39, 0.0, 1.4382212775613117e-39),
+    ("std", 3.1648e38, 5.207e36, -1.3861e38, 5.279e36),
+    # The worst of a few hundred thousand, before the series was split into even and odd powers.
+    ("std", 0.0, 4.7923936, 0.0, 3.3820364),
+    ("logvar", 0.0, -2.5958199, 0.0, -1.8101868),
+    ("variance", -0.7312905788421631, 0.28870901465415955, 1.3401225805282593, 0.25404709577560425),
+]
+
+
+@pytest.mark.parametrize(("given", "numbers"), [(g, numbers) for g, *numbers in EDGES])
+def test_gradients_are_right_at_the_edge_of_the_range(given, numbers):
+    operands = tuple(torch.tensor([x], requires_grad=True) for x in numbers)
+    value = kl_divergence(scalars(*operands[:2], given), scalars(*operands[2:], given))
+    (truth,) = oracle.truths(operands, given, given)
+    assert ulps(value, [truth.value]) <= CONTRACT
+    gradients = torch.autograd.grad(value.sum(), operands)
+    for name, gradient in zip(("mean_p", "scale_p", "mean_q", "scale_q"), gradients, strict=True):
+        size = truth.scale_q_parts if name == "scale_q" else getattr(truth, name)
+        assert ulps(gradient, [getattr(truth, name)], [size]) <= CONTRACT, name
+
+
 @pytest.mark.parametrize("logvar", [-700.0, -200.0, 200.0, 700.0])
 def test_log_variances_far_outside_float32_are_ordinary_inputs(logvar):
     same = Gaussian.from_logvar(torch.zeros(3), torch.full((3,), logvar))

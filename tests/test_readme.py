@@ -30,9 +30,9 @@ def test_the_python_snippets_print_what_they_say(tmp_path, monkeypatch):
 
 
 def test_the_demo_prints_what_the_readme_shows():
-    from kullback.cli import main
+    from kullback.cli import commands
 
-    result = CliRunner().invoke(main, ["demo"])
+    result = CliRunner().invoke(commands, ["demo"])
     assert result.exit_code == 0, result.output
     shown = [line for line in blocks("console")[0].splitlines() if line.startswith(("finding", "warning"))]
     assert len(shown) >= 4
@@ -42,16 +42,16 @@ def test_the_demo_prints_what_the_readme_shows():
 
 
 def test_the_commands_on_files_run_as_written(tmp_path, monkeypatch):
-    from kullback.cli import main
+    from kullback.cli import commands
 
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     for name in ("plain", "beta"):
         np.savez(f"{name}.npz", mu=rng.standard_normal((20, 3)), logvar=rng.standard_normal((20, 3)))
-    commands = [line.removeprefix("$ kullback ") for line in blocks("console")[1].splitlines()]
-    assert len(commands) == 2
-    for command in commands:
-        result = CliRunner().invoke(main, command.split())
+    lines = [line.removeprefix("$ kullback ") for line in blocks("console")[1].splitlines()]
+    assert len(lines) == 2
+    for line in lines:
+        result = CliRunner().invoke(commands, line.split())
         assert result.exit_code == 0, result.output
     assert {p.name for p in tmp_path.iterdir()} == {"plain.npz", "beta.npz", "report.html", "numbers.json", "kl.csv"}
 

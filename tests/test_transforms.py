@@ -133,3 +133,13 @@ def test_a_gaussian_is_a_pytree_of_its_tensors(make, operands):
     assert_close(again.mean, 2 * operands[0])
     assert again.scale.given == p.scale.given
     assert pytree.tree_flatten(Gaussian.standard(4))[0] == []
+
+
+def test_a_module_that_takes_gaussians_can_be_exported(make, operands):
+    class Loss(torch.nn.Module):
+        def forward(self, p, q):
+            return kl_divergence(p, q)
+
+    p, q = make(*operands[:2]), make(*operands[2:])
+    exported = torch.export.export(Loss(), (p, q), strict=False)
+    assert_close(exported.module()(p, q), kl_divergence(p, q), rtol=0, atol=0)

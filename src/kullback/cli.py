@@ -4,6 +4,7 @@ Exit codes: 0 done; 2 bad input or usage, said in one line; 1 a defect of kullba
 """
 
 import contextlib
+import io
 import os
 import sys
 import time
@@ -41,7 +42,7 @@ def _one_line_errors() -> Iterator[None]:
     """Bad input ends with one line and exit code 2; anything else is a defect and keeps its traceback."""
     try:
         yield
-    except BrokenPipeError:  # Whoever read our output has had enough; click ends quietly.
+    except BrokenPipeError:
         raise
     except (ValueError, TypeError, OSError, NoClosedForm) as error:
         from kullback.io import printable
@@ -84,6 +85,8 @@ def _load(
         if output and any(os.path.exists(output) and os.path.samefile(output, path) for path in (a, b) if path):
             raise ValueError(f"{printable(output)}: is an input; writing to it would lose it.")
     chosen = _two(labels, "--models takes two labels") if labels else None
+    if chosen and b is None and chosen[0] == chosen[1]:
+        raise ValueError(f"--models: both are {printable(chosen[0])!r}. Two models of one file have two labels.")
     ids, p, q = read_pair(a, b, scale=scale, labels=chosen, by_order=by_order)
     if (p.ids is None) != (q.ids is None):
         lacking = q.source if q.ids is None else p.source
@@ -97,7 +100,7 @@ def _load(
 
 def _two(text: str, what: str) -> tuple[str, str]:
     first, _, second = (part.strip() for part in text.partition(","))
-    if not first or not second or first == second:
+    if not first or not second:
         raise ValueError(f"{what}, got {text!r}. Example: plain,beta.")
     return first, second
 
@@ -115,13 +118,34 @@ def _inputs(command: Any) -> Any:
     return command
 
 
+def main() -> None:
+    """The entry point: runs a command and ends with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # An encoding that lacks ‖ or σ is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = commands.main(prog_name="kullback", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        code = 130
+    except BrokenPipeError:
+        # Whoever read our output has had enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(kullback.__version__, prog_name="kullback")
-def main() -> None:
+def commands() -> None:
     """How far apart are Gaussians? Exact divergences between the posteriors of two VAEs."""
 
 
-@main.command(epilog=_FILES + "\n\n" + _EPILOG)
+@commands.command(epilog=_FILES + "\n\n" + _EPILOG)
 @_inputs
 @click.option("--names", metavar="NAME,NAME", help="What to call the two models.")
 @click.option("--json", "json_path", type=click.Path(), metavar="FILE", help="Write every number as JSON.")
@@ -152,13 +176,15 @@ def compare(
         ids, p, q, found = _load(a, b, scale=scale, labels=labels, by_order=by_order, outputs=outputs)
         if names:
             found = _two(names, "--names takes two names")
+            if found[0] == found[1]:
+                raise ValueError(f"--names: both are {found[0]!r}.")
         _compare(ids, p, q, found, json_path, report_path)
 
 
 def _compare(
     ids: Any, p: "Gaussian", q: "Gaussian", names: tuple[str, str], json_path: str | None, report_path: str | None
 ) -> None:
-    from kullback.io import write_text
+    from kullback.io import printable, write_text
     from kullback.latents.compare import compare_rows
 
     with _progress("comparing") as progress:
@@ -166,13 +192,13 @@ def _compare(
     _print(comparison)
     if json_path:
         write_text(json_path, comparison.to_json() + "\n")
-        click.echo(f"wrote {json_path}", err=True)
+        click.echo(f"wrote {printable(json_path)}", err=True)
     if report_path:
         comparison.report(report_path)
-        click.echo(f"wrote {report_path}", err=True)
+        click.echo(f"wrote {printable(report_path)}", err=True)
 
 
-@main.command(epilog=_FILES + "\n\n" + _EPILOG)
+@commands.command(epilog=_FILES + "\n\n" + _EPILOG)
 @_inputs
 @click.option(
     "-o", "--output", type=click.Path(), metavar="OUT", help="Where to: .npz, .parquet or .csv. Without: CSV on stdout."
@@ -183,7 +209,7 @@ def kl(*, a: str, b: str | None, scale: str | None, labels: str | None, by_order
     A and B are files; a single file may hold both models. The result has the columns id and kl.
     """
     with _one_line_errors():
-        from kullback.io import ROW_KINDS, check_writable, write_csv, write_rows
+        from kullback.io import ROW_KINDS, check_writable, printable, write_csv, write_rows
 
         if output:
             check_writable(output, ROW_KINDS)
@@ -191,12 +217,17 @@ def kl(*, a: str, b: str | None, scale: str | None, labels: str | None, by_order
         values = kullback.kl_divergence(p, q)
         if output:
             write_rows(output, ids, values)
-            click.echo(f"wrote {len(ids):,} rows to {output} (mean {values.double().mean().item():.6g} nats)", err=True)
+            click.echo(
+                f"wrote {len(ids):,} rows to {printable(output)} (mean {values.double().mean().item():.6g} nats)",
+                err=True,
+            )
         else:
+            if sys.stdout.isatty():
+                ids = [printable(i) for i in ids]
             write_csv(sys.stdout, ids, values)
 
 
-@main.command(epilog=_EPILOG)
+@commands.command(epilog=_EPILOG)
 @click.option("--json", "json_path", type=click.Path(), metavar="FILE", help="Write every number as JSON.")
 @click.option("--report", "report_path", type=click.Path(), metavar="FILE.html", help="Write one offline HTML page.")
 @click.pass_context

@@ -22,82 +22,99 @@ _ROLES = {
 _PATTERNS = {
     role: re.compile(rf"(?:^|(?<=[^a-z0-9]))(?:{names})(?=$|[^a-z0-9]|\d+$)") for role, names in _ROLES.items()
 }
+_CHECKPOINT = re.compile(r"(^|\.)(weight|bias|running_mean|running_var|num_batches_tracked)$")
 
 SCALES: "tuple[Parameterisation, ...]" = ("std", "variance", "logvar")
 
 
 @dataclass(frozen=True)
 class ModelColumns:
-    """The columns of one model's posteriors."""
+    """The columns of one model's posteriors: its mean, and by kind every scale it may have."""
 
     label: str
     mean: str
-    scale: str
-    given: "Parameterisation"
+    scales: dict[str, str]
 
 
 def role(name: str) -> tuple[str, str] | None:
     """The role that a column's name speaks of, and what is left of the name: the label of its model."""
-    lowered = name.lower()
-    # Log-variance first: "log_var" also ends in "var".
-    for kind in ("logvar", "sigma", "std", "variance", "mean", "id"):
-        match = _PATTERNS[kind].search(lowered)
-        if match:
-            return kind, (name[: match.start()] + name[match.end() :]).strip("_-./: ")
-    return None
+    # The last word decides (mean_teacher.mu is a mean of mean_teacher), the longest of those (log_var is no var).
+    found = [(match.end(), -match.start(), kind) for kind in _ROLES for match in _PATTERNS[kind].finditer(name.lower())]
+    if not found:
+        return None
+    end, minus_start, kind = max(found)
+    return kind, (name[:-minus_start] + name[end:] if minus_start else name[end:]).strip("_-./: ")
 
 
-def id_column(names: Iterable[str]) -> str | None:
-    """The column that identifies rows, if there is one."""
-    return next((name for name in names if role(name) == ("id", "")), None)
-
-
-def models(names: Iterable[str], where: str, scale: "Parameterisation | None") -> list[ModelColumns]:
-    """The models whose posteriors the columns are, in the order of the file.
-
-    Args:
-        names: the names of the columns.
-        where: the file, for messages.
-        scale: which scale to read, where the names leave it open: for ``sigma``, or if there are several.
-    """
+def models(names: Iterable[str]) -> list[ModelColumns]:
+    """The models whose posteriors the columns are, in the order of the file."""
     names = list(names)
+    if any(_CHECKPOINT.search(name) for name in names):
+        raise PosteriorFileError(
+            "holds the weights of a model. What is compared are its outputs: save the means and scales that the "
+            "encoder gives for your inputs."
+        )
     found: dict[str, dict[str, str]] = {}
     for name in names:
-        understood = role(name)
-        if understood and understood[0] != "id":
-            kind, label = understood
-            if kind in found.setdefault(label, {}):
-                raise PosteriorFileError(f"{where}: columns {found[label][kind]!r} and {name!r} both say {kind}.")
-            found[label][kind] = name
-    result = []
-    for label, roles in found.items():
-        if "mean" in roles and len(roles) > 1:
-            result.append(ModelColumns(label, roles["mean"], *_scale_column(roles, where, scale)))
+        kind, label = role(name) or ("", "")
+        if not kind or kind == "id":
+            continue
+        if kind in found.setdefault(label, {}):
+            raise PosteriorFileError(f"columns {found[label][kind]!r} and {name!r} both say {kind}.")
+        found[label][kind] = name
+    result = [
+        ModelColumns(label, roles.pop("mean"), roles)
+        for label, roles in found.items()
+        if len(roles) > 1 and "mean" in roles
+    ]
     if not result:
         kinds = {kind for roles in found.values() for kind in roles}
         lacking = "mean" if "mean" not in kinds else "scale" if kinds == {"mean"} else "mean and scale of one label"
-        columns = ", ".join(map(repr, names)) or "none"
+        listed = ", ".join(map(repr, names[:12])) + ", …" * (len(names) > 12) or "none"
         raise PosteriorFileError(
-            f"{where}: no posteriors found, there is no {lacking}. Columns are {columns}; "
-            "call the mean mu, mean or loc, and the scale std, stddev or scale; var or variance; logvar or log_var."
+            f"no posteriors found, there is no {lacking}. Columns are {listed}; call the mean mu, mean or loc, and the "
+            "scale std, stddev or scale; var or variance; logvar or log_var."
         )
     return result
 
 
-def _scale_column(
-    roles: dict[str, str], where: str, scale: "Parameterisation | None"
-) -> "tuple[str, Parameterisation]":
-    scales = [given for given in SCALES if given in roles]
-    if len(scales) == 1:
-        return roles[scales[0]], scales[0]
-    if scale in scales:
-        return roles[scale], scale
-    if scales:
-        columns = ", ".join(repr(roles[given]) for given in scales)
-        raise PosteriorFileError(f"{where}: more than one scale ({columns}). Say which: --scale {'|'.join(scales)}.")
+def scale_column(model: ModelColumns, scale: "Parameterisation | None") -> "tuple[str, Parameterisation]":
+    """The column of a model's scale, and what it holds.
+
+    Args:
+        model: the model.
+        scale: which scale to read, where the names leave it open: for ``sigma``, or if there are several.
+    """
+    named = [given for given in SCALES if given in model.scales]
+    if len(named) == 1:
+        return model.scales[named[0]], named[0]
+    if scale in named:
+        return model.scales[scale], scale
+    if named:
+        columns = ", ".join(repr(model.scales[given]) for given in named)
+        raise PosteriorFileError(f"more than one scale ({columns}). Say which: --scale {'|'.join(named)}.")
     if scale:
-        return roles["sigma"], scale
+        return model.scales["sigma"], scale
     raise PosteriorFileError(
-        f"{where}: column {roles['sigma']!r} may hold standard deviations, variances or log-variances. "
+        f"column {model.scales['sigma']!r} may hold standard deviations, variances or log-variances. "
         "Say which: --scale std|variance|logvar."
     )
+
+
+def id_column(names: Iterable[str], label: str, labels: Iterable[str]) -> str | None:
+    """The column that identifies the rows of the model of this label, if there is one.
+
+    ``id`` before any other; ``id_1`` belongs to model 1 where there is one.
+    """
+    taken = set(labels) - {""}
+    ids = [(name, of) for name in names for kind, of in [role(name) or ("", "")] if kind == "id"]
+    for own in ([n for n, of in ids if of and of == label], [n for n, _ in ids if n.lower() == "id"]):
+        if own:
+            return own[0]
+    common = [n for n, of in ids if of not in taken]
+    if len(common) > 1:
+        raise PosteriorFileError(
+            f"columns {', '.join(map(repr, common))} may all identify the rows. Call the one that does 'id', or join "
+            "by order: --by-order."
+        )
+    return common[0] if common else None

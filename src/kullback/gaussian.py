@@ -121,7 +121,7 @@ class Gaussian:
 
     @classmethod
     def from_samples(cls, x: Any, *, structure: Literal["diagonal"] = "diagonal") -> "Gaussian":
-        """The Gaussian with the mean and the unbiased variances of samples.
+        """The Gaussian with the mean of samples, and the square roots of their unbiased variances.
 
         Args:
             x: shape ``(n, *batch, d)``, n at least 2: the rows are the samples.
@@ -131,8 +131,8 @@ class Gaussian:
             ValueError: if there are fewer than two samples, or a coordinate does not vary.
 
         Example:
-            >>> Gaussian.from_samples([[0.0], [2.0]]).scale.value
-            tensor([2.], dtype=torch.float64)
+            >>> Gaussian.from_samples([[-1.0], [0.0], [1.0]]).scale.value
+            tensor([1.], dtype=torch.float64)
         """
         if structure != "diagonal":
             raise ValueError(f"structure must be 'diagonal', got {structure!r}.")
@@ -143,8 +143,15 @@ class Gaussian:
         # Moved to the first sample before anything is summed: at a mean of 1e4 and a standard deviation of 1e-3 the
         # rounding of the mean alone would be of the size of the variance.
         moved = samples - samples[:1]
-        gaussian = cls.from_variance(samples[0] + moved.mean(0), moved.var(0))
-        return replace(gaussian, numpy=numpy)
+        # And divided by their size before they are squared, which may leave the range of the dtype.
+        size = moved.abs().amax(0)
+        std = size * (moved / torch.where(size > 0, size, 1.0)).std(0)
+        if should_validate(std, validate=None) and not (std > 0).all():
+            column = (~(std > 0)).nonzero()[0].tolist()
+            raise ValueError(
+                f"from_samples: coordinate {column} does not vary, or is NaN, over {len(samples)} samples."
+            )
+        return replace(cls.from_std(samples[0] + moved.mean(0), std), numpy=numpy)
 
     @classmethod
     def stack(cls, gaussians: Sequence["Gaussian"]) -> "Gaussian":
@@ -231,7 +238,11 @@ class Gaussian:
             elif target is not None:
                 device = torch.device(target)
         scale = self.scale.cast(dtype, device) if isinstance(self.scale.value, Tensor) else self.scale
-        return replace(self, location=self.mean.to(device=device, dtype=dtype), scale=scale, event=self.event_dims)
+        if isinstance(self.location, Tensor):
+            location = self.location.to(device=device, dtype=dtype)
+        else:
+            location = torch.full(self.event_shape, self.location, dtype=dtype, device=device)
+        return replace(self, location=location, scale=scale, event=self.event_dims)
 
     def cast(self, dtype: torch.dtype, device: torch.device) -> "Gaussian":
         """As tensors that a formula can compute with; numbers become tensors without dimensions."""
@@ -272,8 +283,8 @@ class Gaussian:
         with no_autocast(point.device):
             p = self.cast(dtype, point.device)
             assert isinstance(p.location, Tensor)
-            z = p.scale.whiten(point.to(dtype) - p.location)
-            terms = -0.5 * math.log(2 * math.pi) - p.scale.log_std() - 0.5 * (z * z)
+            distance = p.scale.half_square_distance(point.to(dtype), p.location)
+            terms = -0.5 * math.log(2 * math.pi) - p.scale.log_std() - distance
             result = sum_event(terms, self.event_dims)
         return as_given(result, numpy=self.numpy is not False and numpy is True)
 
@@ -455,4 +466,16 @@ def _unflatten(children: Any, context: tuple[Any, ...]) -> Gaussian:
     return Gaussian(location[0] if number is None else number, scale, event, numpy)
 
 
-pytree.register_pytree_node(Gaussian, _flatten, _unflatten, serialized_type_name="kullback.Gaussian")
+def _flatten_with_keys(gaussian: Gaussian) -> tuple[list[Any], tuple[Any, ...]]:
+    children, context = _flatten(gaussian)
+    names = ("location", "scale")[-len(children) :]
+    return [(pytree.GetAttrKey(name), child) for name, child in zip(names, children, strict=True)], context
+
+
+pytree.register_pytree_node(
+    Gaussian,
+    _flatten,
+    _unflatten,
+    serialized_type_name="kullback.Gaussian",
+    flatten_with_keys_fn=_flatten_with_keys,
+)

@@ -5,27 +5,27 @@ Nothing is ever unpickled, nothing is repaired, and a file that is being written
 
 import contextlib
 import csv
+import functools
 import os
 import tempfile
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from kullback.adapt.arrays import FLOATING, from_numpy
-from kullback.columns import ModelColumns, id_column, models, role
+from kullback.columns import ModelColumns, id_column, models, scale_column
 from kullback.errors import PosteriorFileError
 from kullback.gaussian import Gaussian
 from kullback.scale import Parameterisation
 
 Column = Tensor | np.ndarray[Any, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -46,48 +46,107 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
-def read_posteriors(path: str | os.PathLike[str], *, scale: Parameterisation | None = None) -> list[Posteriors]:
-    """The posteriors of every model in a file: ``.npz``, ``.safetensors``, ``.pt`` or ``.parquet``.
+@dataclass(frozen=True)
+class PosteriorFile:
+    """A file and the models in it, by name; columns are read when they are asked for."""
 
-    Args:
-        path: the file. Columns are understood by their names: ``mu|mean|loc`` and ``std|stddev|scale``,
-            ``var|variance`` or ``logvar|log_var``, possibly with the label of a model (``mu_1``, ``beta.logvar``);
-            ``id`` identifies rows. Each holds one row for each input: shape ``(N, *event)``.
-        scale: which scale to read, where ``sigma`` or several scales leave it open.
+    path: Path
+    columns: dict[str, Callable[[], Column]]
+    models: dict[str, ModelColumns]
+
+    @property
+    def where(self) -> str:
+        """The file, for messages."""
+        return printable(self.path)
+
+    def named(self, label: str | None) -> str:
+        """The name of the model of this label, or of the only one."""
+        if label is None and len(self.models) == 1:
+            return next(iter(self.models))
+        for name, columns in self.models.items():
+            if label is not None and label in (name, columns.label):
+                return name
+        held = ", ".join(repr(printable(name)) for name in self.models)
+        if label is not None:
+            raise PosteriorFileError(f"{self.where}: no model {printable(label)!r}; it holds {held}.")
+        if self.is_wide:
+            means = ", ".join(repr(printable(columns.mean)) for columns in list(self.models.values())[:3])
+            raise PosteriorFileError(
+                f"{self.where}: columns {means}, … hold single numbers. If they are the "
+                "coordinates of one model, put a row's means into one list column 'mu', its scales likewise; if "
+                "each is a model, choose with --models."
+            )
+        raise PosteriorFileError(f"{self.where}: holds {len(self.models)} models ({held}). Choose with --models.")
+
+    @property
+    def is_wide(self) -> bool:
+        """Do the columns look like a table with one coordinate in each, rather than like several models?"""
+        models = list(self.models.values())
+        return len(models) > 1 and all(m.label.isdigit() for m in models) and self.column(models[0].mean).ndim == 1
+
+    def column(self, name: str) -> Column:
+        """One column as it lies in the file."""
+        return _safely(self.path, self.columns[name])
+
+    def posteriors(
+        self, label: str | None = None, *, scale: Parameterisation | None = None, ids: bool = True
+    ) -> Posteriors:
+        """The posteriors of the model of this label, or of the only one."""
+        name = self.named(label)
+        columns = self.models[name]
+        with _naming(self.path):
+            scale_name, given = scale_column(columns, scale)
+            labels = [model.label for model in self.models.values()]
+            key = id_column(self.columns, columns.label, labels) if ids else None
+            mean = _numbers(self.column(columns.mean), columns.mean)
+            value = _numbers(self.column(scale_name), scale_name)
+            if mean.shape != value.shape:
+                raise PosteriorFileError(
+                    f"columns {columns.mean!r} and {scale_name!r} differ in shape, {tuple(mean.shape)} and "
+                    f"{tuple(value.shape)}."
+                )
+            _check(mean, columns.mean, None)
+            _check(value, scale_name, given)
+            rows = None if key is None else _ids(self.column(key), key, len(mean))
+        make = {"std": Gaussian.from_std, "variance": Gaussian.from_variance, "logvar": Gaussian.from_logvar}[given]
+        gaussian = make(mean, value, event_dims=mean.ndim - 1, validate=False)
+        return Posteriors(name, self.where, gaussian, rows)
+
+
+def open_posteriors(path: str | os.PathLike[str]) -> PosteriorFile:
+    """The models in a file: ``.npz``, ``.safetensors``, ``.pt`` or ``.parquet``.
+
+    Columns are understood by their names: ``mu|mean|loc`` and ``std|stddev|scale``, ``var|variance`` or
+    ``logvar|log_var``, possibly with the label of a model (``mu_1``, ``beta.logvar``); ``id`` identifies rows. Each
+    holds one row for each input: shape ``(N, *event)``.
 
     Raises:
         PosteriorFileError: if the file is not there, not whole, or does not hold what it should.
     """
     path = Path(path)
-    where = printable(path)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise PosteriorFileError(f"{where}: unknown kind of file; known are {', '.join(_READERS)}.")
+        raise PosteriorFileError(f"{printable(path)}: unknown kind of file; known are {', '.join(_READERS)}.")
     if not path.is_file():
-        raise PosteriorFileError(f"{where}: no such file.")
-    table = _read_safely(reader, path, where)
-    found = models(table, where, scale)
-    key = id_column(table)
-    posteriors = [_posteriors(table, columns, key, path, where, alone=len(found) == 1) for columns in found]
-    if len(found) > 1 and all(c.label.isdigit() and table[c.mean].ndim == 1 for c in found):
-        raise PosteriorFileError(
-            f"{where}: columns {', '.join(repr(printable(c.mean)) for c in found[:3])}, … hold single numbers. Are "
-            "they the coordinates of one model? Then put a row's means into one list column 'mu', its scales likewise."
-        )
-    return posteriors
+        raise PosteriorFileError(f"{printable(path)}: no such file.")
+    columns = _safely(path, lambda: reader(path))
+    with _naming(path):
+        found = models(columns)
+    named = {}
+    for model in found:
+        name = path.stem if len(found) == 1 else model.label or path.stem
+        named[f"model {name}" if name.isdigit() else name] = model
+    return PosteriorFile(path, columns, named)
 
 
-def pick(found: Sequence[Posteriors], label: str | None) -> Posteriors:
-    """The model of this name, or the only one."""
-    if label is None and len(found) == 1:
-        return found[0]
-    names = ", ".join(repr(printable(p.name)) for p in found)
-    for posteriors in found:
-        if label is not None and posteriors.name in (label, f"model {label}"):
-            return posteriors
-    if label is None:
-        raise PosteriorFileError(f"{found[0].source}: holds {len(found)} models ({names}). Choose with --models.")
-    raise PosteriorFileError(f"{found[0].source}: no model {printable(label)!r}; it holds {names}.")
+def read_posteriors(path: str | os.PathLike[str], *, scale: Parameterisation | None = None) -> Posteriors:
+    """The posteriors of the only model in a file.
+
+    Args:
+        path: the file; see :func:`open_posteriors`.
+        scale: which scale to read, where ``sigma`` or several scales leave it open.
+    """
+    return open_posteriors(path).posteriors(scale=scale)
 
 
 def joined(a: Posteriors, b: Posteriors) -> tuple[list[Any], Gaussian, Gaussian]:
@@ -133,67 +192,80 @@ def read_pair(
         labels: which models to take from files that hold several.
         by_order: join rows by order even if there are ids.
     """
-    found = read_posteriors(a, scale=scale)
-    if b is None and labels is None and len(found) != 2:
-        names = ", ".join(repr(printable(p.name)) for p in found)
-        remedy = "Give a second file." if len(found) == 1 else "Choose two with --models."
-        raise PosteriorFileError(
-            f"{found[0].source}: holds {len(found)} model{'s' * (len(found) > 1)} ({names}). {remedy}"
-        )
-    if b is None:
-        first, second = (pick(found, label) for label in labels) if labels else found
-    else:
-        first, second = pick(found, labels and labels[0]), pick(read_posteriors(b, scale=scale), labels and labels[1])
-    if by_order:
-        first, second = replace(first, ids=None), replace(second, ids=None)
-    ids, p, q = joined(first, second)
-    return ids, replace(first, gaussian=p), replace(second, gaussian=q)
+    first_file = open_posteriors(a)
+    second_file = first_file if b is None else open_posteriors(b)
+    chosen: tuple[str | None, str | None] = labels or (None, None)
+    if b is None and labels is None:
+        if len(first_file.models) == 1:
+            raise PosteriorFileError(f"{first_file.where}: holds one model. Give a second file.")
+        # With more than two this asks to choose.
+        names = list(first_file.models)
+        chosen = (names[0], names[1]) if len(names) == 2 and not first_file.is_wide else (first_file.named(None), None)
+    p, q = (
+        file.posteriors(label, scale=scale, ids=not by_order)
+        for file, label in zip((first_file, second_file), chosen, strict=True)
+    )
+    ids, first, second = joined(p, q)
+    return ids, replace(p, gaussian=first), replace(q, gaussian=second)
 
 
-def _read_safely(reader: Callable[[Path], dict[str, Column]], path: Path, where: str) -> dict[str, Column]:
-    import pickle
-
-    import pyarrow
-    from safetensors import SafetensorError
-
-    damaged = (
-        OSError, EOFError, ValueError, KeyError, RuntimeError, MemoryError, OverflowError, NotImplementedError,
-        SyntaxError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, pyarrow.ArrowException, SafetensorError,
-    )  # fmt: skip
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Says which file an error is about."""
     try:
-        return reader(path)
+        yield
     except PosteriorFileError as error:
-        raise PosteriorFileError(f"{where}: {error}") from None
-    except damaged as error:
-        reason = printable(str(error).strip().split("\n")[0])[:160] or type(error).__name__
-        raise PosteriorFileError(f"{where}: cannot be read as {path.suffix}, or is damaged ({reason}).") from error
+        message = str(error)
+        where = f"{printable(path)}: "
+        raise PosteriorFileError(message if message.startswith(where) else where + message) from None
 
 
-def _read_npz(path: Path) -> dict[str, Column]:
-    table: dict[str, Column] = {}
+def _safely(path: Path, read: Callable[[], T]) -> T:
+    """What ``read`` gives. Whatever else it raises is the fault of the file, which nobody has checked before."""
+    with _naming(path):
+        try:
+            return read()
+        except PosteriorFileError:
+            raise
+        except Exception as error:
+            reason = printable(str(error).strip().split("\n")[0])[:160] or type(error).__name__
+            raise PosteriorFileError(f"cannot be read as {path.suffix}, or is damaged ({reason}).") from error
+
+
+def _read_npz(path: Path) -> dict[str, Callable[[], Column]]:
     with path.open("rb") as file:
         if file.read(2) != b"PK":
             raise PosteriorFileError("is no .npz archive.")
         file.seek(0)
-        archive = np.load(file, allow_pickle=False)
-        for name in archive.files:
-            try:
-                table[name] = archive[name]
-            except ValueError as error:
-                if "allow_pickle" not in str(error):
-                    raise
-                if role(name):
-                    raise PosteriorFileError(f"column {printable(name)!r} is pickled, and never unpickled.") from None
-    return table
+        names = np.load(file, allow_pickle=False).files
+    return {name: functools.partial(_npz_member, path, name) for name in names}
 
 
-def _read_safetensors(path: Path) -> dict[str, Column]:
-    from safetensors.torch import load_file
+def _npz_member(path: Path, name: str) -> Column:
+    with path.open("rb") as file:
+        try:
+            array = np.load(file, allow_pickle=False)[name]
+        except ValueError as error:
+            if "allow_pickle" in str(error):
+                raise PosteriorFileError(f"column {printable(name)!r} is pickled, and never unpickled.") from None
+            raise
+    if not isinstance(array, np.ndarray):
+        raise PosteriorFileError(f"member {printable(name)!r} is no array.")
+    return array
 
-    return dict(load_file(path))
+
+def _read_safetensors(path: Path) -> dict[str, Callable[[], Column]]:
+    from safetensors import safe_open
+
+    def tensor(name: str) -> Column:
+        with safe_open(path, framework="pt") as file:
+            return cast(Tensor, file.get_tensor(name))
+
+    with safe_open(path, framework="pt") as file:
+        return {name: functools.partial(tensor, name) for name in file.keys()}
 
 
-def _read_pt(path: Path) -> dict[str, Column]:
+def _read_pt(path: Path) -> dict[str, Callable[[], Column]]:
     import pickle
 
     try:
@@ -208,23 +280,25 @@ def _read_pt(path: Path) -> dict[str, Column]:
             f"holds a {type(loaded).__name__}, expected a dict of tensors: "
             "torch.save({'mu': mu, 'logvar': logvar}, path)."
         )
-    table: dict[str, Column] = {}
+    table: dict[str, Any] = {}
     for key, value in loaded.items():
         # One dict for each model is a common way of saving two.
-        parts = {f"{key}.{inner}": x for inner, x in value.items()} if isinstance(value, dict) else {str(key): value}
-        for name, column in parts.items():
-            if isinstance(column, Tensor):
-                table[name] = column.detach()
-            elif isinstance(column, list):
-                table[name] = np.asarray(column)
-    return table
+        table |= {f"{key}.{inner}": x for inner, x in value.items()} if isinstance(value, dict) else {str(key): value}
+    return {
+        name: functools.partial(lambda x: x.detach() if isinstance(x, Tensor) else np.asarray(x), x)
+        for name, x in table.items()
+        if isinstance(x, (Tensor, list))
+    }
 
 
-def _read_parquet(path: Path) -> dict[str, Column]:
+def _read_parquet(path: Path) -> dict[str, Callable[[], Column]]:
     import pyarrow.parquet
 
-    table = pyarrow.parquet.read_table(path)
-    return {name: _arrow_column(name, table.column(name)) for name in table.column_names}
+    def column(name: str) -> Column:
+        return _arrow_column(name, pyarrow.parquet.read_table(path, columns=[name]).column(0))
+
+    with pyarrow.parquet.ParquetFile(path) as file:
+        return {name: functools.partial(column, name) for name in file.schema_arrow.names}
 
 
 def _arrow_column(name: str, column: Any) -> Column:
@@ -254,7 +328,7 @@ def _arrow_column(name: str, column: Any) -> Column:
     return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(len(array), width)
 
 
-_READERS: dict[str, Callable[[Path], dict[str, Column]]] = {
+_READERS: dict[str, Callable[[Path], dict[str, Callable[[], Column]]]] = {
     ".npz": _read_npz,
     ".safetensors": _read_safetensors,
     ".pt": _read_pt,
@@ -263,39 +337,25 @@ _READERS: dict[str, Callable[[Path], dict[str, Column]]] = {
 }
 
 
-def _posteriors(
-    table: dict[str, Column], columns: ModelColumns, key: str | None, path: Path, where: str, *, alone: bool
-) -> Posteriors:
-    mean, scale = (_numbers(table[name], name, where) for name in (columns.mean, columns.scale))
-    if mean.shape != scale.shape:
-        raise PosteriorFileError(
-            f"{where}: columns {columns.mean!r} and {columns.scale!r} differ in shape, {tuple(mean.shape)} and "
-            f"{tuple(scale.shape)}."
-        )
-    _check(mean, columns.mean, where, None)
-    _check(scale, columns.scale, where, columns.given)
-    make = {"std": Gaussian.from_std, "variance": Gaussian.from_variance, "logvar": Gaussian.from_logvar}[columns.given]
-    gaussian = make(mean, scale, event_dims=mean.ndim - 1, validate=False)
-    ids = None if key is None else _ids(table[key], key, len(mean), where)
-    name = path.stem if alone else columns.label or path.stem
-    return Posteriors(f"model {name}" if name.isdigit() else name, where, gaussian, ids)
-
-
-def _numbers(column: Column, name: str, where: str) -> Tensor:
+def _numbers(column: Column, name: str) -> Tensor:
     if isinstance(column, np.ndarray):
         if column.dtype.kind not in "fiu" or column.dtype.itemsize > 8:
-            raise PosteriorFileError(f"{where}: column {printable(name)!r} holds {column.dtype}, expected numbers.")
+            raise PosteriorFileError(f"column {printable(name)!r} holds {column.dtype}, expected numbers.")
         column = from_numpy(column)
-    if column.is_complex() or column.dtype == torch.bool:
-        raise PosteriorFileError(f"{where}: column {printable(name)!r} holds {column.dtype}, expected real numbers.")
+    strange = column.is_complex() or column.dtype == torch.bool or column.is_quantized or column.device.type == "meta"
+    if strange or column.layout != torch.strided:
+        raise PosteriorFileError(
+            f"column {printable(name)!r} is a {column.layout} tensor of {column.dtype} on {column.device}; expected "
+            "plain real numbers."
+        )
     if column.dtype not in FLOATING:
         column = column.to(torch.float64)
-    if column.ndim == 0 or len(column) == 0 or column.numel() == 0:
-        raise PosteriorFileError(f"{where}: column {printable(name)!r} has no rows (shape {tuple(column.shape)}).")
+    if column.ndim == 0 or column.numel() == 0:
+        raise PosteriorFileError(f"column {printable(name)!r} has no rows (shape {tuple(column.shape)}).")
     return column.unsqueeze(1) if column.ndim == 1 else column
 
 
-def _check(x: Tensor, name: str, where: str, given: Parameterisation | None) -> None:
+def _check(x: Tensor, name: str, given: Parameterisation | None) -> None:
     bad = ~torch.isfinite(x)
     if given in ("std", "variance"):
         bad |= x <= 0
@@ -303,7 +363,7 @@ def _check(x: Tensor, name: str, where: str, given: Parameterisation | None) -> 
         return
     row, *index = bad.nonzero()[0].tolist()
     value = x[row][tuple(index)].item()
-    place = f"{where}: column {printable(name)!r}, row {row}, dimension {','.join(map(str, index))}: {value:g}"
+    place = f"column {printable(name)!r}, row {row}, dimension {','.join(map(str, index))}: {value:g}"
     if given in ("std", "variance") and value < 0:
         raise PosteriorFileError(
             f"{place} is no {given}. Is it a log-variance? Then call the column logvar, or, if it is called sigma, "
@@ -312,28 +372,35 @@ def _check(x: Tensor, name: str, where: str, given: Parameterisation | None) -> 
     raise PosteriorFileError(f"{place} is no {given or 'mean'}; rows and dimensions are counted from 0.")
 
 
-def _ids(column: Column, name: str, rows: int, where: str) -> list[Any]:
+def _ids(column: Column, name: str, rows: int) -> list[Any]:
     values = column.tolist()
-    if not isinstance(values, list) or len(values) != rows or any(isinstance(v, (list, float)) for v in values):
-        raise PosteriorFileError(f"{where}: column {printable(name)!r} must hold one integer or string for each row.")
+    if not isinstance(values, list) or len(values) != rows:
+        raise PosteriorFileError(f"column {printable(name)!r} must hold one id for each of the {rows} rows.")
+    kind = str if isinstance(values[0], str) else int
+    wrong = next((row for row, v in enumerate(values) if not isinstance(v, kind) or isinstance(v, bool)), None)
+    if wrong is not None:
+        raise PosteriorFileError(
+            f"column {printable(name)!r}, row {wrong}: {printable(values[wrong])!r}; ids are all integers or all "
+            "strings."
+        )
     if len(set(values)) != rows:
         twice = next(v for v, count in Counter(values).items() if count > 1)
-        raise PosteriorFileError(f"{where}: column {printable(name)!r}: {printable(twice)!r} occurs more than once.")
+        raise PosteriorFileError(f"column {printable(name)!r}: {printable(twice)!r} occurs more than once.")
     return values
 
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it does not."""
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    path = Path(path).resolve()
+    handle, temporary = tempfile.mkstemp(prefix=".kullback-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     try:
         yield Path(temporary)
-        # mkstemp makes files private; a result has the permissions that any new file of the user's has.
+        # mkstemp makes files private; a result has the permissions of what it replaces, or of any new file.
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
+        os.chmod(temporary, path.stat().st_mode if path.exists() else 0o666 & ~umask)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -356,6 +423,8 @@ def check_writable(path: str | os.PathLike[str], kinds: Sequence[str]) -> None:
         raise PosteriorFileError(f"{printable(path)}: there is no folder {printable(path.parent)}.")
     if path.is_dir():
         raise PosteriorFileError(f"{printable(path)}: is a folder.")
+    if not os.access(path.parent, os.W_OK):
+        raise PosteriorFileError(f"{printable(path)}: the folder {printable(path.parent)} is not writable.")
 
 
 ROW_KINDS = (".npz", ".parquet", ".csv")
@@ -368,15 +437,21 @@ def write_rows(path: str | os.PathLike[str], ids: Sequence[Any], values: Tensor)
     with whole_file(path) as temporary:
         if kind == ".npz":
             with temporary.open("wb") as file:
-                np.savez(file, id=np.asarray(ids), kl=kl)
+                np.savez(file, allow_pickle=False, id=_id_array(ids), kl=kl)
         elif kind == ".parquet":
             import pyarrow as pa
             import pyarrow.parquet
 
-            pyarrow.parquet.write_table(pa.table({"id": ids, "kl": kl}), temporary)
+            pyarrow.parquet.write_table(pa.table({"id": _id_array(ids), "kl": kl}), temporary)
         else:
             with temporary.open("w", encoding="utf-8", newline="") as text:
                 write_csv(text, ids, values)
+
+
+def _id_array(ids: Sequence[Any]) -> np.ndarray[Any, Any]:
+    # Left to itself NumPy makes floats of integers that need all 64 bits.
+    unsigned = isinstance(ids[0], int) and max(ids) > np.iinfo(np.int64).max
+    return np.asarray(ids, dtype=np.uint64 if unsigned else None)
 
 
 def write_csv(file: Any, ids: Sequence[Any], values: Tensor) -> None:

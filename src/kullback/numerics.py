@@ -32,6 +32,13 @@ def _series_terms(dtype: torch.dtype) -> int:
     return k
 
 
+def _polynomial(x: Tensor, coefficients: list[float]) -> Tensor:
+    total = torch.full_like(x, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        total = total * x + coefficient
+    return total
+
+
 def half_phi_near(x: Tensor) -> Tensor:
     r"""Half of :math:`\varphi(x) = e^x - 1 - x \ge 0` for :math:`|x| \le 1.4`.
 
@@ -40,11 +47,10 @@ def half_phi_near(x: Tensor) -> Tensor:
     ``expm1(y)``, which some compilers turn into ``exp(y) - 1``.)
     """
     y = 0.5 * x
-    terms = _series_terms(x.dtype)
-    series = torch.full_like(y, 1 / math.factorial(terms + 2))
-    for k in range(terms - 1, -1, -1):
-        series = series * y + 1 / math.factorial(k + 2)
-    phi = y * (y * series)
+    square = y * y
+    coefficients = [1 / math.factorial(k + 2) for k in range(_series_terms(x.dtype) + 1)]
+    # Even and odd powers apart: half as many terms meet in the derivative, and half of its rounding errors.
+    phi = y * (y * (_polynomial(square, coefficients[::2]) + y * _polynomial(square, coefficients[1::2])))
     m = y + phi
     return m * (0.5 * m) + phi
 
@@ -81,11 +87,18 @@ def half_ratio(a: Tensor, b: Tensor) -> Tensor:
     return a / (b * factor) * (0.5 * factor)
 
 
+def _lifted(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Two numbers of the same ratio, out of the subnormal range, where the parts of a derivative would overflow."""
+    factor = torch.where(torch.maximum(a, b) < 1.0, 2.0**60, 1.0)
+    return a * factor, b * factor
+
+
 def half_excess_of_variances(a: Tensor, b: Tensor) -> Tensor:
     r"""Half of :math:`r - 1 - \log r` for the ratio :math:`r = a/b` of two variances; NaN unless both are positive.
 
     Near 1 it is :math:`\varphi(\log r)`, elsewhere :math:`t - \log(1 + t)` with :math:`t = (a-b)/b`.
     """
+    a, b = _lifted(a, b)
     log_r = log_ratio(a, b)
     near = (log_r > _NEAR_VARIANCES[0]) & (log_r < _NEAR_VARIANCES[1])
     series = half_phi_near(torch.where(near, log_r, 0.0))
@@ -97,6 +110,7 @@ def half_excess_of_stds(a: Tensor, b: Tensor) -> Tensor:
     r"""The same for :math:`r = (a/b)^2`, the squared ratio of two standard deviations: near 1 as above, elsewhere
     :math:`t^2 + 2(t - \log(1 + t))`.
     """
+    a, b = _lifted(a, b)
     half_log_r = log_ratio(a, b)
     log_r = 2.0 * half_log_r
     near = (log_r > _NEAR_STDS[0]) & (log_r < _NEAR_STDS[1])
@@ -118,6 +132,12 @@ def half_excess_of_logvars(a: Tensor, b: Tensor) -> Tensor:
     x = torch.where(near, log_r, 0.0)
     far = half_expm1(torch.where(near, _NEAR_LOGVARS, log_r)) * (1.0 + low) - 0.5 * log_r
     return torch.where(near, half_phi_near(x) + low * (0.5 * torch.expm1(x)), far)
+
+
+def difference_and_factor(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """``a - b`` divided by a power of two that keeps it from overflowing, and that power (almost always 1)."""
+    factor = torch.where(torch.maximum(a.abs(), b.abs()) > 0.25 * torch.finfo(a.dtype).max, 2.0, 1.0)
+    return a / factor - b / factor, factor
 
 
 def _rounding_of_difference(a: Tensor, b: Tensor, difference: Tensor) -> Tensor:

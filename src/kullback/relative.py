@@ -6,6 +6,7 @@ nearly equal ones differ. Every divergence reads its scale term here.
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from kullback.numerics import half_excess_of_logvars, half_excess_of_stds, half_excess_of_variances
@@ -24,14 +25,22 @@ _HALF_EXCESS: dict[Parameterisation, Callable[[Tensor, Tensor], Tensor]] = {
 def common_parameterisation(p: Diagonal, q: Diagonal) -> Parameterisation:
     """The parameterisation in which p and q are compared.
 
-    A Python number is converted exactly enough to take the other's; two arrays given differently meet in
-    log-variance if either is one, else in standard deviation.
+    A Python number is converted exactly enough to take the other's, as long as the dtype can hold it there; two arrays
+    given differently meet in log-variance if either is one, else in standard deviation.
     """
-    if p.given == q.given or not isinstance(q.value, Tensor):
-        return p.given
-    if not isinstance(p.value, Tensor):
-        return q.given
-    return next(given for given in _COMMON if given in (p.given, q.given))
+    arrays = [scale for scale in (p, q) if isinstance(scale.value, Tensor)]
+    numbers = [scale for scale in (p, q) if not isinstance(scale.value, Tensor)]
+    given = {scale.given for scale in arrays or numbers}
+    common = given.pop() if len(given) == 1 else next(g for g in _COMMON if g in given)
+    dtype = arrays[0].tensor.dtype if arrays else torch.float32
+    return common if all(_representable(number, common, dtype) for number in numbers) else "logvar"
+
+
+def _representable(number: Diagonal, given: Parameterisation, dtype: torch.dtype) -> bool:
+    value = number.to(given).value
+    # What is not positive (and came past validation) has to stay so, in order to give NaN.
+    info = torch.finfo(torch.promote_types(dtype, torch.float32))
+    return given == "logvar" or not (0.0 <= float(value) < info.tiny or float(value) > info.max)
 
 
 def half_excess(p: Diagonal, q: Diagonal) -> Tensor:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from kullback.numerics import difference_and_factor
+
 Parameterisation = Literal["std", "variance", "logvar"]
 
 
@@ -21,6 +23,10 @@ def _sqrt(x: float) -> float:
 
 def _log(x: float) -> float:
     return math.log(x) if x > 0 else math.nan
+
+
+def _exp(x: float) -> float:
+    return math.exp(x) if x < 709.0 else math.inf
 
 
 # How one number is brought from one parameterisation to another: a new parameterisation is its row and its column.
@@ -40,7 +46,7 @@ class _Numbers:
 
     sqrt = staticmethod(_sqrt)
     log = staticmethod(_log)
-    exp = staticmethod(math.exp)
+    exp = staticmethod(_exp)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,18 +81,30 @@ class Diagonal:
         """Logarithms of the standard deviations: half of the log-determinant of the covariance, axis by axis."""
         return 0.5 * self.to("logvar").tensor
 
-    def whiten(self, delta: Tensor) -> Tensor:
-        """``delta`` in units of the standard deviation."""
-        if self.given != "logvar":
-            return delta / self.std()
-        # e^(-logvar/2) leaves the range of float32 at a log-variance of -180, where delta may still bring the quotient
-        # back. What exceeds the range goes into a second factor, which otherwise is exactly 1. Beyond the outer clamp
-        # the quotient is 0 or infinite for every delta but 0, so it only keeps 0 from becoming NaN.
-        exponent = -0.5 * self.tensor
-        limit = math.floor(math.log(torch.finfo(exponent.dtype).max))
-        inner = exponent.clamp(0.9 * -limit, 0.9 * limit)
-        outer = (exponent - inner).clamp(-limit, limit)
-        return delta * torch.exp(inner) * torch.exp(outer)
+    def half_square_distance(self, x: Tensor, center: Tensor) -> Tensor:
+        r"""Half of :math:`((x - c) / \sigma)^2` per axis: subtracted before it is scaled, and never expanded.
+
+        The square is formed from the detached scale, and its derivatives with respect to the scale from a factor that
+        is exactly 1: those of the quotient itself would leave the range of numbers long before the result does.
+        """
+        delta, factor = difference_and_factor(x, center)
+        if self.given == "std":
+            z = delta / self.tensor * factor
+            return z * (0.5 * z)
+        kept = self.tensor.detach()
+        if self.given == "variance":
+            z = delta / torch.sqrt(kept) * factor
+            one = torch.exp(torch.log(kept) - torch.log(self.tensor))
+        else:
+            # e^(-logvar/2) leaves the range of float32 at a log-variance of -180, where delta may still bring the
+            # quotient back. What exceeds the range goes into a second factor, which otherwise is exactly 1. Beyond the
+            # outer clamp the quotient is 0 or infinite for every delta but 0, so it only keeps 0 from becoming NaN.
+            limit = math.floor(math.log(torch.finfo(kept.dtype).max))
+            inner = (-0.5 * kept).clamp(0.9 * -limit, 0.9 * limit)
+            outer = (-0.5 * kept - inner).clamp(-limit, limit)
+            z = delta * torch.exp(inner) * torch.exp(outer) * factor
+            one = torch.exp(kept - self.tensor)
+        return z * (0.5 * z) * one
 
 
 def cast(x: Tensor | float, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -108,4 +126,15 @@ def _unflatten(tensors: Any, context: tuple[Any, ...]) -> Diagonal:
     return Diagonal(next(iter(tensors)) if number is None else number, given)
 
 
-pytree.register_pytree_node(Diagonal, _flatten, _unflatten, serialized_type_name="kullback.Diagonal")
+def _flatten_with_keys(scale: Diagonal) -> tuple[list[Any], tuple[Any, ...]]:
+    tensors, context = _flatten(scale)
+    return [(pytree.GetAttrKey("value"), x) for x in tensors], context
+
+
+pytree.register_pytree_node(
+    Diagonal,
+    _flatten,
+    _unflatten,
+    serialized_type_name="kullback.Diagonal",
+    flatten_with_keys_fn=_flatten_with_keys,
+)

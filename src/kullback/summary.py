@@ -35,8 +35,9 @@ class Moments:
     def merge(self, other: "Moments") -> "Moments":
         """The moments of both."""
         count = self.count + other.count
+        # Weighted, so that an infinite mean stays infinite; a step from one to the other would be NaN.
+        mean = self.mean * (self.count / count) + other.mean * (other.count / count)
         step = other.mean - self.mean
-        mean = self.mean + step * (other.count / count)
         return Moments(count, mean, self.squares + other.squares + step.square() * (self.count * other.count / count))
 
     @property
@@ -134,7 +135,7 @@ class Summary:
         if not len(a):
             return self
         a, b = (_full(g) for g in (a, b))
-        prior = replace(prior.to(torch.float64), numpy=None)
+        prior = replace(prior.detach().to(torch.float64, a.device), numpy=None)
         pairs = {"ab": (a, b), "ba": (b, a), "rate_a": (a, prior), "rate_b": (b, prior)}
         batch = Summary(
             {name: Divergences.of(p, q, ids) for name, (p, q) in pairs.items()},
@@ -155,8 +156,8 @@ class Summary:
 
 
 def _full(g: Gaussian) -> Gaussian:
-    """The same rows in float64, without broadcasting and without anything that remembers being NumPy."""
+    """The same rows in float64 on the CPU, without broadcasting, gradients, or the memory of having been NumPy."""
     shape = g.batch_shape + g.event_shape
-    cast = g.cast(torch.float64, g.device).detach()
+    cast = g.cast(torch.float64, torch.device("cpu")).detach()
     scale = type(g.scale)(cast.scale.tensor.broadcast_to(shape), g.scale.given)
     return Gaussian(cast.mean.broadcast_to(shape), scale, g.event_dims)

@@ -33,12 +33,12 @@ def kl_divergence(p: Gaussian, q: Gaussian) -> Tensor:
         Exact and twice differentiable; exactly zero at p = q. Works under ``torch.func`` transforms,
         ``torch.compile(fullgraph=True)`` and autocast (which it switches off for itself).
     Stability:
-        Never negative, exactly 0 at p = q, finite whenever the value is representable. Each coordinate's term and
-        its gradients are within 4 units in the last place (4 eps of the value) if p and q are parameterised alike;
-        the gradient for q's scale is a sum of a positive and a negative part, and within 4 eps of their absolute
-        sum. If the parameterisations differ, within 4 times the change that half a unit in the last place of the
-        converted scale makes. float16 and bfloat16 are computed in, and give, float32. A scale that is not positive
-        and slipped past validation gives NaN.
+        Never negative, exactly 0 at p = q, finite whenever the value is representable, gradients too. Each
+        coordinate's term and its gradients are within 4 units in the last place (4 eps of the value) if p and q are
+        parameterised alike; the gradient for q's scale is a sum of a positive and a negative part, and within 4 eps of
+        their absolute sum. If the parameterisations differ, each of the two terms is within 4 times the change that
+        half a unit in the last place of the converted scale makes. float16 and bfloat16 are computed in, and give,
+        float32. A scale that is not positive and slipped past validation gives NaN.
 
     Args:
         p: a :class:`~kullback.Gaussian`, or a ``torch.distributions`` Normal or Independent(Normal).
@@ -82,7 +82,6 @@ def kl_per_dimension(p: Gaussian, q: Gaussian) -> Tensor:
 
 
 def _terms(p: Gaussian, q: Gaussian) -> Tensor:
-    z = q.scale.whiten(p.mean - q.mean)
-    terms = half_excess(p.scale, q.scale) + z * (0.5 * z)
+    terms = half_excess(p.scale, q.scale) + q.scale.half_square_distance(p.mean, q.mean)
     # Where both were given as numbers, the event has had no dimensions up to here.
     return terms.broadcast_to(torch.broadcast_shapes(terms.shape, p.event_shape))

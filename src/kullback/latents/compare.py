@@ -14,7 +14,7 @@ from torch import Tensor
 from kullback.adapt.gaussians import as_gaussian
 from kullback.errors import ShapeError
 from kullback.gaussian import Gaussian
-from kullback.io import pick, read_pair, read_posteriors
+from kullback.io import printable, read_pair, read_posteriors
 from kullback.summary import Divergences, Summary
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ def compare_rows(
         summary = summary.update(ids[rows], p[rows], q[rows], center)
         if progress:
             progress(rows.stop, len(ids))
-    return Comparison(summary, p.event_shape, names, "N(0, I)" if prior is None else repr(center))
+    called = (printable(names[0]), printable(names[1]))
+    return Comparison(summary, p.event_shape, called, "N(0, I)" if prior is None else repr(center))
 
 
 def _slices(rows: int) -> Iterator[slice]:
@@ -106,7 +107,7 @@ def _rows(a: Any, b: Any) -> tuple[list[Any], Gaussian, Gaussian]:
         ids, first, second = read_pair(a, b)
         return ids, first.gaussian, second.gaussian
     p, q = (
-        pick(read_posteriors(x), None).gaussian if isinstance(x, (str, os.PathLike)) else as_gaussian(x, name)
+        read_posteriors(x).gaussian if isinstance(x, (str, os.PathLike)) else as_gaussian(x, name)
         for x, name in ((a, "a"), (b, "b"))
     )
     for name, gaussian in (("a", p), ("b", q)):
@@ -120,8 +121,8 @@ def _rows(a: Any, b: Any) -> tuple[list[Any], Gaussian, Gaussian]:
         raise ShapeError(
             f"a has {len(p)} rows of event shape {tuple(p.event_shape)}, b has {len(q)} of {tuple(q.event_shape)}."
         )
-    if not len(p):
-        raise ShapeError("a and b have no rows.")
+    if not len(p) or not p.event_size:
+        raise ShapeError(f"a and b have {len(p)} rows of {p.event_size} dimensions: nothing to compare.")
     return list(range(len(p))), p, q
 
 
@@ -148,9 +149,16 @@ class Comparison:
         """
         divergences = self.summary.divergences[which]
         values = divergences.rows.numpy()
-        with np.errstate(invalid="ignore"):  # between a finite value and infinity there is no quantile
-            low, median, high = np.quantile(values, [0.05, 0.5, 0.95])
-            error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+        with np.errstate(invalid="ignore"):
+            quantiles = np.quantile(values, [0.05, 0.5, 0.95])
+        # Between a finite value and infinity nothing can be interpolated.
+        above = np.quantile(values, [0.05, 0.5, 0.95], method="higher")
+        low, median, high = np.where(np.isnan(quantiles), above, quantiles)
+        # Squares of the largest values may overflow where the deviation does not.
+        unit = values.max() if 0 < values.max() < math.inf else 1.0
+        error = math.nan
+        if len(values) > 1 and np.isfinite(values).all():
+            error = unit * (values / unit).std(ddof=1) / math.sqrt(len(values))
         return {
             "mean": float(values.mean()),
             "standard_error": float(error),

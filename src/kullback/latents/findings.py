@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from kullback.io import printable
+
 if TYPE_CHECKING:
     from kullback.latents.compare import Comparison
 
@@ -33,12 +35,11 @@ def number(x: float) -> str:
 def plus_minus(statistics: dict[str, float]) -> str:
     """A mean with its standard error, as far as the error has two digits."""
     mean, error = statistics["mean"], statistics["standard_error"]
-    if not (math.isfinite(mean) and error > 0):
+    if not (math.isfinite(mean) and math.isfinite(error) and error > 0):
         return number(mean)
-    if mean < 1e-3 or mean > 1e9:
+    if not 1e-3 < mean < 1e9 or error < 1e-6 * mean:
         return f"{mean:.4g} ± {error:.2g}"
-    # The second digit of the error, but no more than five of the mean.
-    decimals = max(0, min(1 - math.floor(math.log10(error)), 4 - math.floor(math.log10(mean))))
+    decimals = max(0, 1 - math.floor(math.log10(error)))
     return f"{mean:,.{decimals}f} ± {error:,.{decimals}f}"
 
 
@@ -67,7 +68,9 @@ def _differences(comparison: "Comparison") -> list[str]:
     largest = comparison.summary.divergences["ab"].largest
     if largest.values[0] == 0:
         return ["Every posterior of one is that of the other."]
-    sentences = [f"Input {largest.ids[0]} differs most: {labels['ab']} is {number(largest.values[0])} nats there."]
+    sentences = [
+        f"Input {printable(largest.ids[0])} differs most: {labels['ab']} is {number(largest.values[0])} nats there."
+    ]
     by_dimension = comparison.per_dimension("ab")
     if torch.isfinite(by_dimension).all():
         chosen = comparison.most_different()
@@ -88,9 +91,10 @@ def _model(comparison: "Comparison", model: str, name: str) -> str:
     if collapsed:
         shown = ", ".join(comparison.dimension_name(i) for i in collapsed[:_MOST_NAMED])
         named = f": dimension{'s' * (len(collapsed) > 1)} {shown}{', …' * (len(collapsed) > _MOST_NAMED)}"
+    rate = number(comparison.statistics(f"rate_{model}")["mean"])
     return (
-        f"{name} is {number(comparison.statistics(f'rate_{model}')['mean'])} nats from the prior {comparison.prior} (its "
-        f"rate); {int(active.sum())} of {len(active)} dimensions are active (their posterior mean has a variance over "
-        f"inputs above {ACTIVE_VARIANCE}), {len(collapsed)} {'is' if len(collapsed) == 1 else 'are'} collapsed (less "
-        f"than {COLLAPSED_NATS} nats from the prior{named})."
+        f"{name} is {rate} nats from the prior {comparison.prior} (its rate); {int(active.sum())} of {len(active)} "
+        f"dimensions are active (their posterior mean has a variance over inputs above {ACTIVE_VARIANCE}), "
+        f"{len(collapsed)} {'is' if len(collapsed) == 1 else 'are'} collapsed (less than {COLLAPSED_NATS} nats from "
+        f"the prior{named})."
     )

@@ -11,6 +11,7 @@ from matplotlib.patches import Ellipse
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from kullback.gaussian import Gaussian
+from kullback.io import printable
 from kullback.latents.compare import COLLAPSED_NATS, Comparison
 
 # The page replaces these very colours by variables of its style sheet, which know light and dark.
@@ -44,6 +45,9 @@ _STYLE: Any = {
 _MOST_DIMENSIONS = 40
 _MOST_POINTS = 2000
 
+# Beyond this, axes themselves overflow.
+_DRAWABLE = 1e300
+
 
 def draw(comparison: Comparison) -> dict[str, Figure]:
     """Every picture, by name, in the order of the report."""
@@ -59,6 +63,9 @@ def draw(comparison: Comparison) -> dict[str, Figure]:
 
 def short(name: str) -> str:
     """A name that fits a legend."""
+    name = printable(name)
+    if name.startswith("_"):  # Otherwise matplotlib leaves it out of legends.
+        name = f" {name}"
     return name if len(name) <= 18 else f"{name[:17]}…"
 
 
@@ -80,6 +87,11 @@ def _legend_above(axes: Any) -> None:
     axes.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2, columnspacing=1)
 
 
+def _heights(comparison: Comparison, which: str) -> np.ndarray[Any, Any]:
+    values = comparison.per_dimension(which).numpy()
+    return np.where(values < _DRAWABLE, values, 0.0)
+
+
 def _dimensions(comparison: Comparison) -> Figure:
     figure = _figure(4.8)
     rates, between = figure.subplots(2, 1, sharex=True)
@@ -92,7 +104,7 @@ def _dimensions(comparison: Comparison) -> Figure:
         )
     x = np.arange(len(order))
     for model, name, colour, shift in zip("ab", comparison.names, (COLOUR_A, COLOUR_B), (-0.2, 0.2), strict=True):
-        rate = comparison.per_dimension(f"rate_{model}").numpy()[order]
+        rate = _heights(comparison, f"rate_{model}")[order]
         collapsed = comparison.collapsed(model).numpy()[order]
         colours = np.where(collapsed, COLLAPSED, colour)
         # A collapsed dimension has no height to speak of, so it gets one that can be seen.
@@ -104,7 +116,7 @@ def _dimensions(comparison: Comparison) -> Figure:
     _legend_above(rates)
     labels = comparison.labels()
     for which, colour, shift in (("ab", COLOUR_A, -0.2), ("ba", COLOUR_B, 0.2)):
-        values = comparison.per_dimension(which).numpy()[order]
+        values = _heights(comparison, which)[order]
         between.bar(x + shift, values, 0.38, color=colour, label=short(labels[which]))
     between.set_ylabel("nats from each other")
     between.set_xlabel("latent dimension")
@@ -139,7 +151,7 @@ def _distribution(comparison: Comparison) -> Figure:
         _logarithmic(axes, "x")
     for which, height in (("ab", 36), ("ba", 20)):
         largest = divergences[which].largest
-        if math.isfinite(largest.values[0]):
+        if largest.values[0] < _DRAWABLE:
             axes.annotate(
                 f"input {short(str(largest.ids[0]))}",
                 (largest.values[0], 0),
@@ -156,7 +168,7 @@ def _distribution(comparison: Comparison) -> Figure:
 
 
 def _drawable(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    finite = values[np.isfinite(values)]
+    finite = values[values < _DRAWABLE]
     return finite if len(finite) else np.zeros(1)
 
 
@@ -168,7 +180,7 @@ def _directions(comparison: Comparison) -> Figure:
         chosen = np.linspace(0, len(x) - 1, _MOST_POINTS).astype(int)
         x, y = x[chosen], y[chosen]
         axes.set_title(f"{_MOST_POINTS:,} of {comparison.summary.count:,} inputs, evenly spaced", fontsize=10)
-    finite = np.isfinite(x) & np.isfinite(y)
+    finite = (x < _DRAWABLE) & (y < _DRAWABLE)
     x, y = x[finite], y[finite]
     if len(x):
         axes.plot(x, y, ".", markersize=3, alpha=0.5, color=COLOUR_A, markeredgewidth=0)
