@@ -18,7 +18,8 @@ import safetensors.torch
 import torch
 
 from kullback import PosteriorFileError
-from kullback.io import joined, open_posteriors, read_pair, read_posteriors, whole_file, write_rows
+from kullback.io.output import whole_file, write_rows
+from kullback.io.posteriors import joined, open_posteriors, read_pair, read_posteriors
 
 RNG = np.random.default_rng(0)
 MU, LOGVAR = RNG.standard_normal((6, 3)).astype(np.float32), RNG.standard_normal((6, 3)).astype(np.float32)
@@ -338,7 +339,7 @@ def test_an_interrupted_run_leaves_no_output(tmp_path):
     script = textwrap.dedent(
         """
         import time
-        from kullback.io import whole_file
+        from kullback.io.output import whole_file
         with whole_file("out.csv") as temporary:
             temporary.write_text("half")
             print("writing", flush=True)

@@ -193,7 +193,7 @@ def test_the_repr_says_shapes_parameterisation_dtype_and_device():
     [
         (lambda: Gaussian.from_std(torch.zeros(6, 3), torch.full((6, 3), -3.2)), ValueError, "Is it a log-variance"),
         (lambda: Gaussian.from_std([0.0, 0.0], [1.0, float("nan")]), ValueError, r"NaN \(at \[1\]\)"),
-        (lambda: Gaussian.from_variance([0.0, 0.0], [0.0, 1.0]), ValueError, r"zeros \(first at \[0\]\)"),
+        (lambda: Gaussian.from_variance([0.0, 0.0], [0.0, 1.0]), ValueError, r"zeros \(at \[0\]\)"),
         (lambda: Gaussian.from_logvar([0.0], [float("inf")]), ValueError, "infinite"),
         (lambda: Gaussian.from_std([0.0], -1.0), ValueError, "the number given"),
         (lambda: Gaussian.from_std(torch.zeros(3), torch.ones(2)), ShapeError, r"\(3,\), std has \(2,\)"),

@@ -45,7 +45,7 @@ def _one_line_errors() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except (ValueError, TypeError, OSError, NoClosedForm) as error:
-        from kullback.io import printable
+        from kullback.text import printable
 
         raise _BadInput(printable(str(error))) from error
 
@@ -79,7 +79,8 @@ def _load(
     a: str, b: str | None, *, scale: Any, labels: str | None, by_order: bool, outputs: tuple[str | None, ...] = ()
 ) -> "tuple[list[Any], Gaussian, Gaussian, tuple[str, str]]":
     """The two models that the arguments speak of: ids, Gaussians and names."""
-    from kullback.io import printable, read_pair
+    from kullback.io.posteriors import read_pair
+    from kullback.text import printable
 
     for output in outputs:
         if output and any(os.path.exists(output) and os.path.samefile(output, path) for path in (a, b) if path):
@@ -166,7 +167,7 @@ def compare(
     A and B are files; a single file may hold both models.
     """
     with _one_line_errors():
-        from kullback.io import check_writable
+        from kullback.io.output import check_writable
 
         if json_path:
             check_writable(json_path, (".json",))
@@ -184,8 +185,9 @@ def compare(
 def _compare(
     ids: Any, p: "Gaussian", q: "Gaussian", names: tuple[str, str], json_path: str | None, report_path: str | None
 ) -> None:
-    from kullback.io import printable, write_text
+    from kullback.io.output import write_text
     from kullback.latents.compare import compare_rows
+    from kullback.text import printable
 
     with _progress("comparing") as progress:
         comparison = compare_rows(ids, p, q, names=names, progress=progress)
@@ -209,7 +211,8 @@ def kl(*, a: str, b: str | None, scale: str | None, labels: str | None, by_order
     A and B are files; a single file may hold both models. The result has the columns id and kl.
     """
     with _one_line_errors():
-        from kullback.io import ROW_KINDS, check_writable, printable, write_csv, write_rows
+        from kullback.io.output import ROW_KINDS, check_writable, write_csv, write_rows
+        from kullback.text import printable
 
         if output:
             check_writable(output, ROW_KINDS)

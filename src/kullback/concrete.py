@@ -14,10 +14,3 @@ def has_visible_values(x: Tensor) -> bool:
         and torch._C._len_torch_dispatch_stack() == 0
         and x.device.type != "meta"
     )
-
-
-def should_validate(x: Tensor, *, validate: bool | None) -> bool:
-    """``validate=None`` looks where looking is free (CPU), ``True`` wherever there is something to see."""
-    if validate is False or not has_visible_values(x):
-        return False
-    return validate is True or x.device.type == "cpu"

@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from kullback.adapt.arrays import as_given, to_tensor
-from kullback.concrete import should_validate
+from kullback.common import common_device, common_dtype, common_kind, compute_dtype, no_autocast, sum_event
 from kullback.errors import ShapeError
 from kullback.scale import Diagonal, Parameterisation, cast
+from kullback.validation import check_scale_shape, check_scale_values, shape_of, should_validate
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -87,12 +88,12 @@ class Gaussian:
         dims = location.ndim if isinstance(location, Tensor) else 0
         if not 0 <= event_dims <= dims:
             raise ShapeError(
-                f"from_{given} got a mean of shape {_shape(location)} and event_dims={event_dims}: "
+                f"from_{given} got a mean of shape {shape_of(location)} and event_dims={event_dims}: "
                 f"a mean has at least event_dims dimensions. For independent one-dimensional Gaussians, event_dims=0."
             )
         event = location.shape[dims - event_dims :] if isinstance(location, Tensor) else torch.Size()
-        _check_scale_shape(location, value, event, given)
-        _check_scale_values(value, given, validate=validate)
+        check_scale_shape(location, value, event, given)
+        check_scale_values(value, given, validate=validate)
         flags = [flag for flag in (location_numpy, value_numpy) if flag is not None]
         return cls(
             location,
@@ -138,8 +139,8 @@ class Gaussian:
             raise ValueError(f"structure must be 'diagonal', got {structure!r}.")
         samples, numpy = to_tensor(x, "x")
         if not isinstance(samples, Tensor) or samples.ndim < 2 or samples.shape[0] < 2:
-            raise ShapeError(f"from_samples needs x of shape (n, d) with n >= 2, got {_shape(samples)}.")
-        samples = samples.to(_compute_dtype([samples]))
+            raise ShapeError(f"from_samples needs x of shape (n, d) with n >= 2, got {shape_of(samples)}.")
+        samples = samples.to(compute_dtype([samples]))
         # Moved to the first sample before anything is summed: at a mean of 1e4 and a standard deviation of 1e-3 the
         # rounding of the mean alone would be of the size of the variance.
         moved = samples - samples[:1]
@@ -278,8 +279,8 @@ class Gaussian:
         if not isinstance(point, Tensor) and self.event_dims == 0:
             point = torch.tensor(point)
         if not isinstance(point, Tensor) or point.shape[point.ndim - self.event_dims :] != self.event_shape:
-            raise ShapeError(f"log_prob got x of shape {_shape(point)} for event shape {tuple(self.event_shape)}.")
-        dtype = _compute_dtype([*self.tensors(), point])
+            raise ShapeError(f"log_prob got x of shape {shape_of(point)} for event shape {tuple(self.event_shape)}.")
+        dtype = compute_dtype([*self.tensors(), point])
         with no_autocast(point.device):
             p = self.cast(dtype, point.device)
             assert isinstance(p.location, Tensor)
@@ -343,115 +344,10 @@ class Gaussian:
         return f"Gaussian({what}, dtype={str(self.dtype).removeprefix('torch.')}, device={self.device})"
 
 
-def sum_event(terms: Tensor, event_dims: int) -> Tensor:
-    """The sum over the last ``event_dims`` dimensions (over none of them: the terms themselves)."""
-    return terms.sum(tuple(range(-event_dims, 0))) if event_dims else terms
-
-
-def no_autocast(device: torch.device) -> Any:
-    """The context in which a formula runs: autocast would take it to half precision behind the caller's back."""
-    if not torch.amp.is_autocast_available(device.type):
-        device = torch.device("cpu")
-    return torch.autocast(device.type, enabled=False)
-
-
-def common_dtype(gaussians: Sequence[Gaussian], *, half: bool = False) -> torch.dtype:
-    """The dtype that Gaussians are computed in together: never less than float32, unless ``half``."""
-    tensors = [x for g in gaussians for x in g.tensors()]
-    dtype = _result_type(tensors)
-    return dtype if half else _at_least_float32(dtype)
-
-
-def common_device(gaussians: Sequence[Gaussian]) -> torch.device:
-    """The one device that Gaussians are on. Tensors without dimensions may come from the CPU, as in torch."""
-    tensors = [x for g in gaussians for x in g.tensors()]
-    devices = {x.device for x in tensors if x.ndim} or {x.device for x in tensors}
-    if len(devices) > 1:
-        raise ValueError(f"tensors are on {' and '.join(sorted(map(str, devices)))}. Move one with p.to(device).")
-    return devices.pop() if devices else torch.get_default_device()
-
-
-def common_kind(gaussians: Sequence[Gaussian]) -> bool | None:
-    """Are all of them NumPy? None if none of them says."""
-    kinds = [g.numpy for g in gaussians if g.numpy is not None]
-    return all(kinds) if kinds else None
-
-
-def _result_type(tensors: Sequence[Tensor]) -> torch.dtype:
-    dtypes = [x.dtype for x in tensors if x.ndim] or [x.dtype for x in tensors]
-    if not dtypes:
-        return torch.get_default_dtype()
-    result = dtypes[0]
-    for dtype in dtypes[1:]:
-        result = torch.promote_types(result, dtype)
-    return result
-
-
-def _compute_dtype(tensors: Sequence[Tensor]) -> torch.dtype:
-    return _at_least_float32(_result_type(tensors))
-
-
-def _at_least_float32(dtype: torch.dtype) -> torch.dtype:
-    return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
-
-
-def _shape(x: Tensor | float) -> tuple[int, ...]:
-    return tuple(x.shape) if isinstance(x, Tensor) else ()
-
-
 def _dims_used(part: Any) -> int:
     if part is None or part is Ellipsis:
         return 0
     return part.ndim if isinstance(part, Tensor) and part.dtype == torch.bool else 1
-
-
-def _check_scale_shape(location: Tensor | float, value: Tensor | float, event: torch.Size, given: str) -> None:
-    if not isinstance(value, Tensor) or value.ndim == 0:
-        return
-    shape = value.shape[max(value.ndim - len(event), 0) :]
-    if shape != event:
-        raise ShapeError(
-            f"mean has event shape {tuple(event)}, {given} has {tuple(shape)} (mean {_shape(location)}, {given} "
-            f"{_shape(value)}). Events do not broadcast"
-            + (f"; one scale for all of a row's coordinates: {given}.expand(...)." if 1 in shape else ".")
-        )
-    if isinstance(location, Tensor) and value.shape != location.shape:
-        try:
-            torch.broadcast_shapes(location.shape, value.shape)
-        except RuntimeError:
-            raise ShapeError(
-                f"batches do not broadcast: mean is {_shape(location)}, {given} is {_shape(value)}."
-            ) from None
-
-
-def _check_scale_values(value: Tensor | float, given: Parameterisation, *, validate: bool | None) -> None:
-    if not isinstance(value, Tensor):
-        if validate is False:
-            return
-        value = torch.tensor(value, dtype=torch.float64)
-    if value.numel() == 0 or not should_validate(value, validate=validate):
-        return
-    lowest, highest = (x.item() for x in torch.aminmax(value.detach()))
-    positive = math.isfinite(lowest) if given == "logvar" else lowest > 0
-    if not (positive and math.isfinite(highest)):
-        raise ValueError(f"from_{given} got {describe_bad_scale(value.detach(), given)}")
-
-
-def describe_bad_scale(value: Tensor, given: Parameterisation) -> str:
-    """What is wrong with the values of a scale, and where: the end of a sentence."""
-
-    def at(mask: Tensor) -> str:
-        return f"at {mask.nonzero()[0].tolist()}" if mask.ndim else "as the number given"
-
-    if value.isnan().any():
-        return f"NaN ({at(value.isnan())})."
-    if value.isinf().any():
-        return f"an infinite value ({at(value.isinf())})."
-    lowest = value.amin()
-    if lowest < 0:
-        hint = "Is it a log-variance? Then use from_logvar."
-        return f"negative values (min {lowest.item():.4g} {at(value == lowest)}). {hint}"
-    return f"zeros (first {at(value == 0)}). A {given} is positive. If this is a covariance matrix, pass its diagonal."
 
 
 def _flatten(gaussian: Gaussian) -> tuple[list[Any], tuple[Any, ...]]:

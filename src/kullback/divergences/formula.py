@@ -9,8 +9,9 @@ from torch import Tensor
 
 from kullback.adapt.arrays import as_given
 from kullback.adapt.gaussians import as_gaussian
+from kullback.common import common_device, common_dtype, common_kind, no_autocast
 from kullback.errors import ShapeError
-from kullback.gaussian import Gaussian, common_device, common_dtype, common_kind, no_autocast
+from kullback.gaussian import Gaussian
 from kullback.relative import common_parameterisation
 
 

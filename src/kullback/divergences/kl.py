@@ -12,8 +12,9 @@ Both terms are non-negative, and neither is ever formed by subtracting large num
 import torch
 from torch import Tensor
 
+from kullback.common import sum_event
 from kullback.divergences.formula import divergence
-from kullback.gaussian import Gaussian, sum_event
+from kullback.gaussian import Gaussian
 from kullback.relative import half_excess
 
 

@@ -14,8 +14,9 @@ from torch import Tensor
 from kullback.adapt.gaussians import as_gaussian
 from kullback.errors import ShapeError
 from kullback.gaussian import Gaussian
-from kullback.io import printable, read_pair, read_posteriors
+from kullback.io.posteriors import read_pair, read_posteriors
 from kullback.summary import Divergences, Summary
+from kullback.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -246,7 +247,7 @@ class Comparison:
 
     def report(self, path: str | os.PathLike[str]) -> None:
         """Write one HTML file that needs nothing else: findings, tables and pictures."""
-        from kullback.io import check_writable, write_text
+        from kullback.io.output import check_writable, write_text
         from kullback.report.html import page
 
         check_writable(path, (".html", ".htm"))

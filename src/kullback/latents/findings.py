@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from kullback.io import printable
+from kullback.text import printable
 
 if TYPE_CHECKING:
     from kullback.latents.compare import Comparison

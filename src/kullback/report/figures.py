@@ -11,8 +11,8 @@ from matplotlib.patches import Ellipse
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from kullback.gaussian import Gaussian
-from kullback.io import printable
 from kullback.latents.compare import COLLAPSED_NATS, Comparison
+from kullback.text import printable
 
 # The page replaces these very colours by variables of its style sheet, which know light and dark.
 INK, GRID, COLOUR_A, COLOUR_B, COLLAPSED = "#1c2026", "#d9dde4", "#2b62d9", "#d8560f", "#b3bac5"

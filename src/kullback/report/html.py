@@ -11,10 +11,10 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 import kullback
-from kullback.io import printable
 from kullback.latents.compare import Comparison
 from kullback.latents.findings import number, plus_minus
 from kullback.report import figures
+from kullback.text import printable
 
 _COLOURS = {
     figures.INK: "var(--ink)",

@@ -8,9 +8,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from kullback.io import printable
 from kullback.latents.compare import Comparison
 from kullback.latents.findings import number, plus_minus
+from kullback.text import printable
 
 _MOST_DIMENSIONS = 16
 _MOST_INPUTS = 5

@@ -1,0 +1,1 @@
+"""Posteriors from files, and results into files. Nothing is ever unpickled, nothing is repaired."""
