@@ -1,6 +1,6 @@
 """The command line. Heavy imports happen inside commands, so that ``--help`` answers at once.
 
-Exit codes: 0 done; 2 bad input or usage, said in one line; 1 a defect of kullback; 130 interrupted.
+Exit codes: 0 done; 2 bad input (said in one line) or usage; 1 a defect of kullback; 130 interrupted.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import click
 
 import kullback
 from kullback.columns import SCALES
-from kullback.errors import NoClosedForm
+from kullback.errors import PosteriorFileError, ShapeError
 
 if TYPE_CHECKING:
     from kullback.gaussian import Gaussian
@@ -42,9 +42,9 @@ def _one_line_errors() -> Iterator[None]:
     """Bad input ends with one line and exit code 2; anything else is a defect and keeps its traceback."""
     try:
         yield
-    except BrokenPipeError:
+    except BrokenPipeError:  # an OSError, but nobody's bad input
         raise
-    except (ValueError, TypeError, OSError, NoClosedForm) as error:
+    except (PosteriorFileError, ShapeError, OSError) as error:
         from kullback.text import printable
 
         raise _BadInput(printable(str(error))) from error
@@ -84,10 +84,10 @@ def _load(
 
     for output in outputs:
         if output and any(os.path.exists(output) and os.path.samefile(output, path) for path in (a, b) if path):
-            raise ValueError(f"{printable(output)}: is an input; writing to it would lose it.")
+            raise _BadInput(f"{printable(output)}: is an input; writing to it would lose it.")
     chosen = _two(labels, "--models takes two labels") if labels else None
     if chosen and b is None and chosen[0] == chosen[1]:
-        raise ValueError(f"--models: both are {printable(chosen[0])!r}. Two models of one file have two labels.")
+        raise _BadInput(f"--models: both are {printable(chosen[0])!r}. Two models of one file have two labels.")
     ids, p, q = read_pair(a, b, scale=scale, labels=chosen, by_order=by_order)
     if (p.ids is None) != (q.ids is None):
         lacking = q.source if q.ids is None else p.source
@@ -102,7 +102,7 @@ def _load(
 def _two(text: str, what: str) -> tuple[str, str]:
     first, _, second = (part.strip() for part in text.partition(","))
     if not first or not second:
-        raise ValueError(f"{what}, got {text!r}. Example: plain,beta.")
+        raise _BadInput(f"{what}, got {text!r}. Example: plain,beta.")
     return first, second
 
 
@@ -178,7 +178,7 @@ def compare(
         if names:
             found = _two(names, "--names takes two names")
             if found[0] == found[1]:
-                raise ValueError(f"--names: both are {found[0]!r}.")
+                raise _BadInput(f"--names: both are {found[0]!r}.")
         _compare(ids, p, q, found, json_path, report_path)
 
 

@@ -59,9 +59,8 @@ class PosteriorFile:
         if self.is_wide:
             means = ", ".join(repr(printable(columns.mean)) for columns in list(self.models.values())[:3])
             raise PosteriorFileError(
-                f"{self.where}: columns {means}, … hold single numbers. If they are the "
-                "coordinates of one model, put a row's means into one list column 'mu', its scales likewise; if "
-                "each is a model, choose with --models."
+                f"{self.where}: columns {means}, … hold single numbers. If they are coordinates of one model, put a "
+                "row's means into one list column 'mu', its scales likewise; if each is a model, choose with --models."
             )
         raise PosteriorFileError(f"{self.where}: holds {len(self.models)} models ({held}). Choose with --models.")
 
@@ -75,6 +74,10 @@ class PosteriorFile:
         """One column as it lies in the file."""
         return safely(self.path, self.columns[name])
 
+    def numbers(self, name: str) -> Tensor:
+        """One column as a floating tensor with a row for each input."""
+        return safely(self.path, lambda: _numbers(self.columns[name](), name))
+
     def posteriors(
         self, label: str | None = None, *, scale: Parameterisation | None = None, ids: bool = True
     ) -> Posteriors:
@@ -85,8 +88,7 @@ class PosteriorFile:
             scale_name, given = scale_column(columns, scale)
             labels = [model.label for model in self.models.values()]
             key = id_column(self.columns, columns.label, labels) if ids else None
-            mean = _numbers(self.column(columns.mean), columns.mean)
-            value = _numbers(self.column(scale_name), scale_name)
+            mean, value = self.numbers(columns.mean), self.numbers(scale_name)
             if mean.shape != value.shape:
                 raise PosteriorFileError(
                     f"columns {columns.mean!r} and {scale_name!r} differ in shape, {tuple(mean.shape)} and "
