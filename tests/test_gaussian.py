@@ -136,6 +136,7 @@ def test_a_number_may_leave_the_range_that_the_dtype_has_in_the_other_parameteri
     small = CONSTRUCTORS[given](torch.zeros(1), number)
     large = CONSTRUCTORS[other](torch.zeros(1), torch.tensor([value]))
     delta = log_var - {"std": 2 * math.log(value), "variance": math.log(value)}[other]
+    assert_close(small.entropy(), torch.tensor(0.5 * (math.log(2 * math.pi) + 1 + log_var)))
     for d, p, q in ((delta, small, large), (-delta, large, small)):
         if d < 80:
             assert kl_divergence(p, q).item() == pytest.approx((math.exp(d) - 1 - d) / 2, rel=1e-6)

@@ -145,7 +145,7 @@ class Gaussian:
         # rounding of the mean alone would be of the size of the variance.
         moved = samples - samples[:1]
         # And divided by their size before they are squared, which may leave the range of the dtype.
-        size = moved.abs().amax(0)
+        size = moved.detach().abs().amax(0)
         std = size * (moved / torch.where(size > 0, size, 1.0)).std(0)
         if should_validate(std, validate=None) and not (std > 0).all():
             column = (~(std > 0)).nonzero()[0].tolist()
@@ -170,15 +170,13 @@ class Gaussian:
             if other.event_shape != first.event_shape:
                 raise ShapeError(f"stack got event shapes {tuple(first.event_shape)} and {tuple(other.event_shape)}.")
         dtype, device = common_dtype(gaussians), common_device(gaussians)
-        merged = first.scale
-        for other in gaussians[1:]:
-            merged = Diagonal(merged.value, common_parameterisation(merged, other.scale))
+        given = common_parameterisation(*(g.scale for g in gaussians))
         shape = torch.broadcast_shapes(*(g.batch_shape for g in gaussians)) + first.event_shape
         means = [cast(g.location, dtype, device).broadcast_to(shape) for g in gaussians]
-        values = [g.scale.to(merged.given).cast(dtype, device).tensor.broadcast_to(shape) for g in gaussians]
+        values = [g.scale.to(given).cast(dtype, device).tensor.broadcast_to(shape) for g in gaussians]
         return cls(
             torch.stack(means),
-            Diagonal(torch.stack(values), merged.given),
+            Diagonal(torch.stack(values), given),
             len(first.event_shape),
             common_kind(gaussians),
         )

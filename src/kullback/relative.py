@@ -22,25 +22,18 @@ _HALF_EXCESS: dict[Parameterisation, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def common_parameterisation(p: Diagonal, q: Diagonal) -> Parameterisation:
-    """The parameterisation in which p and q are compared.
+def common_parameterisation(*scales: Diagonal) -> Parameterisation:
+    """The parameterisation in which scales are compared.
 
-    A Python number is converted exactly enough to take the other's, as long as the dtype can hold it there; two arrays
-    given differently meet in log-variance if either is one, else in standard deviation.
+    A Python number is converted exactly enough to take the others', as long as their dtype can hold it there; arrays
+    given differently meet in log-variance if one is that, else in standard deviation.
     """
-    arrays = [scale for scale in (p, q) if isinstance(scale.value, Tensor)]
-    numbers = [scale for scale in (p, q) if not isinstance(scale.value, Tensor)]
+    arrays = [scale for scale in scales if isinstance(scale.value, Tensor)]
+    numbers = [scale for scale in scales if not isinstance(scale.value, Tensor)]
     given = {scale.given for scale in arrays or numbers}
     common = given.pop() if len(given) == 1 else next(g for g in _COMMON if g in given)
-    dtype = arrays[0].tensor.dtype if arrays else torch.float32
-    return common if all(_representable(number, common, dtype) for number in numbers) else "logvar"
-
-
-def _representable(number: Diagonal, given: Parameterisation, dtype: torch.dtype) -> bool:
-    value = number.to(given).value
-    # What is not positive (and came past validation) has to stay so, in order to give NaN.
-    info = torch.finfo(torch.promote_types(dtype, torch.float32))
-    return given == "logvar" or not (0.0 <= float(value) < info.tiny or float(value) > info.max)
+    dtype = arrays[0].tensor.dtype if arrays else torch.get_default_dtype()
+    return common if all(number.to(common).fits(dtype) for number in numbers) else "logvar"
 
 
 def half_excess(p: Diagonal, q: Diagonal) -> Tensor:

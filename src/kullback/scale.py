@@ -63,9 +63,15 @@ class Diagonal:
         functions = torch if isinstance(self.value, Tensor) else _Numbers
         return Diagonal(_CONVERT[self.given, given](self.value, functions), given)
 
+    def fits(self, dtype: torch.dtype) -> bool:
+        """Can the dtype (if it is a half, float32) hold this number? What is not positive stays so, to give NaN."""
+        info = torch.finfo(torch.promote_types(dtype, torch.float32))
+        return self.given == "logvar" or not (0.0 <= float(self.value) < info.tiny or float(self.value) > info.max)
+
     def cast(self, dtype: torch.dtype, device: torch.device) -> "Diagonal":
-        """The same scale as a tensor of this dtype and device."""
-        return Diagonal(cast(self.value, dtype, device), self.given)
+        """The same scale as a tensor of this dtype and device; a number that does not fit as its log-variance."""
+        scale = self if isinstance(self.value, Tensor) or self.fits(dtype) else self.to("logvar")
+        return Diagonal(cast(scale.value, dtype, device), scale.given)
 
     @property
     def tensor(self) -> Tensor:
