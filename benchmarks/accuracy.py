@@ -86,8 +86,13 @@ def show(x: float) -> str:
 
 def main() -> None:
     """Print the table as Markdown."""
-    print(f"kullback {kullback.__version__}, torch {torch.__version__}, Python {platform.python_version()}, ")
-    print(f"{platform.machine()}; worst error in units in the last place, kullback | torch.distributions\n")
+    print(
+        f"kullback {kullback.__version__}, torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()} CPU, ",
+        end="",
+    )
+    print(
+        f"Python {platform.python_version()}; worst error in units in the last place, kullback | torch.distributions\n"
+    )
     print("| dtype | regime | values: kullback | torch | gradients: kullback | torch |")
     print("| --- | --- | --: | --: | --: | --: |")
     for dtype in (torch.float32, torch.float64):

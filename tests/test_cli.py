@@ -63,6 +63,7 @@ def test_piped_output_is_plain_lines_of_key_and_value(files):
     assert all(len(pair) == 2 for pair in pairs)
     assert pairs[0][0] == "warning"
     p, q = Gaussian.from_logvar(MU, LOGVAR), Gaussian.from_logvar(MU + 1, LOGVAR / 2)
+    assert len(dict(pairs)) == len(pairs)
     assert float(dict(pairs)["kl_ab.mean"]) == pytest.approx(kl_divergence(p, q).mean(), rel=1e-6)
 
 
@@ -227,7 +228,7 @@ def test_the_demo_compares_models_that_were_trained(tmp_path):
     assert data["scalars"]["rows"] == 1797
     # A larger beta buys a smaller rate and more collapsed dimensions: that these models were really trained shows here.
     assert data["scalars"]["rate_b.mean"] < data["scalars"]["rate_a.mean"]
-    assert data["scalars"]["collapsed_b"] > data["scalars"]["collapsed_a"]
+    assert data["scalars"]["collapsed_units_b"] > data["scalars"]["collapsed_units_a"]
 
 
 def test_training_again_and_comparing_again_works(tmp_path):

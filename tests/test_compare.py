@@ -62,7 +62,7 @@ def test_every_number_is_that_of_numpy(posteriors):
         assert list(largest.ids) == np.argsort(-rows, kind="stable")[:10].tolist()
     assert comparison.active("a").tolist() == (mu_a.var(0, ddof=1) > 0.01).tolist()
     assert comparison.collapsed("b").tolist() == [False, False, True, False]
-    assert scalars["collapsed_b"] == 1
+    assert scalars["collapsed_units_b"] == 1
     assert scalars["rows"] == 500
 
 
@@ -178,6 +178,20 @@ def test_gradients_and_default_devices_do_not_matter():
 def test_what_cannot_be_compared_says_why(a, b, error, says):
     with pytest.raises(error, match=says):
         compare(a, b)
+
+
+@pytest.mark.parametrize("names", [("x", "x"), ("x",), ("x", "y", "z"), "ab"])
+def test_two_different_names_are_asked_for_at_once(names):
+    p = Gaussian.from_std(torch.zeros(5, 3), 1.0)
+    with pytest.raises(ValueError, match="two different names"):
+        compare(p, p, names=names)
+
+
+def test_nan_means_are_called_so():
+    mean = torch.zeros(5, 3)
+    mean[2, 1] = torch.nan
+    p = Gaussian.from_std(mean, 1.0)
+    assert any("is NaN for 1 of 5 inputs" in finding for finding in compare(p, p).findings())
 
 
 def test_a_prior_of_another_shape_is_refused():

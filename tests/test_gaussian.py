@@ -56,8 +56,11 @@ def test_indexing_is_that_of_the_batch():
     assert len(list(p)) == 4
     shared = Gaussian.from_std(mean, 2.0)[0]
     assert shared.scale.value == 2.0
-    with pytest.raises(IndexError, match="coordinates are not indexed"):
-        p[0, 0, 0]
+    for wrong in ((0, 0, 0), np.ones((4, 5, 3), dtype=bool), torch.ones(4, 5, 3, dtype=torch.bool)):
+        with pytest.raises(IndexError, match="coordinates are not indexed"):
+            p[wrong]
+    assert_close(p[mask.numpy()].mean, mean[mask])
+    assert_close(p[[0, 3]].mean, mean[[0, 3]])
     with pytest.raises(TypeError, match="no length"):
         len(p[0, 0])
 
@@ -69,6 +72,10 @@ def test_stack_keeps_a_common_parameterisation():
     assert mixed.scale.given == "logvar"
     assert mixed.batch_shape == (3, 2)
     assert (kl_divergence(mixed[0], p) == 0).all()
+    normal = Independent(Normal(torch.zeros(3), torch.ones(3)), 1)
+    assert Gaussian.stack(g for g in (normal, normal)).batch_shape == (2,)
+    half = Gaussian.from_std(torch.zeros(3).half(), torch.ones(3).half())
+    assert Gaussian.stack([half, half]).dtype == torch.float16
     with pytest.raises(ShapeError):
         Gaussian.stack([p, Gaussian.standard(4)])
     with pytest.raises(ValueError, match="at least one"):
@@ -151,12 +158,18 @@ def test_dtypes_promote_as_in_torch_and_numbers_do_not():
     wide = Gaussian.standard(3, dtype=torch.float64)
     assert kl_divergence(Gaussian.from_std(f32, 1.0), wide).dtype == torch.float64
     assert Gaussian.from_std(f32, 1.0).to(torch.float16).dtype == torch.float16
+    assert Gaussian.from_std(f32, 1.0).to(dtype=torch.float16, device="cpu").dtype == torch.float16
+    with pytest.raises(TypeError, match=r"not torch\.int64"):
+        Gaussian.from_std(f32, 1.0).to(torch.int64)
     assert kl_divergence(Gaussian.from_std(f32.half(), 1.0), Gaussian.standard(3)).dtype == torch.float32
 
 
 def test_numpy_is_remembered():
     assert isinstance(kl_divergence(Gaussian.from_std([0.0], [1.0]), Gaussian.standard(1)), np.ndarray)
     assert isinstance(kl_divergence(Gaussian.standard(1), Gaussian.standard(1)), torch.Tensor)
+    p = Gaussian.from_std(np.zeros((4, 3)), 1.0)
+    assert p.to("meta").entropy().device.type == "meta"
+    assert torch.func.vmap(lambda row: kl_divergence(row, Gaussian.standard(3)))(p).shape == (4,)
     read_only = np.zeros(3)
     read_only.flags.writeable = False
     with warnings.catch_warnings():
@@ -207,6 +220,12 @@ def test_the_repr_says_shapes_parameterisation_dtype_and_device():
         (lambda: Gaussian.from_std(np.array([True]), 1.0), TypeError, "dtype bool"),
         (lambda: Gaussian.from_std(torch.zeros(2, dtype=torch.complex64), 1.0), TypeError, "complex64"),
         (lambda: Gaussian.from_samples([[0.0], [1.0]], structure="banded"), ValueError, "banded"),
+        (lambda: Gaussian.standard(-1), TypeError, "got -1"),
+        (lambda: Gaussian.standard(2.0), TypeError, "got 2.0"),
+        (lambda: Gaussian.standard(2).sample((5,)), TypeError, r"got \(5,\)"),
+        (lambda: Gaussian.from_std([0.0], 1.0, event_dims=1.0), TypeError, "event_dims"),
+        (lambda: Gaussian(torch.zeros(2), torch.ones(2)), TypeError, "from_std"),
+        (lambda: kl_divergence(torch.zeros(2), 1.0, torch.zeros(2), 1.0), TypeError, "takes two Gaussians"),
         (lambda: kl_divergence(Gaussian.standard(3), Gaussian.standard(4)), ShapeError, r"\(3,\), q has \(4,\)"),
         (lambda: kl_divergence(Normal(torch.zeros(3), 1.0), Gaussian.standard(3)), ShapeError, r"Independent\(p, 1\)"),
         (lambda: kl_divergence(torch.zeros(3), Gaussian.standard(3)), TypeError, "samples"),

@@ -82,6 +82,17 @@ def test_the_report_is_the_same_every_time(comparison, tmp_path):
     assert written(comparison, tmp_path / "one.html") == written(comparison, tmp_path / "two.html")
 
 
+def test_long_names_leave_the_legend_whole():
+    p, q = (Gaussian.from_std(torch.full((9, 3), x), 1.0) for x in (0.0, 1.0))
+    figures = compare(p, q, names=("standard_vae_run_number_1", "beta_vae_run_number_two")).figures()
+    for figure in figures.values():
+        figure.draw_without_rendering()
+        for axes in figure.axes:
+            if legend := axes.get_legend():
+                assert legend.get_window_extent().x1 <= figure.bbox.x1
+            assert axes.get_window_extent().width > 0.3 * figure.bbox.width
+
+
 @pytest.mark.parametrize("spread", [0.5, 1.5, 6.0])
 def test_numbers_on_axes_are_plain(spread, tmp_path):
     shift = torch.logspace(0, spread, 300)[:, None].expand(300, 2)

@@ -1,15 +1,17 @@
 """The noun of the library: a batch of Gaussians, each given the way people have it."""
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from kullback.adapt.arrays import as_given, to_tensor
+from kullback.adapt.arrays import FLOATING, as_given, to_tensor
 from kullback.common import common_device, common_dtype, common_kind, compute_dtype, no_autocast, sum_event
 from kullback.errors import ShapeError
 from kullback.scale import Diagonal, Parameterisation, cast
@@ -85,8 +87,9 @@ class Gaussian:
     ) -> "Gaussian":
         location, location_numpy = to_tensor(mean, "mean")
         value, value_numpy = to_tensor(scale, given)
+        event_dims = _count(event_dims, "event_dims")
         dims = location.ndim if isinstance(location, Tensor) else 0
-        if not 0 <= event_dims <= dims:
+        if event_dims > dims:
             raise ShapeError(
                 f"from_{given} got a mean of shape {shape_of(location)} and event_dims={event_dims}: "
                 f"a mean has at least event_dims dimensions. For independent one-dimensional Gaussians, event_dims=0."
@@ -112,13 +115,11 @@ class Gaussian:
 
         Example:
             >>> Gaussian.standard(64)
-            Gaussian(batch_shape=(), event_shape=(64,), given as std)
+            Gaussian(batch_shape=(), event_shape=(64,), given as std, dtype and device of what it meets)
         """
-        if not isinstance(d, int) and not (isinstance(d, Sequence) and all(isinstance(n, int) for n in d)):
-            raise TypeError(f"standard takes a dimension or an event shape, such as 64 or (4, 8, 8), got {d!r}.")
-        event = torch.Size([d] if isinstance(d, int) else d)
+        event = torch.Size(_count(n, "a dimension") for n in (d if isinstance(d, Sequence) else (d,)))
         standard = cls(0.0, Diagonal(1.0, "std"), event)
-        return standard if dtype is None and device is None else standard.to(dtype, device)
+        return standard if dtype is None and device is None else standard.to(dtype=dtype, device=device)
 
     @classmethod
     def from_samples(cls, x: Any, *, structure: Literal["diagonal"] = "diagonal") -> "Gaussian":
@@ -155,22 +156,26 @@ class Gaussian:
         return replace(cls.from_std(samples[0] + moved.mean(0), std), numpy=numpy)
 
     @classmethod
-    def stack(cls, gaussians: Sequence["Gaussian"]) -> "Gaussian":
+    def stack(cls, gaussians: Iterable[Any]) -> "Gaussian":
         """Gaussians of one event shape, and batch shapes that broadcast, along a new first batch dimension.
 
         The parameterisation is kept if all have the same; otherwise it becomes log-variance if one of them is that,
         else standard deviation.
         """
+        from kullback.adapt.gaussians import as_gaussian
         from kullback.relative import common_parameterisation
 
+        gaussians = [as_gaussian(g, f"gaussians[{i}]") for i, g in enumerate(gaussians)]
         if not gaussians:
             raise ValueError("stack needs at least one Gaussian.")
         first = gaussians[0]
         for other in gaussians[1:]:
             if other.event_shape != first.event_shape:
                 raise ShapeError(f"stack got event shapes {tuple(first.event_shape)} and {tuple(other.event_shape)}.")
-        dtype, device = common_dtype(gaussians), common_device(gaussians)
         given = common_parameterisation(*(g.scale for g in gaussians))
+        # Half precision is kept where nothing has to be converted.
+        dtype = common_dtype(gaussians, half=all(g.scale.given == given for g in gaussians))
+        device = common_device(gaussians)
         shape = torch.broadcast_shapes(*(g.batch_shape for g in gaussians)) + first.event_shape
         means = [cast(g.location, dtype, device).broadcast_to(shape) for g in gaussians]
         values = [g.scale.to(given).cast(dtype, device).tensor.broadcast_to(shape) for g in gaussians]
@@ -228,14 +233,22 @@ class Gaussian:
         """What was given as tensors: the mean, the scale, or both."""
         return [x for x in (self.location, self.scale.value) if isinstance(x, Tensor)]
 
-    def to(self, *targets: torch.dtype | torch.device | str | None) -> "Gaussian":
-        """The same Gaussians in another dtype, on another device, or both, in any order."""
-        dtype, device = self.dtype, self.device
+    def to(
+        self,
+        *targets: torch.dtype | torch.device | str | None,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> "Gaussian":
+        """The same Gaussians in another dtype, on another device, or both; by name, or in any order."""
         for target in targets:
             if isinstance(target, torch.dtype):
                 dtype = target
             elif target is not None:
-                device = torch.device(target)
+                device = target
+        dtype = self.dtype if dtype is None else dtype
+        device = self.device if device is None else torch.device(device)
+        if dtype not in FLOATING:
+            raise TypeError(f"a Gaussian is float16, bfloat16, float32 or float64, not {dtype}.")
         scale = self.scale.cast(dtype, device) if isinstance(self.scale.value, Tensor) else self.scale
         if isinstance(self.location, Tensor):
             location = self.location.to(device=device, dtype=dtype)
@@ -263,8 +276,7 @@ class Gaussian:
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Any:
         """``n`` samples from each, of shape ``(n, *batch, *event)``; gradients flow through them."""
-        if not isinstance(n, int) or n < 0:
-            raise TypeError(f"sample takes a number of samples, got {n!r}.")
+        n = _count(n, "a number of samples")
         p = self.cast(common_dtype([self]), self.device)
         assert isinstance(p.location, Tensor)
         shape = (n, *self.batch_shape, *self.event_shape)
@@ -304,7 +316,10 @@ class Gaussian:
 
     def __getitem__(self, index: Any) -> "Gaussian":
         """Index the batch, as a tensor of shape ``batch_shape`` is indexed; events stay whole."""
-        parts = index if isinstance(index, tuple) else (index,)
+        parts = tuple(
+            torch.as_tensor(part) if isinstance(part, (list, np.ndarray)) else part
+            for part in (index if isinstance(index, tuple) else (index,))
+        )
         used = sum(_dims_used(part) for part in parts)
         if used > len(self.batch_shape):
             raise IndexError(
@@ -338,8 +353,18 @@ class Gaussian:
             f"batch_shape={tuple(self.batch_shape)}, event_shape={tuple(self.event_shape)}, given as {self.scale.given}"
         )
         if not self.tensors():
-            return f"Gaussian({what})"
+            return f"Gaussian({what}, dtype and device of what it meets)"
         return f"Gaussian({what}, dtype={str(self.dtype).removeprefix('torch.')}, device={self.device})"
+
+
+def _count(n: Any, what: str) -> int:
+    try:
+        count = -1 if isinstance(n, bool) else operator.index(n)
+    except TypeError:
+        count = -1
+    if count < 0:
+        raise TypeError(f"{what} is a whole number from 0 up, got {n!r}.")
+    return count
 
 
 def _dims_used(part: Any) -> int:

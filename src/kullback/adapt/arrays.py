@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kullback.concrete import has_visible_values
+
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -55,5 +57,6 @@ def _floating(x: Tensor, name: str) -> Tensor:
 
 
 def as_given(x: Tensor, *, numpy: bool) -> Any:
-    """``x`` as a NumPy array if that is what the user works with."""
-    return x.numpy() if numpy else x
+    """``x`` as a NumPy array if that is what the user works with, and if there is one: not under a transform."""
+    possible = numpy and has_visible_values(x) and x.device.type == "cpu" and not x.requires_grad
+    return x.numpy() if possible else x

@@ -15,7 +15,7 @@ from kullback.gaussian import Gaussian
 from kullback.relative import common_parameterisation
 
 
-def divergence(formula: Callable[[Gaussian, Gaussian], Tensor]) -> Callable[..., Any]:
+def divergence(formula: Callable[[Gaussian, Gaussian], Tensor]) -> Callable[[Any, Any], Any]:
     """Makes a public function of a formula.
 
     The formula gets two Gaussians of tensors, of one event shape, dtype and device, outside autocast; the caller may

@@ -81,6 +81,6 @@ def _id_array(ids: Sequence[Any]) -> np.ndarray[Any, Any]:
 
 def write_csv(file: Any, ids: Sequence[Any], values: Tensor) -> None:
     """Rows ``id,kl``, each number with as many digits as it takes to read it back."""
-    writer = csv.writer(file)
+    writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["id", "kl"])
     writer.writerows(zip(ids, (str(x) for x in values.numpy()), strict=True))

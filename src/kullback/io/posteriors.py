@@ -212,7 +212,10 @@ def _numbers(column: Column, name: str) -> Tensor:
     if column.dtype not in FLOATING:
         column = column.to(torch.float64)
     if column.ndim == 0 or column.numel() == 0:
-        raise PosteriorFileError(f"column {printable(name)!r} has no rows (shape {tuple(column.shape)}).")
+        raise PosteriorFileError(
+            f"column {printable(name)!r} has no rows (shape {tuple(column.shape)}); means and scales have one for each "
+            "input."
+        )
     return column.unsqueeze(1) if column.ndim == 1 else column
 
 
@@ -225,12 +228,10 @@ def _check(x: Tensor, name: str, given: Parameterisation | None) -> None:
     row, *index = bad.nonzero()[0].tolist()
     value = x[row][tuple(index)].item()
     place = f"column {printable(name)!r}, row {row}, dimension {','.join(map(str, index))}: {value:g}"
+    hint = ""
     if given in ("std", "variance") and value < 0:
-        raise PosteriorFileError(
-            f"{place} is no {given}. Is it a log-variance? Then call the column logvar, or, if it is called sigma, "
-            "say --scale logvar."
-        )
-    raise PosteriorFileError(f"{place} is no {given or 'mean'}; rows and dimensions are counted from 0.")
+        hint = " Is it a log-variance? Then call the column logvar, or, if it is called sigma, say --scale logvar."
+    raise PosteriorFileError(f"{place} is no {given or 'mean'} (rows and dimensions are counted from 0).{hint}")
 
 
 def _ids(column: Column, name: str, rows: int) -> list[Any]:

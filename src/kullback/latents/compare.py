@@ -84,6 +84,8 @@ def compare_rows(
     progress: Callable[[int, int], None] | None = None,
 ) -> "Comparison":
     """:func:`compare` for rows that have been read and joined, with what identifies them."""
+    if isinstance(names, str) or len(names) != 2 or names[0] == names[1]:
+        raise ValueError(f"names must be two different names, got {names!r}.")
     center = Gaussian.standard(p.event_shape) if prior is None else as_gaussian(prior, "prior")
     if center.event_shape != p.event_shape or center.batch_shape:
         raise ShapeError(
@@ -96,7 +98,9 @@ def compare_rows(
         if progress:
             progress(rows.stop, len(ids))
     called = (printable(names[0]), printable(names[1]))
-    return Comparison(summary, p.event_shape, called, "N(0, I)" if prior is None else repr(center))
+    return Comparison(
+        summary, p.event_shape, called, "N(0, I)" if prior is None or not center.tensors() else "that was given"
+    )
 
 
 def _slices(rows: int) -> Iterator[slice]:
@@ -188,14 +192,13 @@ class Comparison:
         return self.per_dimension(f"rate_{model}") < COLLAPSED_NATS
 
     def scalars(self) -> dict[str, float]:
-        """Every number as a flat dictionary, for loggers."""
+        """The numbers over all inputs and dimensions as a flat dictionary, for loggers; see also :meth:`to_dict`."""
         result: dict[str, float] = {"rows": self.summary.count, "dimensions": math.prod(self.event_shape)}
         for which in self.summary.divergences:
-            prefix = which if which.startswith("rate") else f"kl_{which}"
-            result |= {f"{prefix}.{name}": value for name, value in self.statistics(which).items()}
+            result |= {f"{_key(which)}.{name}": value for name, value in self.statistics(which).items()}
         for model in "ab":
             result[f"active_units_{model}"] = int(self.active(model).sum())
-            result[f"collapsed_{model}"] = int(self.collapsed(model).sum())
+            result[f"collapsed_units_{model}"] = int(self.collapsed(model).sum())
         return result
 
     def findings(self) -> list[str]:
@@ -254,8 +257,26 @@ class Comparison:
         write_text(path, page(self))
 
     def __str__(self) -> str:
-        lines = [f"warning: {self.warning}", *(f"finding: {finding}" for finding in self.findings())]
-        return "\n".join([*lines, *(f"{key}: {exact(value)}" for key, value in self.scalars().items())])
+        lines = [f"warning: {self.warning}"]
+        lines += [f"finding.{i}: {finding}" for i, finding in enumerate(self.findings(), 1)]
+        lines += [f"{key}: {exact(value)}" for key, value in self.scalars().items()]
+        for model in "ab":
+            lines.append(f"active_{model}: {self._dimension_names(self.active(model))}")
+            lines.append(f"collapsed_{model}: {self._dimension_names(self.collapsed(model))}")
+        for which, divergences in self.summary.divergences.items():
+            prefix, largest = _key(which), divergences.largest
+            lines += [
+                f"{prefix}.dimension.{self.dimension_name(i)}: {exact(value)}"
+                for i, value in enumerate(self.per_dimension(which).tolist())
+            ]
+            lines += [
+                f"{prefix}.largest.{i}: {exact(value)} (input {printable(row)})"
+                for i, (value, row) in enumerate(zip(largest.values, largest.ids, strict=True), 1)
+            ]
+        return "\n".join(lines)
+
+    def _dimension_names(self, mask: Tensor) -> str:
+        return " ".join(self.dimension_name(i) for i in mask.nonzero().flatten().tolist()) or "none"
 
     def __repr__(self) -> str:
         a, b = self.names
@@ -265,6 +286,10 @@ class Comparison:
         from kullback.report.html import fragment
 
         return fragment(self)
+
+
+def _key(which: str) -> str:
+    return which if which.startswith("rate") else f"kl_{which}"
 
 
 def exact(x: float) -> str:

@@ -54,7 +54,10 @@ def _divergence(comparison: "Comparison", which: str, p: str, q: str) -> list[st
         f"KL({p}‖{q}) is {plus_minus(s)} nats an input (mean ± standard error over {count:,} inputs; median "
         f"{number(s['median'])}, 5–95 % range {number(s['p05'])} to {number(s['p95'])}){parts}."
     ]
-    overflowed = int((~torch.isfinite(comparison.summary.divergences[which].rows)).sum())
+    rows = comparison.summary.divergences[which].rows
+    unknown, overflowed = int(rows.isnan().sum()), int(rows.isinf().sum())
+    if unknown:
+        sentences.append(f"KL({p}‖{q}) is NaN for {unknown:,} of {count:,} inputs: their means are.")
     if overflowed:
         sentences.append(
             f"KL({p}‖{q}) is too large for a float64 for {overflowed:,} of {count:,} inputs: do both scales hold what "

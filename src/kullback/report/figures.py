@@ -84,7 +84,9 @@ def _logarithmic(axes: Any, which: str) -> None:
 
 
 def _legend_above(axes: Any) -> None:
-    axes.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2, columnspacing=1)
+    labels = axes.get_legend_handles_labels()[1]
+    columns = len(labels) if sum(map(len, labels)) < 36 else 1
+    axes.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2, columnspacing=1)
 
 
 def _heights(comparison: Comparison, which: str) -> np.ndarray[Any, Any]:
@@ -183,7 +185,8 @@ def _directions(comparison: Comparison) -> Figure:
     finite = (x < _DRAWABLE) & (y < _DRAWABLE)
     x, y = x[finite], y[finite]
     if len(x):
-        axes.plot(x, y, ".", markersize=3, alpha=0.5, color=COLOUR_A, markeredgewidth=0)
+        size, alpha = (3, 0.5) if len(x) > 500 else (6, 0.8)
+        axes.plot(x, y, ".", markersize=size, alpha=alpha, color=COLOUR_A, markeredgewidth=0)
         ends = [min(x.min(), y.min()), max(x.max(), y.max())]
         axes.plot(ends, ends, color=INK, linewidth=0.8, linestyle="--", label="equal both ways")
         axes.legend(fontsize=9)

@@ -26,7 +26,7 @@ _COLOURS = {
 
 _CAPTIONS = {
     "dimensions": "Above: the mean divergence of each latent dimension from the prior, collapsed ones (under 0.01 "
-    "nats) in grey. Below: the mean divergence between the two models in each dimension.",
+    "nats) in grey, not to scale. Below: the mean divergence between the two models in each dimension.",
     "distribution": "How the divergence is distributed over inputs; the arrows point at the largest.",
     "directions": "Each point is an input: the divergence one way against the other way.",
     "ellipses": "One and two standard deviations in the dimensions that differ most. Left: of all that each encoder "
@@ -63,10 +63,10 @@ def _render(template: str, comparison: Comparison, *, pictures: bool = True) -> 
         .get_template(template)
         .render(
             comparison=comparison,
-            names=[printable(name) for name in comparison.names],
+            names=comparison.names,
             # A line may break before the second name, and nowhere else.
-            labels={key: printable(label).replace("‖", "‖\u200b") for key, label in comparison.labels().items()},
-            findings=[printable(finding) for finding in comparison.findings()],
+            labels={key: label.replace("‖", "‖\u200b") for key, label in comparison.labels().items()},
+            findings=comparison.findings(),
             statistics={which: comparison.statistics(which) for which in comparison.summary.divergences},
             pictures=[(name, Markup(svg(figure, name)), _CAPTIONS[name]) for name, figure in drawn.items()],
             number=number,

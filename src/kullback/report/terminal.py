@@ -20,8 +20,8 @@ def show(comparison: Comparison, console: Console) -> None:
     """Print findings and tables. The tables call the models A and B, so that they fit any terminal."""
     console.print(Panel(Text(comparison.warning), border_style="yellow"))
     for finding in comparison.findings():
-        console.print(Text(f"• {printable(finding)}"))
-    a, b = (printable(name) for name in comparison.names)
+        console.print(Text(f"• {finding}"))
+    a, b = comparison.names
     for table in (_statistics(comparison), _dimensions(comparison), _largest(comparison)):
         console.print()
         console.print(table)
