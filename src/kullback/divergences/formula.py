@@ -42,30 +42,39 @@ def divergence(formula: Callable[[Gaussian, Gaussian], Tensor]) -> Callable[[Any
 
 def check_shapes(p: Gaussian, q: Gaussian) -> None:
     """Two Gaussians that can be compared: equal events, batches that broadcast."""
-    shapes = f"p.mean {tuple(p.mean.shape)}, q.mean {tuple(q.mean.shape)}"
     if p.event_shape != q.event_shape:
-        hint = ""
-        if p.event_dims and q.event_dims and p.event_dims != q.event_dims:
-            hint = (
-                f" How many of a mean's last dimensions are one Gaussian's coordinates is event_dims: "
-                f"{p.event_dims} for p, {q.event_dims} for q."
-            )
-        for name, scalar, other in (("p", p, q), ("q", q, p)):
-            if not scalar.event_dims and other.event_dims:
-                hint = (
-                    f" {name} is a batch of independent one-dimensional Gaussians. If its last dimensions are the "
-                    f"coordinates of one, say so: Independent({name}, {other.event_dims}) for a torch Normal, "
-                    f"event_dims={other.event_dims} here."
-                )
-        raise ShapeError(f"p has event shape {tuple(p.event_shape)}, q has {tuple(q.event_shape)}  ({shapes}).{hint}")
+        raise ShapeError(
+            f"p has event shape {tuple(p.event_shape)}, q has {tuple(q.event_shape)}  {_means(p, q)}."
+            f"{_event_hint(p, q)}"
+        )
     if p.batch_shape != q.batch_shape:
         try:
             torch.broadcast_shapes(p.batch_shape, q.batch_shape)
         except RuntimeError:
             raise ShapeError(
                 f"batches do not broadcast: p has batch shape {tuple(p.batch_shape)}, q has {tuple(q.batch_shape)}  "
-                f"({shapes})."
+                f"{_means(p, q)}."
             ) from None
+
+
+def _means(p: Gaussian, q: Gaussian) -> str:
+    return f"(p.mean {tuple(p.mean.shape)}, q.mean {tuple(q.mean.shape)})"
+
+
+def _event_hint(p: Gaussian, q: Gaussian) -> str:
+    for name, scalar, other in (("p", p, q), ("q", q, p)):
+        if not scalar.event_dims and other.event_dims:
+            return (
+                f" {name} is a batch of independent one-dimensional Gaussians. If its last dimensions are the "
+                f"coordinates of one, say so: Independent({name}, {other.event_dims}) for a torch Normal, "
+                f"event_dims={other.event_dims} here."
+            )
+    if p.event_dims != q.event_dims:
+        return (
+            " How many of a mean's last dimensions are one Gaussian's coordinates is event_dims: "
+            f"{p.event_dims} for p, {q.event_dims} for q."
+        )
+    return ""
 
 
 def _operand(p: Gaussian, given: Any, dtype: torch.dtype, device: torch.device) -> Gaussian:
