@@ -206,3 +206,11 @@ def test_the_warning_is_part_of_every_rendering():
     assert COORDINATES_WARNING in str(comparison)
     assert COORDINATES_WARNING in comparison.to_json()
     assert COORDINATES_WARNING in comparison._repr_html_()
+
+
+def test_a_number_that_no_dtype_holds_as_given_is_compared_right():
+    tiny = Gaussian.from_std(torch.zeros(3, 2), 1e-320)
+    other = Gaussian.from_logvar(torch.zeros(3, 2), torch.full((3, 2), -1473.0, dtype=torch.float64))
+    delta = 2 * math.log(1e-320) + 1473.0
+    want = math.exp(delta) - 1 - delta
+    assert compare(tiny, other).scalars()["kl_ab.mean"] == pytest.approx(want, rel=1e-11)

@@ -167,7 +167,9 @@ def compare(
     A and B are files; a single file may hold both models.
     """
     with _one_line_errors():
-        from kullback.io.output import check_writable
+        from kullback.io.output import check_writable, write_text
+        from kullback.latents.compare import compare_rows
+        from kullback.text import printable
 
         if json_path:
             check_writable(json_path, (".json",))
@@ -179,25 +181,15 @@ def compare(
             found = _two(names, "--names takes two names")
             if found[0] == found[1]:
                 raise _BadInput(f"--names: both are {found[0]!r}.")
-        _compare(ids, p, q, found, json_path, report_path)
-
-
-def _compare(
-    ids: Any, p: "Gaussian", q: "Gaussian", names: tuple[str, str], json_path: str | None, report_path: str | None
-) -> None:
-    from kullback.io.output import write_text
-    from kullback.latents.compare import compare_rows
-    from kullback.text import printable
-
-    with _progress("comparing") as progress:
-        comparison = compare_rows(ids, p, q, names=names, progress=progress)
-    _print(comparison)
-    if json_path:
-        write_text(json_path, comparison.to_json() + "\n")
-        click.echo(f"wrote {printable(json_path)}", err=True)
-    if report_path:
-        comparison.report(report_path)
-        click.echo(f"wrote {printable(report_path)}", err=True)
+        with _progress("comparing") as progress:
+            comparison = compare_rows(ids, p, q, names=found, progress=progress)
+        _print(comparison)
+        if json_path:
+            write_text(json_path, comparison.to_json() + "\n")
+            click.echo(f"wrote {printable(json_path)}", err=True)
+        if report_path:
+            comparison.report(report_path)
+            click.echo(f"wrote {printable(report_path)}", err=True)
 
 
 @commands.command(epilog=_FILES + "\n\n" + _EPILOG)

@@ -43,7 +43,7 @@ def role(name: str) -> tuple[str, str] | None:
     if not found:
         return None
     end, minus_start, kind = max(found)
-    return kind, (name[:-minus_start] + name[end:] if minus_start else name[end:]).strip("_-./: ")
+    return kind, (name[: abs(minus_start)] + name[end:]).strip("_-./: ")
 
 
 def models(names: Iterable[str]) -> list[ModelColumns]:

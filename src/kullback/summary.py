@@ -159,5 +159,5 @@ def _full(g: Gaussian) -> Gaussian:
     """The same rows in float64 on the CPU, without broadcasting, gradients, or the memory of having been NumPy."""
     shape = g.batch_shape + g.event_shape
     cast = g.cast(torch.float64, torch.device("cpu")).detach()
-    scale = type(g.scale)(cast.scale.tensor.broadcast_to(shape), g.scale.given)
+    scale = replace(cast.scale, value=cast.scale.tensor.broadcast_to(shape))
     return Gaussian(cast.mean.broadcast_to(shape), scale, g.event_dims)

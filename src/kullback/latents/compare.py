@@ -1,5 +1,6 @@
 """Two models' posteriors of the same inputs, compared: row by row, dimension by dimension, and with the prior."""
 
+import functools
 import json
 import math
 import os
@@ -152,28 +153,11 @@ class Comparison:
 
         ``which`` is ``"ab"``, ``"ba"``, ``"rate_a"`` or ``"rate_b"``.
         """
-        divergences = self.summary.divergences[which]
-        values = divergences.rows.numpy()
-        with np.errstate(invalid="ignore"):
-            quantiles = np.quantile(values, [0.05, 0.5, 0.95])
-        # Between a finite value and infinity nothing can be interpolated.
-        above = np.quantile(values, [0.05, 0.5, 0.95], method="higher")
-        low, median, high = np.where(np.isnan(quantiles), above, quantiles)
-        # Squares of the largest values may overflow where the deviation does not.
-        unit = values.max() if 0 < values.max() < math.inf else 1.0
-        error = math.nan
-        if len(values) > 1 and np.isfinite(values).all():
-            error = unit * (values / unit).std(ddof=1) / math.sqrt(len(values))
-        return {
-            "mean": float(values.mean()),
-            "standard_error": float(error),
-            "median": float(median),
-            "p05": float(low),
-            "p95": float(high),
-            "max": float(values.max()),
-            "from_means": float(divergences.from_means.mean.sum()),
-            "from_variances": float(divergences.from_variances.mean.sum()),
-        }
+        return self._statistics[which]
+
+    @functools.cached_property
+    def _statistics(self) -> dict[str, dict[str, float]]:
+        return {which: _statistics(divergences) for which, divergences in self.summary.divergences.items()}
 
     def per_dimension(self, which: str) -> Tensor:
         """The mean over inputs of one divergence, dimension by dimension (the event flattened)."""
@@ -207,10 +191,10 @@ class Comparison:
 
         return findings(self)
 
-    def most_different(self) -> list[int]:
-        """The two dimensions (or the one) with the largest mean KL(A‖B) + KL(B‖A)."""
+    def most_different(self, k: int = 2) -> list[int]:
+        """The ``k`` dimensions (or all, if there are fewer) with the largest mean KL(A‖B) + KL(B‖A), largest first."""
         both = self.per_dimension("ab") + self.per_dimension("ba")
-        return both.argsort(descending=True, stable=True)[:2].tolist()
+        return both.argsort(descending=True, stable=True)[:k].tolist()
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain lists and numbers; what is not finite is None."""
@@ -286,6 +270,31 @@ class Comparison:
         from kullback.report.html import fragment
 
         return fragment(self)
+
+
+def _statistics(divergences: Divergences) -> dict[str, float]:
+    values = divergences.rows.numpy()
+    with np.errstate(invalid="ignore"):
+        quantiles = np.quantile(values, [0.05, 0.5, 0.95])
+    if np.isnan(quantiles).any():
+        # Between a finite value and infinity nothing can be interpolated.
+        quantiles = np.quantile(values, [0.05, 0.5, 0.95], method="higher")
+    low, median, high = quantiles.tolist()
+    # Squares of the largest values may overflow where the deviation does not.
+    unit = values.max() if 0 < values.max() < math.inf else 1.0
+    error = math.nan
+    if len(values) > 1 and np.isfinite(values).all():
+        error = unit * (values / unit).std(ddof=1) / math.sqrt(len(values))
+    return {
+        "mean": float(values.mean()),
+        "standard_error": float(error),
+        "median": median,
+        "p05": low,
+        "p95": high,
+        "max": float(values.max()),
+        "from_means": float(divergences.from_means.mean.sum()),
+        "from_variances": float(divergences.from_variances.mean.sum()),
+    }
 
 
 def _key(which: str) -> str:

@@ -97,13 +97,10 @@ def _heights(comparison: Comparison, which: str) -> np.ndarray[Any, Any]:
 def _dimensions(comparison: Comparison) -> Figure:
     figure = _figure(4.8)
     rates, between = figure.subplots(2, 1, sharex=True)
-    order = np.arange(math.prod(comparison.event_shape))
-    if len(order) > _MOST_DIMENSIONS:
-        both = comparison.per_dimension("ab") + comparison.per_dimension("ba")
-        order = np.sort(both.argsort(descending=True, stable=True)[:_MOST_DIMENSIONS].numpy())
-        figure.suptitle(
-            f"the {_MOST_DIMENSIONS} of {math.prod(comparison.event_shape):,} dimensions that differ most", fontsize=10
-        )
+    order = np.sort(comparison.most_different(_MOST_DIMENSIONS))
+    d = math.prod(comparison.event_shape)
+    if d > len(order):
+        figure.suptitle(f"the {len(order)} of {d:,} dimensions that differ most", fontsize=10)
     x = np.arange(len(order))
     for model, name, colour, shift in zip("ab", comparison.names, (COLOUR_A, COLOUR_B), (-0.2, 0.2), strict=True):
         rate = _heights(comparison, f"rate_{model}")[order]

@@ -55,8 +55,7 @@ def _dimensions(comparison: Comparison) -> Table:
     table = _table(f"{title}; faint: collapsed", "dimension", *_COLUMNS.values(), "active in")
     columns = {which: comparison.per_dimension(which) for which in _COLUMNS}
     active = {name: comparison.active(model) for model, name in zip("ab", "AB", strict=True)}
-    order = (columns["ab"] + columns["ba"]).argsort(descending=True, stable=True)[:_MOST_DIMENSIONS].tolist()
-    for i in sorted(order):
+    for i in sorted(comparison.most_different(_MOST_DIMENSIONS)):
         cells = []
         for which, values in columns.items():
             collapsed = which.startswith("rate") and comparison.collapsed(which[-1])[i]
