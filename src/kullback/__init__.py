@@ -7,33 +7,86 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kullback.divergences.kl import kl_divergence, kl_per_dimension
-    from kullback.errors import NoClosedForm, PosteriorFileError, ShapeError
+    from kullback.bounds import Bounds
+    from kullback.divergences.bhattacharyya import bhattacharyya
+    from kullback.divergences.chi_squared import chi_squared
+    from kullback.divergences.cross_entropy import cross_entropy, entropy
+    from kullback.divergences.fisher_rao import fisher_rao, fisher_rao_bounds
+    from kullback.divergences.geometric_jensen_shannon import geometric_jensen_shannon
+    from kullback.divergences.hellinger import hellinger
+    from kullback.divergences.jeffreys import jeffreys
+    from kullback.divergences.kl import KLDecomposition, kl_decomposition, kl_divergence, kl_per_dimension
+    from kullback.divergences.renyi import renyi
+    from kullback.divergences.wasserstein2 import wasserstein2
+    from kullback.errors import NoClosedForm, NotPositiveDefinite, PosteriorFileError, ShapeError
+    from kullback.explanation import Explanation, explain
     from kullback.gaussian import Gaussian
+    from kullback.integrations.torch_registry import register_with_torch
     from kullback.latents.compare import Comparison, compare
+    from kullback.projections import nearest_diagonal, nearest_isotropic
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "Bounds": "kullback.bounds",
     "Comparison": "kullback.latents.compare",
+    "Explanation": "kullback.explanation",
     "Gaussian": "kullback.gaussian",
+    "KLDecomposition": "kullback.divergences.kl",
     "NoClosedForm": "kullback.errors",
+    "NotPositiveDefinite": "kullback.errors",
     "PosteriorFileError": "kullback.errors",
     "ShapeError": "kullback.errors",
+    "bhattacharyya": "kullback.divergences.bhattacharyya",
+    "chi_squared": "kullback.divergences.chi_squared",
     "compare": "kullback.latents.compare",
+    "cross_entropy": "kullback.divergences.cross_entropy",
+    "entropy": "kullback.divergences.cross_entropy",
+    "explain": "kullback.explanation",
+    "fisher_rao": "kullback.divergences.fisher_rao",
+    "fisher_rao_bounds": "kullback.divergences.fisher_rao",
+    "geometric_jensen_shannon": "kullback.divergences.geometric_jensen_shannon",
+    "hellinger": "kullback.divergences.hellinger",
+    "jeffreys": "kullback.divergences.jeffreys",
+    "kl_decomposition": "kullback.divergences.kl",
     "kl_divergence": "kullback.divergences.kl",
     "kl_per_dimension": "kullback.divergences.kl",
+    "nearest_diagonal": "kullback.projections",
+    "nearest_isotropic": "kullback.projections",
+    "register_with_torch": "kullback.integrations.torch_registry",
+    "renyi": "kullback.divergences.renyi",
+    "wasserstein2": "kullback.divergences.wasserstein2",
 }
 
 __all__ = [
+    "Bounds",
     "Comparison",
+    "Explanation",
     "Gaussian",
+    "KLDecomposition",
     "NoClosedForm",
+    "NotPositiveDefinite",
     "PosteriorFileError",
     "ShapeError",
+    "bhattacharyya",
+    "chi_squared",
     "compare",
+    "cross_entropy",
+    "entropy",
+    "explain",
+    "fisher_rao",
+    "fisher_rao_bounds",
+    "geometric_jensen_shannon",
+    "hellinger",
+    "jeffreys",
+    "kl_decomposition",
     "kl_divergence",
     "kl_per_dimension",
+    "nearest_diagonal",
+    "nearest_isotropic",
+    "register_with_torch",
+    "renyi",
+    "wasserstein2",
 ]
 
 

@@ -15,6 +15,7 @@ import click
 
 import kullback
 from kullback.columns import SCALES
+from kullback.divergences import NAMES
 from kullback.errors import PosteriorFileError, ShapeError
 
 if TYPE_CHECKING:
@@ -31,6 +32,15 @@ Columns, one row for each input, found by name:
             ("sigma" may be any of them: say --scale)
   identity  id (optional; both files are joined on it)
 A label tells models in one file apart: mu_1, logvar_1, mu_2, logvar_2."""
+
+
+_ROWS_OF_FILES = "A and B are files; a single file may hold both models."
+
+# What a divergence is told besides the two Gaussians: its default, and what it is.
+_FURTHER: dict[str, dict[str, tuple[float | None, str]]] = {
+    "renyi": {"alpha": (None, "The order, from 0 up.")},
+    "geometric_jensen_shannon": {"weight": (0.5, "The weight of B, between 0 and 1.")},
+}
 
 
 class _BadInput(click.ClickException):
@@ -192,34 +202,67 @@ def compare(
             click.echo(f"wrote {printable(report_path)}", err=True)
 
 
-@commands.command(epilog=_FILES + "\n\n" + _EPILOG)
-@_inputs
-@click.option(
-    "-o", "--output", type=click.Path(), metavar="OUT", help="Where to: .npz, .parquet or .csv. Without: CSV on stdout."
-)
-def kl(*, a: str, b: str | None, scale: str | None, labels: str | None, by_order: bool, output: str | None) -> None:
-    """KL(A‖B) of each row, exactly, in nats.
+def _rows(name: str) -> None:
+    """Add the command that computes one divergence of each row."""
 
-    A and B are files; a single file may hold both models. The result has the columns id and kl.
+    @_inputs
+    @click.option(
+        "-o", "--output", type=click.Path(), metavar="OUT",
+        help="Where to: .npz, .parquet or .csv. Without: CSV on stdout.",
+    )  # fmt: skip
+    def command(*, a: str, b: str | None, output: str | None, **options: Any) -> None:
+        with _one_line_errors():
+            from kullback.divergences.registry import divergences
+            from kullback.io.output import ROW_KINDS, check_writable, write_csv, write_rows
+            from kullback.text import printable
+
+            further = {option: options.pop(option) for option in _FURTHER.get(name, {})}
+            if output:
+                check_writable(output, ROW_KINDS)
+            ids, p, q, _ = _load(a, b, **options, outputs=(output,))
+            try:
+                values = divergences()[name].function(p, q, **further)
+            except ValueError as error:
+                raise _BadInput(str(error)) from error
+            if output:
+                write_rows(output, ids, values, name)
+                mean = values.double().mean().item()
+                click.echo(f"wrote {len(ids):,} rows to {printable(output)} (mean {mean:.6g})", err=True)
+            else:
+                if sys.stdout.isatty():
+                    ids = [printable(i) for i in ids]
+                write_csv(sys.stdout, ids, values, name)
+
+    for option, (default, what) in _FURTHER.get(name, {}).items():
+        command = click.option(f"--{option}", type=float, default=default, required=default is None, help=what)(command)
+    called = "KL(A‖B)" if name == "kl" else f"The divergence {name}"
+    summary = f"{called} of each row, exactly.\n\nThe result has the columns id and {name}. {_ROWS_OF_FILES}"
+    commands.command(name, help=summary, epilog=_FILES + "\n\n" + _EPILOG)(command)
+
+
+for _name in NAMES:
+    _rows(_name)
+
+
+@commands.command(name="explain", epilog=_FILES + "\n\n" + _EPILOG)
+@_inputs
+@click.option("--value", type=str, help="A number that somebody else got: which common mistake gives it?")
+def explain_(
+    *, a: str, b: str | None, scale: str | None, labels: str | None, by_order: bool, value: str | None
+) -> None:
+    """How KL(A‖B) is computed, how well it is determined, and what is wrong with a number.
+
+    The number may be of one row, or the mean or sum over rows. It is compared as closely as it is written.
     """
     with _one_line_errors():
-        from kullback.io.output import ROW_KINDS, check_writable, write_csv, write_rows
-        from kullback.text import printable
+        from kullback.explanation import explain
 
-        if output:
-            check_writable(output, ROW_KINDS)
-        ids, p, q, _ = _load(a, b, scale=scale, labels=labels, by_order=by_order, outputs=(output,))
-        values = kullback.kl_divergence(p, q)
-        if output:
-            write_rows(output, ids, values)
-            click.echo(
-                f"wrote {len(ids):,} rows to {printable(output)} (mean {values.double().mean().item():.6g} nats)",
-                err=True,
-            )
-        else:
-            if sys.stdout.isatty():
-                ids = [printable(i) for i in ids]
-            write_csv(sys.stdout, ids, values)
+        try:
+            number = None if value is None else float(value)
+        except ValueError:
+            raise _BadInput(f"--value is a number, got {value!r}.") from None
+        _, p, q, _ = _load(a, b, scale=scale, labels=labels, by_order=by_order)
+        click.echo(str(explain(p, q, number)))
 
 
 @commands.command(epilog=_EPILOG)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kullback.errors import PosteriorFileError
 
 if TYPE_CHECKING:
-    from kullback.scale import Parameterisation
+    from kullback.scale.diagonal import Parameterisation
 
 _ROLES = {
     "mean": r"mu|mean|means|loc",

@@ -5,6 +5,10 @@ class ShapeError(ValueError):
     """Shapes that do not belong together: events that differ, batches that do not broadcast."""
 
 
+class NotPositiveDefinite(ValueError):
+    """A covariance, precision or factor that no Gaussian has; the message names the matrix and the pivot."""
+
+
 class NoClosedForm(NotImplementedError):
     """No exact formula is known or implemented for this pair; the message names the calls that do work."""
 

@@ -12,22 +12,36 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from kullback.adapt.arrays import FLOATING, as_given, to_tensor
-from kullback.common import common_device, common_dtype, common_kind, compute_dtype, no_autocast, sum_event
-from kullback.errors import ShapeError
-from kullback.scale import Diagonal, Parameterisation, cast
-from kullback.validation import check_scale_shape, check_scale_values, shape_of, should_validate
+from kullback.common import common_device, common_dtype, common_kind, compute_dtype, no_autocast
+from kullback.errors import NotPositiveDefinite, ShapeError
+from kullback.linear_algebra import lower_factor
+from kullback.scale.base import Scale, cast
+from kullback.scale.diagonal import Diagonal, Parameterisation
+from kullback.scale.low_rank import LowRank
+from kullback.scale.matrix import Dense, Precision, Tril
+from kullback.validation import (
+    check_factor,
+    check_finite,
+    check_matrix_shape,
+    check_positive_definite,
+    check_scale_shape,
+    check_scale_values,
+    shape_of,
+    should_validate,
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Gaussian:
-    r"""A batch of Gaussians :math:`\mathcal N(\mu, \operatorname{diag} \sigma^2)`, built by a ``from_*`` constructor.
+    r"""A batch of Gaussians :math:`\mathcal N(\mu, \Sigma)`, built by a ``from_*`` constructor.
 
     Shape:
         The last ``event_dims`` dimensions of the mean are one Gaussian's coordinates (``event_shape``; 1 by default,
         3 for image latents ``(B, C, H, W)``, 0 for independent one-dimensional Gaussians). Everything before is batch,
         and broadcasts; events never do.
 
-    What was given is kept: means, and scales as standard deviations, variances or log-variances. If everything was
+    What was given is kept: means, and scales as standard deviations, variances, log-variances, covariances, their
+    Cholesky factors, precisions, or low-rank factors; no d × d matrix is made of what is not one. If everything was
     NumPy (or lists), results are NumPy arrays. Instances are immutable torch pytrees.
 
     Example:
@@ -38,13 +52,15 @@ class Gaussian:
     """
 
     location: Tensor | float
-    scale: Diagonal
+    scale: Scale
     event: int | torch.Size = 1  # how many dimensions of the location are the event; the event shape if it is a number
     numpy: bool | None = None  # was all that was given NumPy? None: nothing but numbers, which take any kind
 
     def __post_init__(self) -> None:
-        if not isinstance(self.scale, Diagonal):
-            raise TypeError("Gaussian(mean, scale)? Say what the scale is: from_std, from_variance or from_logvar.")
+        if not isinstance(self.scale, Scale):
+            raise TypeError(
+                "Gaussian(mean, scale)? Say what the scale is: from_std, from_variance, from_logvar or from_covariance."
+            )
 
     @classmethod
     def from_std(cls, mean: Any, std: Any, *, event_dims: int = 1, validate: bool | None = None) -> "Gaussian":
@@ -106,6 +122,76 @@ class Gaussian:
         )
 
     @classmethod
+    def from_covariance(cls, mean: Any, covariance: Any, *, validate: bool | None = None) -> "Gaussian":
+        """Gaussians from means and covariance matrices.
+
+        Args:
+            mean: shape ``(*batch, d)``. Tensor, NumPy array or list; a number stands for d of them.
+            covariance: shape ``(*batch, d, d)``, symmetric and positive definite.
+            validate: None looks at the values of CPU tensors once; True looks on any device; False never does.
+
+        Raises:
+            ShapeError: if the matrix does not fit the mean, or the batches do not broadcast.
+            NotPositiveDefinite: if a matrix is singular or not positive definite, with its index and the pivot.
+            ValueError: if a matrix is not symmetric or not finite.
+
+        Example:
+            >>> Gaussian.from_covariance([0.0, 0.0], [[2.0, 1.0], [1.0, 2.0]])
+            Gaussian(batch_shape=(), event_shape=(2,), given as covariance, dtype=float64, device=cpu)
+        """
+        location, matrix, numpy = _mean_and_matrix(mean, covariance, "covariance")
+        event = check_matrix_shape(location, matrix, "covariance")
+        check_positive_definite(matrix, "covariance", validate=validate)
+        return cls(location, Dense(matrix), _event(location, event), numpy)
+
+    @classmethod
+    def from_scale_tril(cls, mean: Any, scale_tril: Any, *, validate: bool | None = None) -> "Gaussian":
+        """Gaussians from means and lower Cholesky factors L of the covariance L Lᵀ, ``(*batch, d, d)`` with a positive
+        diagonal; otherwise as :meth:`from_covariance`.
+        """
+        location, matrix, numpy = _mean_and_matrix(mean, scale_tril, "scale_tril")
+        event = check_matrix_shape(location, matrix, "scale_tril")
+        check_factor(matrix, "scale_tril", validate=validate)
+        return cls(location, Tril(matrix), _event(location, event), numpy)
+
+    @classmethod
+    def from_precision(cls, mean: Any, precision: Any, *, validate: bool | None = None) -> "Gaussian":
+        """Gaussians from means and precisions (inverses of covariances), ``(*batch, d, d)``, symmetric and positive
+        definite; otherwise as :meth:`from_covariance`. Nothing is inverted before a formula has to.
+        """
+        location, matrix, numpy = _mean_and_matrix(mean, precision, "precision")
+        event = check_matrix_shape(location, matrix, "precision")
+        check_positive_definite(matrix, "precision", validate=validate)
+        return cls(location, Precision(matrix), _event(location, event), numpy)
+
+    @classmethod
+    def from_low_rank(cls, mean: Any, factor: Any, variance: Any, *, validate: bool | None = None) -> "Gaussian":
+        """Gaussians with the covariances diag(variance) + factor factorᵀ, of which no d × d matrix is made.
+
+        Args:
+            mean: shape ``(*batch, d)``.
+            factor: shape ``(*batch, d, r)``.
+            variance: shape ``(*batch, d)``, positive; a number is one variance for every coordinate.
+            validate: as in :meth:`from_covariance`, whose errors it shares.
+
+        Example:
+            >>> Gaussian.from_low_rank(torch.zeros(1000), torch.ones(1000, 2), 0.1)
+            Gaussian(batch_shape=(), event_shape=(1000,), given as low_rank, dtype=float32, device=cpu)
+        """
+        location, matrix, numpy = _mean_and_matrix(mean, factor, "factor")
+        event = check_matrix_shape(location, matrix, "factor", columns=-1)
+        check_finite(matrix, "factor", validate=validate)
+        value, value_numpy = to_tensor(variance, "variance")
+        if isinstance(value, Tensor) and value.ndim:
+            check_scale_shape(location, value, event, "variance")
+            check_scale_shape(matrix[..., 0], value, event, "variance")
+        check_scale_values(value, "variance", validate=validate)
+        if not isinstance(value, Tensor) or not value.ndim:
+            value = cast(value, matrix.dtype, matrix.device).expand(event)
+        numpy = None if numpy is None and value_numpy is None else (numpy is not False and value_numpy is not False)
+        return cls(location, LowRank(matrix, value), _event(location, event), numpy)
+
+    @classmethod
     def standard(
         cls, d: int | Sequence[int], *, dtype: torch.dtype | None = None, device: torch.device | str | None = None
     ) -> "Gaussian":
@@ -122,69 +208,76 @@ class Gaussian:
         return standard if dtype is None and device is None else standard.to(dtype=dtype, device=device)
 
     @classmethod
-    def from_samples(cls, x: Any, *, structure: Literal["diagonal"] = "diagonal") -> "Gaussian":
-        """The Gaussian with the mean of samples, and the square roots of their unbiased variances.
+    def from_samples(cls, x: Any, *, structure: Literal["diagonal", "full"] = "diagonal") -> "Gaussian":
+        """The Gaussian with the mean of samples and their unbiased variances (as standard deviations) or covariance.
 
         Args:
             x: shape ``(n, *batch, d)``, n at least 2: the rows are the samples.
-            structure: ``"diagonal"``, the only one so far.
+            structure: ``"diagonal"``, or ``"full"``, which needs more samples than coordinates.
 
         Raises:
             ValueError: if there are fewer than two samples, or a coordinate does not vary.
+            NotPositiveDefinite: if the samples lie in fewer dimensions than they have coordinates.
 
         Example:
             >>> Gaussian.from_samples([[-1.0], [0.0], [1.0]]).scale.value
             tensor([1.], dtype=torch.float64)
         """
-        if structure != "diagonal":
-            raise ValueError(f"structure must be 'diagonal', got {structure!r}.")
+        if structure not in ("diagonal", "full"):
+            raise ValueError(f"structure must be 'diagonal' or 'full', got {structure!r}.")
         samples, numpy = to_tensor(x, "x")
         if not isinstance(samples, Tensor) or samples.ndim < 2 or samples.shape[0] < 2:
             raise ShapeError(f"from_samples needs x of shape (n, d) with n >= 2, got {shape_of(samples)}.")
+        if structure == "full" and samples.shape[0] <= samples.shape[-1]:
+            raise NotPositiveDefinite(
+                f"from_samples got {samples.shape[0]} samples of {samples.shape[-1]} coordinates: their covariance is "
+                "singular. A full covariance needs more samples than coordinates; structure='diagonal' needs two."
+            )
         samples = samples.to(compute_dtype([samples]))
         # Moved to the first sample before anything is summed: at a mean of 1e4 and a standard deviation of 1e-3 the
         # rounding of the mean alone would be of the size of the variance.
         moved = samples - samples[:1]
+        mean = samples[0] + moved.mean(0)
         # And divided by their size before they are squared, which may leave the range of the dtype.
         size = moved.detach().abs().amax(0)
-        std = size * (moved / torch.where(size > 0, size, 1.0)).std(0)
+        unit = moved / torch.where(size > 0, size, 1.0)
+        std = unit.std(0)
         if should_validate(std, validate=None) and not (std > 0).all():
             column = (~(std > 0)).nonzero()[0].tolist()
             raise ValueError(
                 f"from_samples: coordinate {column} does not vary, or is NaN, over {len(samples)} samples."
             )
-        return replace(cls.from_std(samples[0] + moved.mean(0), std), numpy=numpy)
+        if structure == "diagonal":
+            return replace(cls.from_std(mean, size * std), numpy=numpy)
+        # The factor of the covariance is that of the centred samples: their product would square its condition.
+        centred = (unit - unit.mean(0)).movedim(0, -2)
+        factor = lower_factor(centred / math.sqrt(len(samples) - 1)) * size.unsqueeze(-1)
+        return replace(cls.from_scale_tril(mean, factor), numpy=numpy)
 
     @classmethod
     def stack(cls, gaussians: Iterable[Any]) -> "Gaussian":
         """Gaussians of one event shape, and batch shapes that broadcast, along a new first batch dimension.
 
-        The parameterisation is kept if all have the same; otherwise it becomes log-variance if one of them is that,
-        else standard deviation.
+        The parameterisation is kept if all have the same. Diagonals that differ become log-variances if one of them is
+        that, else standard deviations; diagonal and low-rank scales become low-rank; others Cholesky factors.
         """
         from kullback.adapt.gaussians import as_gaussian
-        from kullback.relative import common_parameterisation
+        from kullback.scale.stack import stack_scales
 
         gaussians = [as_gaussian(g, f"gaussians[{i}]") for i, g in enumerate(gaussians)]
         if not gaussians:
             raise ValueError("stack needs at least one Gaussian.")
-        first = gaussians[0]
+        event = gaussians[0].event_shape
         for other in gaussians[1:]:
-            if other.event_shape != first.event_shape:
-                raise ShapeError(f"stack got event shapes {tuple(first.event_shape)} and {tuple(other.event_shape)}.")
-        given = common_parameterisation(*(g.scale for g in gaussians))
+            if other.event_shape != event:
+                raise ShapeError(f"stack got event shapes {tuple(event)} and {tuple(other.event_shape)}.")
         # Half precision is kept where nothing has to be converted.
-        dtype = common_dtype(gaussians, half=all(g.scale.given == given for g in gaussians))
+        dtype = common_dtype(gaussians, half=len({g.scale.given for g in gaussians}) == 1)
         device = common_device(gaussians)
-        shape = torch.broadcast_shapes(*(g.batch_shape for g in gaussians)) + first.event_shape
-        means = [cast(g.location, dtype, device).broadcast_to(shape) for g in gaussians]
-        values = [g.scale.to(given).cast(dtype, device).tensor.broadcast_to(shape) for g in gaussians]
-        return cls(
-            torch.stack(means),
-            Diagonal(torch.stack(values), given),
-            len(first.event_shape),
-            common_kind(gaussians),
-        )
+        batch = torch.broadcast_shapes(*(g.batch_shape for g in gaussians))
+        means = [cast(g.location, dtype, device).broadcast_to(batch + event) for g in gaussians]
+        scale = stack_scales([g.scale for g in gaussians], dtype, device, batch, event)
+        return cls(torch.stack(means), scale, len(event), common_kind(gaussians))
 
     @property
     def mean(self) -> Tensor:
@@ -214,7 +307,10 @@ class Gaussian:
     @property
     def batch_shape(self) -> torch.Size:
         """The shape of the batch."""
-        shapes = [x.shape[: x.ndim - self.event_dims] for x in self.tensors() if x.ndim]
+        parts = self.scale.parts(self.event_dims)
+        if isinstance(self.location, Tensor):
+            parts = [(self.location, self.event_dims), *parts]
+        shapes = [x.shape[: x.ndim - n] for x, n in parts if x.ndim]
         if len(shapes) == 1 or (len(shapes) == 2 and shapes[0] == shapes[1]):
             return shapes[0]
         return torch.broadcast_shapes(*shapes) if shapes else torch.Size()
@@ -231,7 +327,8 @@ class Gaussian:
 
     def tensors(self) -> list[Tensor]:
         """What was given as tensors: the mean, the scale, or both."""
-        return [x for x in (self.location, self.scale.value) if isinstance(x, Tensor)]
+        location = [self.location] if isinstance(self.location, Tensor) else []
+        return location + [x for x, _ in self.scale.parts(self.event_dims)]
 
     def to(
         self,
@@ -249,7 +346,7 @@ class Gaussian:
         device = self.device if device is None else torch.device(device)
         if dtype not in FLOATING:
             raise TypeError(f"a Gaussian is float16, bfloat16, float32 or float64, not {dtype}.")
-        scale = self.scale.cast(dtype, device) if isinstance(self.scale.value, Tensor) else self.scale
+        scale = self.scale.map(lambda x, _: x.to(device=device, dtype=dtype), self.event_dims)
         if isinstance(self.location, Tensor):
             location = self.location.to(device=device, dtype=dtype)
         else:
@@ -267,11 +364,10 @@ class Gaussian:
 
     def detach(self) -> "Gaussian":
         """The same Gaussians, cut off from the graph of gradients."""
-        value = self.scale.value
         return replace(
             self,
             location=self.location.detach() if isinstance(self.location, Tensor) else self.location,
-            scale=Diagonal(value.detach() if isinstance(value, Tensor) else value, self.scale.given),
+            scale=self.scale.map(lambda x, _: x.detach(), self.event_dims),
         )
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Any:
@@ -280,8 +376,8 @@ class Gaussian:
         p = self.cast(common_dtype([self]), self.device)
         assert isinstance(p.location, Tensor)
         shape = (n, *self.batch_shape, *self.event_shape)
-        noise = torch.randn(shape, generator=generator, dtype=p.location.dtype, device=p.location.device)
-        return as_given(p.location + p.scale.std() * noise, numpy=self.numpy is True)
+        centred = p.scale.draw(torch.Size(shape), p.location, generator)
+        return as_given(p.location + centred, numpy=self.numpy is True)
 
     def log_prob(self, x: Any) -> Any:
         """The log-density at ``x``, of shape ``(..., *event)``; what leads broadcasts with the batch."""
@@ -294,25 +390,26 @@ class Gaussian:
         with no_autocast(point.device):
             p = self.cast(dtype, point.device)
             assert isinstance(p.location, Tensor)
-            distance = p.scale.half_square_distance(point.to(dtype), p.location)
-            terms = -0.5 * math.log(2 * math.pi) - p.scale.log_std() - distance
-            result = sum_event(terms, self.event_dims)
+            distance = p.scale.half_square(point.to(dtype), p.location, self.event_shape)
+            constant = 0.5 * self.event_size * math.log(2 * math.pi)
+            result = -constant - p.scale.half_log_det(self.event_shape) - distance
         return as_given(result, numpy=self.numpy is not False and numpy is True)
 
     def entropy(self) -> Any:
         """The differential entropy in nats, of shape ``batch``."""
-        p = self.cast(common_dtype([self]), self.device)
-        terms = p.scale.log_std().broadcast_to(self.batch_shape + self.event_shape)
-        constant = 0.5 * self.event_size * (1.0 + math.log(2 * math.pi))
-        return as_given(sum_event(terms, self.event_dims) + constant, numpy=self.numpy is True)
+        with no_autocast(self.device):
+            p = self.cast(common_dtype([self]), self.device)
+            constant = 0.5 * self.event_size * (1.0 + math.log(2 * math.pi))
+            result = p.scale.half_log_det(self.event_shape).broadcast_to(self.batch_shape) + constant
+        return as_given(result, numpy=self.numpy is True)
 
     def to_torch(self) -> torch.distributions.Distribution:
-        """As ``torch.distributions``: ``Independent(Normal(mean, std), event_dims)``, or ``Normal`` for none."""
+        """As ``torch.distributions``: ``Independent(Normal(mean, std), event_dims)``, or ``Normal`` for none;
+        ``LowRankMultivariateNormal``; otherwise ``MultivariateNormal`` by its Cholesky factor.
+        """
         p = self.cast(common_dtype([self]), self.device)
         assert isinstance(p.location, Tensor)
-        shape = self.batch_shape + self.event_shape
-        normal = torch.distributions.Normal(p.location.broadcast_to(shape), p.scale.std().broadcast_to(shape))
-        return torch.distributions.Independent(normal, self.event_dims) if self.event_dims else normal
+        return p.scale.to_torch(p.location.broadcast_to(self.batch_shape + self.event_shape), self.event_dims)
 
     def __getitem__(self, index: Any) -> "Gaussian":
         """Index the batch, as a tensor of shape ``batch_shape`` is indexed; events stay whole."""
@@ -328,18 +425,17 @@ class Gaussian:
             )
         if not any(part is Ellipsis for part in parts):
             parts = (*parts, Ellipsis)
-        parts = (*parts, *[slice(None)] * self.event_dims)
-        shape = self.batch_shape + self.event_shape
 
-        def pick(x: Tensor | float) -> Tensor | float:
+        def pick(x: Tensor, n: int) -> Tensor:
             # Without dimensions it is one number for all of the batch, and stays so.
-            return x.broadcast_to(shape)[parts] if isinstance(x, Tensor) and (x.ndim or not self.event_dims) else x
+            if not x.ndim and n:
+                return x
+            return x.broadcast_to(self.batch_shape + x.shape[x.ndim - n :])[(*parts, *[slice(None)] * n)]
 
-        location = self.location if isinstance(self.location, Tensor) else self.mean
         return replace(
             self,
-            location=pick(location),
-            scale=Diagonal(pick(self.scale.value), self.scale.given),
+            location=pick(self.mean, self.event_dims),
+            scale=self.scale.map(pick, self.event_dims),
             event=self.event_dims,
         )
 
@@ -365,6 +461,18 @@ def _count(n: Any, what: str) -> int:
     if count < 0:
         raise TypeError(f"{what} is a whole number from 0 up, got {n!r}.")
     return count
+
+
+def _mean_and_matrix(mean: Any, matrix: Any, name: str) -> tuple[Tensor | float, Any, bool | None]:
+    """Both as tensors, and whether all that was given was NumPy."""
+    location, location_numpy = to_tensor(mean, "mean")
+    value, value_numpy = to_tensor(matrix, name)
+    flags = [flag for flag in (location_numpy, value_numpy) if flag is not None]
+    return location, value, all(flags) if flags else None
+
+
+def _event(location: Tensor | float, event: torch.Size) -> int | torch.Size:
+    return 1 if isinstance(location, Tensor) and location.ndim else event
 
 
 def _dims_used(part: Any) -> int:

@@ -20,6 +20,10 @@ _NEAR_LOGVARS = 1.4
 _NEAR_VARIANCES = (-0.8, 0.35)
 _NEAR_STDS = (-0.8, 0.7)
 
+# Up to this square the ratio asinh(z) / z is summed; the next term is below 1e-17.
+_ASINH_SERIES = 0.03
+_ASINH_COEFFICIENTS = [(-1) ** k * math.comb(2 * k, k) / (4**k * (2 * k + 1)) for k in range(12)]
+
 # e^x overflows log 2 before e^x / 2 does; beyond this x the factor is split. Any value well above 1 does.
 _LARGE = 64.0
 
@@ -66,6 +70,22 @@ def half_expm1(x: Tensor) -> Tensor:
     return torch.where(large, grown, torch.where(negative, shrunk, moderate))
 
 
+def half_phi(x: Tensor) -> Tensor:
+    r"""Half of :math:`\varphi(x) = e^x - 1 - x \ge 0`."""
+    near = x.abs() < _NEAR_LOGVARS
+    far = half_expm1(torch.where(near, _NEAR_LOGVARS, x)) - 0.5 * x
+    return torch.where(near, half_phi_near(torch.where(near, x, 0.0)), far)
+
+
+def log_mean_exp(x: Tensor, weight: float, complement: float) -> Tensor:
+    """``log(complement + weight e^x)`` for two weights that sum to 1, also where e^x leaves the range of numbers."""
+    large, small = x > _LARGE, (x < -1.0) & (weight > 0.5)
+    near = torch.log1p(weight * torch.expm1(torch.where(large | small, 0.0, x)))
+    above = x + torch.log(weight + complement * torch.exp(-torch.where(large, x, _LARGE)))
+    below = torch.log(complement + weight * torch.exp(torch.where(small, x, -1.0)))
+    return torch.where(large, above, torch.where(small, below, near))
+
+
 def log_ratio(a: Tensor, b: Tensor) -> Tensor:
     """``log(a / b)`` of two positive numbers, to the last digits near 1 and where the quotient leaves the range.
 
@@ -87,7 +107,7 @@ def half_ratio(a: Tensor, b: Tensor) -> Tensor:
     return a / (b * factor) * (0.5 * factor)
 
 
-def _lifted(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+def lifted(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Two numbers of the same ratio, out of the subnormal range, where the parts of a derivative would overflow."""
     factor = torch.where(torch.maximum(a, b) < 1.0, 2.0**60, 1.0)
     return a * factor, b * factor
@@ -98,7 +118,7 @@ def half_excess_of_variances(a: Tensor, b: Tensor) -> Tensor:
 
     Near 1 it is :math:`\varphi(\log r)`, elsewhere :math:`t - \log(1 + t)` with :math:`t = (a-b)/b`.
     """
-    a, b = _lifted(a, b)
+    a, b = lifted(a, b)
     log_r = log_ratio(a, b)
     near = (log_r > _NEAR_VARIANCES[0]) & (log_r < _NEAR_VARIANCES[1])
     series = half_phi_near(torch.where(near, log_r, 0.0))
@@ -110,7 +130,7 @@ def half_excess_of_stds(a: Tensor, b: Tensor) -> Tensor:
     r"""The same for :math:`r = (a/b)^2`, the squared ratio of two standard deviations: near 1 as above, elsewhere
     :math:`t^2 + 2(t - \log(1 + t))`.
     """
-    a, b = _lifted(a, b)
+    a, b = lifted(a, b)
     half_log_r = log_ratio(a, b)
     log_r = 2.0 * half_log_r
     near = (log_r > _NEAR_STDS[0]) & (log_r < _NEAR_STDS[1])
@@ -150,3 +170,31 @@ def _rounding_of_difference(a: Tensor, b: Tensor, difference: Tensor) -> Tensor:
 def _positive_or_nan(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
     """``value`` where both scales are positive: two negative ones would give a plausible number."""
     return torch.where((a > 0) & (b > 0), value, torch.nan)
+
+
+def square_root(x: Tensor) -> Tensor:
+    """The square root of a non-negative number, with subgradient 0 at 0, where there is no derivative."""
+    positive = x > 0
+    return torch.where(positive, torch.sqrt(torch.where(positive, x, 1.0)), 0.0 * x.detach())
+
+
+def length(components: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """The Euclidean length over ``dims``, subgradient 0 at 0; its square may leave the range of numbers."""
+    size = components.detach().abs().amax(dims, keepdim=True)
+    size = torch.where((size > 0) & torch.isfinite(size), size, 1.0)
+    return square_root((components / size).square().sum(dims)) * size.reshape(size.shape[: size.ndim - len(dims)])
+
+
+def asinh_ratio(components: Tensor) -> Tensor:
+    """``asinh(z) / z`` of the length z over the last dimension: smooth at 0, and large components do no harm."""
+    square = components.square().sum(-1)
+    near = square < _ASINH_SERIES
+    z = square_root_of_squares(torch.where(near.unsqueeze(-1), 1.0, components))
+    series = _polynomial(torch.where(near, square, 0.0), _ASINH_COEFFICIENTS)
+    return torch.where(near, series, torch.asinh(z) / z)
+
+
+def square_root_of_squares(components: Tensor) -> Tensor:
+    """The length over the last dimension of components that are not all 0."""
+    size = components.detach().abs().amax(-1, keepdim=True)
+    return (components / size).square().sum(-1).sqrt() * size.squeeze(-1)

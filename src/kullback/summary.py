@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kullback.divergences.kl import kl_per_dimension
+from kullback.divergences.formula import operands
 from kullback.gaussian import Gaussian
+from kullback.relative.relate import axes
 
 LARGEST = 10
 
@@ -82,9 +83,8 @@ class Divergences:
     @classmethod
     def of(cls, p: Gaussian, q: Gaussian, ids: Sequence[Any]) -> "Divergences":
         """KL(p‖q) of a batch of rows."""
-        # The two terms of the KL are those of the pair with equal scales and of the pair with equal means.
-        from_means = kl_per_dimension(Gaussian(p.location, q.scale, p.event), q)
-        from_variances = kl_per_dimension(Gaussian(q.location, p.scale, q.event), q)
+        pair = axes(*operands(p, q, torch.float64, p.device))
+        from_means, from_variances = pair.square_terms(), pair.excess_terms()
         values = (from_means + from_variances).flatten(1).sum(1)
         return cls((values,), Moments.of(from_means), Moments.of(from_variances), Largest.of(values, ids, p, q))
 
@@ -140,7 +140,10 @@ class Summary:
         batch = Summary(
             {name: Divergences.of(p, q, ids) for name, (p, q) in pairs.items()},
             {"a": Moments.of(a.mean), "b": Moments.of(b.mean)},
-            {"a": Moments.of(a.scale.to("variance").tensor), "b": Moments.of(b.scale.to("variance").tensor)},
+            {
+                "a": Moments.of(a.scale.stds(a.event_shape).square()),
+                "b": Moments.of(b.scale.stds(b.event_shape).square()),
+            },
         )
         return self.merge(batch)
 
@@ -159,5 +162,5 @@ def _full(g: Gaussian) -> Gaussian:
     """The same rows in float64 on the CPU, without broadcasting, gradients, or the memory of having been NumPy."""
     shape = g.batch_shape + g.event_shape
     cast = g.cast(torch.float64, torch.device("cpu")).detach()
-    scale = replace(cast.scale, value=cast.scale.tensor.broadcast_to(shape))
+    scale = cast.scale.map(lambda x, _: x.broadcast_to(shape), g.event_dims)
     return Gaussian(cast.mean.broadcast_to(shape), scale, g.event_dims)

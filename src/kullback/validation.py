@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from kullback.concrete import has_visible_values
-from kullback.errors import ShapeError
-from kullback.scale import Parameterisation
+from kullback.errors import NotPositiveDefinite, ShapeError
+from kullback.scale.diagonal import Parameterisation
 
 
 def check_scale_shape(location: Tensor | float, value: Tensor | float, event: torch.Size, given: str) -> None:
@@ -71,3 +71,100 @@ def should_validate(x: Tensor, *, validate: bool | None) -> bool:
     if validate is False or not has_visible_values(x):
         return False
     return validate is True or x.device.type == "cpu"
+
+
+def check_matrix_shape(
+    location: Tensor | float, matrix: Tensor | float, name: str, columns: int | None = None
+) -> torch.Size:
+    """Raise a ShapeError unless ``matrix`` is d × d (or d × columns) for means of d coordinates; returns the event."""
+    square = columns is None
+    if not isinstance(matrix, Tensor) or matrix.ndim < 2 or (square and matrix.shape[-1] != matrix.shape[-2]):
+        expected = "(*batch, d, d)" if square else "(*batch, d, r)"
+        hint = " One number or vector is a diagonal scale: from_std, from_variance or from_logvar."
+        raise ShapeError(f"{name} must have shape {expected}, got {shape_of(matrix)}.{hint}")
+    event = matrix.shape[-2:-1]
+    if isinstance(location, Tensor) and location.shape[-1:] != event:
+        raise ShapeError(
+            f"mean has event shape {tuple(location.shape[-1:])}, {name} has {tuple(event)} (mean {shape_of(location)}, "
+            f"{name} {shape_of(matrix)}). Events do not broadcast."
+        )
+    batch = location.shape[:-1] if isinstance(location, Tensor) else torch.Size()
+    if batch != matrix.shape[:-2]:
+        try:
+            torch.broadcast_shapes(batch, matrix.shape[:-2])
+        except RuntimeError:
+            raise ShapeError(
+                f"batches do not broadcast: mean is {shape_of(location)}, {name} is {shape_of(matrix)}."
+            ) from None
+    return event
+
+
+def check_finite(x: Tensor, name: str, *, validate: bool | None) -> None:
+    """Raise a ValueError if a value is NaN or infinite."""
+    if should_validate(x, validate=validate) and not torch.isfinite(x.detach()).all():
+        bad = ~torch.isfinite(x.detach())
+        raise ValueError(f"{name} has a value that is not finite: {x.detach()[bad][0].item()} at {_first(bad)}.")
+
+
+def check_positive_definite(matrix: Tensor, name: str, *, validate: bool | None) -> None:
+    """Raise unless every matrix is finite, symmetric and positive definite to the precision of its dtype."""
+    if matrix.numel() == 0 or not should_validate(matrix, validate=validate):
+        return
+    check_finite(matrix, name, validate=validate)
+    x = matrix.detach().to(torch.promote_types(matrix.dtype, torch.float32))
+    diagonal = x.diagonal(dim1=-2, dim2=-1)
+    size = diagonal.abs().sqrt()
+    eps = torch.finfo(matrix.dtype).eps
+    asymmetric = (x - x.mT).abs() > max(1e-5, 4 * eps) * size.unsqueeze(-1) * size.unsqueeze(-2)
+    if asymmetric.any():
+        *index, i, j = asymmetric.nonzero()[0].tolist()
+        at = f"{name}{index or ''}"
+        raise ValueError(
+            f"{at} is not symmetric: {x[(*index, i, j)].item():.7g} at [{i}, {j}], {x[(*index, j, i)].item():.7g} at "
+            f"[{j}, {i}]. Is it a factor? Then use from_scale_tril (lower triangular) or from_low_rank."
+        )
+    # The Cholesky factor shows where a matrix stops being positive definite; a pivot that is lost in the rounding of
+    # its own diagonal element is none.
+    factor, info = torch.linalg.cholesky_ex(0.5 * x + 0.5 * x.mT)
+    pivots = factor.diagonal(dim1=-2, dim2=-1).square()
+    singular = (info == 0).unsqueeze(-1) & (pivots <= torch.finfo(x.dtype).eps * diagonal)
+    if (info > 0).any() or singular.any():
+        index = ((info > 0) | singular.any(-1)).nonzero()[0].tolist()
+        here = tuple(index)
+        pivot = int(info[here]) - 1 if info[here] > 0 else int(singular[here].nonzero()[0])
+        raise NotPositiveDefinite(
+            f"{name}{index or ''} is {'singular' if info[here] == 0 else 'not positive definite'} "
+            f"(pivot {pivot} is {_pivot(x[here], factor[here], pivot):.2g})."
+        )
+
+
+def _pivot(matrix: Tensor, factor: Tensor, k: int) -> float:
+    """What is left of diagonal element k once the coordinates before it have been eliminated."""
+    leading = torch.linalg.cholesky_ex(matrix[:k, :k]).L
+    row = torch.linalg.solve_triangular(leading, matrix[:k, k : k + 1], upper=False)
+    return float(matrix[k, k] - row.square().sum())
+
+
+def check_factor(matrix: Tensor, name: str, *, validate: bool | None) -> None:
+    """Raise unless every matrix is finite and lower triangular with a positive diagonal."""
+    if matrix.numel() == 0 or not should_validate(matrix, validate=validate):
+        return
+    check_finite(matrix, name, validate=validate)
+    above = matrix.detach().triu(1) != 0
+    if above.any():
+        raise ValueError(
+            f"{name} is not lower triangular ({matrix.detach()[above][0].item():.4g} at {_first(above)}). "
+            "Is it a covariance? Then use from_covariance."
+        )
+    diagonal = matrix.detach().diagonal(dim1=-2, dim2=-1)
+    if not (diagonal > 0).all():
+        *index, pivot = _first(~(diagonal > 0))
+        raise NotPositiveDefinite(
+            f"{name}{index or ''} is {'singular' if diagonal[(*index, pivot)] == 0 else 'no Cholesky factor'} "
+            f"(pivot {pivot} is {diagonal[(*index, pivot)].item():.2g}); the diagonal of a Cholesky factor is positive."
+        )
+
+
+def _first(mask: Tensor) -> list[int]:
+    index: list[int] = mask.nonzero()[0].tolist()
+    return index

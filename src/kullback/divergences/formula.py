@@ -1,7 +1,9 @@
 """What stands between a public name and its formula: the same for every divergence."""
 
 import functools
+import inspect
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,34 +12,65 @@ from torch import Tensor
 from kullback.adapt.arrays import as_given
 from kullback.adapt.gaussians import as_gaussian
 from kullback.common import common_device, common_dtype, common_kind, no_autocast
+from kullback.divergences.record import Record
 from kullback.errors import ShapeError
 from kullback.gaussian import Gaussian
-from kullback.relative import common_parameterisation
+from kullback.scale.diagonal import Diagonal, common_parameterisation
+
+REGISTRY: dict[str, "Divergence"] = {}
 
 
-def divergence(formula: Callable[[Gaussian, Gaussian], Tensor]) -> Callable[[Any, Any], Any]:
+@dataclass(frozen=True)
+class Divergence:
+    """A divergence that has a record: what is true of it, and the public function."""
+
+    record: Record
+    function: Callable[..., Any]
+
+
+def divergence(record: Record) -> Callable[[Callable[..., Tensor]], Callable[..., Any]]:
+    """Makes a public function of a formula, and enters it with its record in the registry."""
+
+    def decorate(formula: Callable[..., Tensor]) -> Callable[..., Any]:
+        function = public(formula)
+        REGISTRY[record.name] = Divergence(record, function)
+        return function
+
+    return decorate
+
+
+def public(formula: Callable[..., Any]) -> Callable[..., Any]:
     """Makes a public function of a formula.
 
     The formula gets two Gaussians of tensors, of one event shape, dtype and device, outside autocast; the caller may
-    pass anything that stands for a Gaussian, and gets NumPy back for NumPy.
+    pass anything that stands for a Gaussian, and gets NumPy back for NumPy. Results of several parts are named tuples.
     """
+    signature = inspect.signature(formula)
 
     @functools.wraps(formula)
-    def public(p: Any, q: Any, *more: Any) -> Any:
-        if more:
+    def function(p: Any, q: Any, *more: Any, **named: Any) -> Any:
+        positional = [x for x in signature.parameters.values() if x.kind is x.POSITIONAL_OR_KEYWORD]
+        if 2 + len(more) > len(positional):
             raise TypeError(
-                f"{formula.__name__} takes two Gaussians, got {2 + len(more)} arguments. Build them first: "
-                "Gaussian.from_std(mean, std), from_variance(...) or from_logvar(...)."
+                f"{formula.__name__} takes two Gaussians{_further(positional)}, got {2 + len(more)} arguments. Build "
+                "them first: Gaussian.from_std(mean, std), from_variance(...), from_logvar(...), from_covariance(...)."
             )
         p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
         check_shapes(p, q)
         dtype, device = common_dtype([p, q]), common_device([p, q])
-        given = common_parameterisation(p.scale, q.scale)
         with no_autocast(device):
-            result = formula(_operand(p, given, dtype, device), _operand(q, given, dtype, device))
-        return as_given(result, numpy=common_kind([p, q]) is True)
+            result = formula(*operands(p, q, dtype, device), *more, **named)
+        numpy = common_kind([p, q]) is True
+        if isinstance(result, tuple):
+            parts: list[Any] = [x if x is None else as_given(x, numpy=numpy) for x in result]
+            return type(result)(*parts)
+        return as_given(result, numpy=numpy)
 
-    return public
+    return function
+
+
+def _further(parameters: list[inspect.Parameter]) -> str:
+    return "".join(f" and {x.name}" for x in parameters[2:])
 
 
 def check_shapes(p: Gaussian, q: Gaussian) -> None:
@@ -77,8 +110,13 @@ def _event_hint(p: Gaussian, q: Gaussian) -> str:
     return ""
 
 
-def _operand(p: Gaussian, given: Any, dtype: torch.dtype, device: torch.device) -> Gaussian:
-    # A Python number takes the other side's parameterisation while it is still exact.
-    if not isinstance(p.scale.value, Tensor):
-        p = Gaussian(p.location, p.scale.to(given), p.event, p.numpy)
-    return p.cast(dtype, device)
+def operands(p: Gaussian, q: Gaussian, dtype: torch.dtype, device: torch.device) -> list[Gaussian]:
+    """Both as tensors of this dtype and device, as a formula takes them."""
+    if isinstance(p.scale, Diagonal) and isinstance(q.scale, Diagonal):
+        # A Python number takes the other side's parameterisation while it is still exact.
+        given = common_parameterisation(p.scale, q.scale)
+        p, q = (
+            g if isinstance(g.scale.value, Tensor) else replace(g, scale=g.scale.to(given))  # type: ignore[attr-defined]
+            for g in (p, q)
+        )
+    return [g.cast(dtype, device) for g in (p, q)]

@@ -55,22 +55,22 @@ def check_writable(path: str | os.PathLike[str], kinds: Sequence[str]) -> None:
         raise PosteriorFileError(f"{printable(path)}: the folder {printable(path.parent)} is not writable.")
 
 
-def write_rows(path: str | os.PathLike[str], ids: Sequence[Any], values: Tensor) -> None:
-    """Write one divergence for each row, with its id, as ``.npz``, ``.parquet`` or ``.csv``; whole or not at all."""
+def write_rows(path: str | os.PathLike[str], ids: Sequence[Any], values: Tensor, name: str = "kl") -> None:
+    """Write one divergence for each row and its id as ``.npz``, ``.parquet`` or ``.csv``; whole or not at all."""
     check_writable(path, ROW_KINDS)
-    kind, kl = Path(path).suffix.lower(), values.numpy()
+    kind, columns = Path(path).suffix.lower(), {"id": _id_array(ids), name: values.numpy()}
     with whole_file(path) as temporary:
         if kind == ".npz":
             with temporary.open("wb") as file:
-                np.savez(file, allow_pickle=False, id=_id_array(ids), kl=kl)
+                np.savez(file, allow_pickle=False, **columns)
         elif kind == ".parquet":
             import pyarrow as pa
             import pyarrow.parquet
 
-            pyarrow.parquet.write_table(pa.table({"id": _id_array(ids), "kl": kl}), temporary)
+            pyarrow.parquet.write_table(pa.table(columns), temporary)
         else:
             with temporary.open("w", encoding="utf-8", newline="") as text:
-                write_csv(text, ids, values)
+                write_csv(text, ids, values, name)
 
 
 def _id_array(ids: Sequence[Any]) -> np.ndarray[Any, Any]:
@@ -79,8 +79,8 @@ def _id_array(ids: Sequence[Any]) -> np.ndarray[Any, Any]:
     return np.asarray(ids, dtype=np.uint64 if unsigned else None)
 
 
-def write_csv(file: Any, ids: Sequence[Any], values: Tensor) -> None:
-    """Rows ``id,kl``, each number with as many digits as it takes to read it back."""
+def write_csv(file: Any, ids: Sequence[Any], values: Tensor, name: str = "kl") -> None:
+    """Rows ``id,<name>``, each number with as many digits as it takes to read it back."""
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["id", "kl"])
+    writer.writerow(["id", name])
     writer.writerows(zip(ids, (str(x) for x in values.numpy()), strict=True))

@@ -16,7 +16,7 @@ from kullback.columns import ModelColumns, id_column, models, scale_column
 from kullback.errors import PosteriorFileError
 from kullback.gaussian import Gaussian
 from kullback.io.formats import READERS, Column, naming, safely
-from kullback.scale import Parameterisation
+from kullback.scale.diagonal import Parameterisation
 from kullback.text import printable
 
 

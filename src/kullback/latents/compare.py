@@ -16,6 +16,7 @@ from kullback.adapt.gaussians import as_gaussian
 from kullback.errors import ShapeError
 from kullback.gaussian import Gaussian
 from kullback.io.posteriors import read_pair, read_posteriors
+from kullback.scale.diagonal import Diagonal
 from kullback.summary import Divergences, Summary
 from kullback.text import printable
 
@@ -122,6 +123,11 @@ def _rows(a: Any, b: Any) -> tuple[list[Any], Gaussian, Gaussian]:
                 f"{name} has batch shape {tuple(gaussian.batch_shape)} and event shape {tuple(gaussian.event_shape)}; "
                 "compare needs one Gaussian for each input: means of shape (N, d), or (N, C, H, W) with event_dims=3, "
                 "or Independent(Normal(mean, std), 1). The prior is compared with anyway."
+            )
+        if not isinstance(gaussian.scale, Diagonal):
+            raise ValueError(
+                f"{name} is given as {gaussian.scale.given}: compare shows what each dimension contributes, which only "
+                "diagonal Gaussians have. kl_divergence(a, b) and kl_decomposition(a, b) take any."
             )
     if p.batch_shape != q.batch_shape or p.event_shape != q.event_shape:
         raise ShapeError(

@@ -221,7 +221,7 @@ def _ellipses(comparison: Comparison) -> Figure:
 
 
 def _moments(posterior: Gaussian, dims: list[int]) -> tuple[Any, Any]:
-    return posterior.mean.flatten()[dims], posterior.scale.std().flatten()[dims]
+    return posterior.mean.flatten()[dims], posterior.scale.stds(posterior.event_shape).flatten()[dims]
 
 
 def _draw_ellipses(axes: Any, mean: Any, std: Any, colour: str, label: str | None) -> None:

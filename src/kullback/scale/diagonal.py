@@ -1,10 +1,11 @@
-"""The scale of a Gaussian, kept as it was given.
+"""One scale for each coordinate, as standard deviations, variances or log-variances.
 
 A log-variance of 200 is an ordinary input, and its standard deviation is not a float32. So nothing is converted
 before a formula asks for it, and formulas that know better (``relative.py``) never ask.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from kullback.common import sum_event
 from kullback.numerics import difference_and_factor
+from kullback.scale.base import Scale, cast
 
 Parameterisation = Literal["std", "variance", "logvar"]
 
@@ -50,11 +53,24 @@ class _Numbers:
 
 
 @dataclass(frozen=True, eq=False)
-class Diagonal:
+class Diagonal(Scale):
     """A diagonal scale: what was given (a number if it is one for every axis), and what that is."""
 
     value: Tensor | float
-    given: Parameterisation
+    parameterisation: Parameterisation
+
+    @property
+    def given(self) -> Parameterisation:
+        """What the value is."""
+        return self.parameterisation
+
+    def parts(self, event_dims: int) -> list[tuple[Tensor, int]]:
+        """The value, unless it is a number."""
+        return [(self.value, event_dims)] if isinstance(self.value, Tensor) else []
+
+    def map(self, function: Callable[[Tensor, int], Tensor], event_dims: int = 1) -> "Diagonal":
+        """The same scale, its tensor replaced; a number stays."""
+        return Diagonal(function(self.value, event_dims), self.given) if isinstance(self.value, Tensor) else self
 
     def to(self, given: Parameterisation) -> "Diagonal":
         """The same scale in another parameterisation; itself where it already is."""
@@ -79,9 +95,49 @@ class Diagonal:
         assert isinstance(self.value, Tensor)
         return self.value
 
+    def half_log_det(self, event: torch.Size) -> Tensor:
+        """Half of the logarithm of the determinant of the covariance."""
+        return sum_event(self._expanded(self.log_std(), event), len(event))
+
+    def half_square(self, x: Tensor, center: Tensor, event: torch.Size) -> Tensor:
+        """Half of the squared Mahalanobis distance of ``x`` from ``center``."""
+        return sum_event(self._expanded(self.half_square_distance(x, center), event), len(event))
+
+    def draw(self, shape: torch.Size, like: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Centred samples of this shape."""
+        return self.std() * torch.randn(shape, generator=generator, dtype=like.dtype, device=like.device)
+
+    def stds(self, event: torch.Size) -> Tensor:
+        """The standard deviations themselves."""
+        return self._expanded(self.std(), event)
+
+    def conditional_stds(self, event: torch.Size) -> Tensor:
+        """The standard deviations themselves."""
+        return self.stds(event)
+
+    def to_torch(self, location: Tensor, event_dims: int) -> torch.distributions.Distribution:
+        """As ``Independent(Normal(mean, std), event_dims)``, or ``Normal`` for none."""
+        normal = torch.distributions.Normal(location, self.std().broadcast_to(location.shape))
+        return torch.distributions.Independent(normal, event_dims) if event_dims else normal
+
+    @staticmethod
+    def _expanded(x: Tensor, event: torch.Size) -> Tensor:
+        # A number is the scale of every coordinate.
+        return (
+            x
+            if x.ndim >= len(event) and x.shape[x.ndim - len(event) :] == event
+            else x.broadcast_to(torch.broadcast_shapes(x.shape, event))
+        )
+
     def std(self) -> Tensor:
         """Standard deviations."""
         return self.to("std").tensor
+
+    def over_root(self, x: Tensor) -> Tensor:
+        """``x`` divided by the square roots of the standard deviations."""
+        if self.given == "std":
+            return x / self.tensor.sqrt()
+        return x / self.tensor.sqrt().sqrt() if self.given == "variance" else x * torch.exp(-0.25 * self.tensor)
 
     def log_std(self) -> Tensor:
         """Logarithms of the standard deviations: half of the log-determinant of the covariance, axis by axis."""
@@ -113,11 +169,22 @@ class Diagonal:
         return z * (0.5 * z) * one
 
 
-def cast(x: Tensor | float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A tensor or a number as a tensor of this dtype and device."""
-    if isinstance(x, Tensor):
-        return x.to(device=device, dtype=dtype)
-    return torch.full((), x, dtype=dtype, device=device)
+# What two scales are compared in, in order: the first one that either of them was given in, if they differ.
+_COMMON: tuple[Parameterisation, ...] = ("logvar", "std")
+
+
+def common_parameterisation(*scales: Diagonal) -> Parameterisation:
+    """The parameterisation in which scales are compared.
+
+    A Python number is converted exactly enough to take the others', as long as their dtype can hold it there; arrays
+    given differently meet in log-variance if one is that, else in standard deviation.
+    """
+    arrays = [scale for scale in scales if isinstance(scale.value, Tensor)]
+    numbers = [scale for scale in scales if not isinstance(scale.value, Tensor)]
+    given = {scale.given for scale in arrays or numbers}
+    common = given.pop() if len(given) == 1 else next(g for g in _COMMON if g in given)
+    dtype = arrays[0].tensor.dtype if arrays else torch.get_default_dtype()
+    return common if all(number.to(common).fits(dtype) for number in numbers) else "logvar"
 
 
 def _flatten(scale: Diagonal) -> tuple[list[Any], tuple[Any, ...]]:

@@ -1,0 +1,55 @@
+r"""Cross-entropy and entropy.
+
+Formed as the sum that it is, since entropy plus divergence would subtract what the entropy of a narrow p puts in.
+"""
+
+import math
+from typing import Any
+
+from torch import Tensor
+
+from kullback.adapt.gaussians import as_gaussian
+from kullback.divergences.formula import public
+from kullback.gaussian import Gaussian
+from kullback.relative.relate import relate
+
+
+@public
+def cross_entropy(p: Gaussian, q: Gaussian) -> Tensor:
+    r"""The cross-entropy :math:`-\int p \log q` of q under p, in nats: entropy(p) + kl_divergence(p, q).
+
+    .. math:: \tfrac12 \left[ d \log 2\pi + \log\det\Sigma_q + \operatorname{tr}(\Sigma_q^{-1} \Sigma_p)
+        + \Delta^\top \Sigma_q^{-1} \Delta \right]
+
+    Shape, gradients, arguments and errors are those of :func:`kl_divergence`.
+
+    Reference:
+        T. M. Cover and J. A. Thomas, Elements of Information Theory, second edition, Wiley, 2006.
+
+    Example:
+        >>> from kullback import Gaussian, cross_entropy
+        >>> round(float(cross_entropy(Gaussian.from_std([1.0], [1.0]), Gaussian.standard(1))), 6)
+        1.918939
+    """
+    pair = relate(p, q)
+    constant = 0.5 * q.event_size * math.log(2 * math.pi)
+    return pair.half_trace() + pair.half_square() + q.scale.half_log_det(q.event_shape) + constant
+
+
+def entropy(p: Any) -> Any:
+    r"""The differential entropy :math:`-\int p \log p` of a Gaussian, in nats.
+
+    .. math:: \tfrac12 \left[ d (1 + \log 2\pi) + \log\det\Sigma \right]
+
+    Shape:
+        The batch shape of p, which may be whatever :func:`kl_divergence` takes.
+
+    Reference:
+        T. M. Cover and J. A. Thomas, Elements of Information Theory, second edition, Wiley, 2006.
+
+    Example:
+        >>> from kullback import Gaussian, entropy
+        >>> round(float(entropy(Gaussian.from_std([0.0], [1.0]))), 6)
+        1.418939
+    """
+    return as_gaussian(p, "p").entropy()

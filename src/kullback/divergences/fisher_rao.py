@@ -1,0 +1,174 @@
+r"""The Fisher–Rao distance: the shortest path among Gaussians, in the metric of the Fisher information.
+
+For one coordinate with :math:`ds^2 = (d\mu^2 + 2 d\sigma^2)/\sigma^2` it is
+:math:`\sqrt2 \operatorname{arccosh}(1 + x)`,
+:math:`x = (\tfrac12 \Delta^2 + (\sigma_p - \sigma_q)^2) / (2 \sigma_p \sigma_q)`, which loses half of the digits for
+small x; :math:`2\sqrt2 \operatorname{asinh}\sqrt{x/2}` loses none. Independent coordinates add in quadrature. Full
+covariances have no closed form, and bounds.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from kullback.bounds import Bounds
+from kullback.divergences.formula import divergence, public
+from kullback.divergences.record import Record
+from kullback.errors import NoClosedForm
+from kullback.gaussian import Gaussian
+from kullback.linear_algebra import finite_or_zero, solve_lower
+from kullback.numerics import asinh_ratio, length, square_root
+from kullback.relative.axes import Axes
+from kullback.relative.relate import axes, dense, relate
+from kullback.scale.diagonal import Diagonal
+
+FISHER_RAO = Record(
+    name="fisher_rao",
+    title="Fisher–Rao distance",
+    formula=r"\inf_\gamma \int \sqrt{\dot\gamma^\top I(\gamma) \dot\gamma}",
+    symmetric=True,
+    metric=True,
+    bounded=False,
+    invariance="affine",
+    reference="C. Atkinson and A. F. S. Mitchell, Sankhyā A 43, 1981",
+    additive=False,
+    diagonal_only=True,
+)
+
+# Eigenvalues closer than this, relatively, share the derivative of a function of them.
+_CLOSE = 1e-5
+_NEAR = 0.5
+
+
+@divergence(FISHER_RAO)
+def fisher_rao(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
+    r"""The Fisher–Rao distance between diagonal Gaussians, in the family of diagonal Gaussians; a metric.
+
+    .. math:: \sqrt{\sum_i \left( 2\sqrt2 \operatorname{asinh} \sqrt{\frac{\tfrac12 (\mu_{p,i} - \mu_{q,i})^2
+        + (\sigma_{p,i} - \sigma_{q,i})^2}{4 \sigma_{p,i} \sigma_{q,i}}} \right)^2}
+
+    The metric is :math:`d\mu^2/\sigma^2 + 2 d\sigma^2/\sigma^2` for each coordinate. Shape and arguments are those of
+    :func:`kl_divergence`.
+
+    Gradient:
+        A distance has no derivative at p = q; the subgradient given there is 0. The squared distance is smooth.
+
+    Args:
+        p: as for :func:`kl_divergence`, diagonal.
+        q: the same.
+        squared: the square of the distance instead.
+
+    Raises:
+        NoClosedForm: if p or q is not diagonal; :func:`fisher_rao_bounds` takes any pair.
+
+    Reference:
+        C. Atkinson and A. F. S. Mitchell, Rao's distance measure, Sankhyā A 43, 1981.
+
+    Example:
+        >>> from kullback import Gaussian, fisher_rao
+        >>> round(float(fisher_rao(Gaussian.from_std([0.0], [1.0]), Gaussian.from_std([0.0], [2.718281828459045]))), 6)
+        1.414214
+    """
+    if not (isinstance(p.scale, Diagonal) and isinstance(q.scale, Diagonal)):
+        raise NoClosedForm(
+            f"the Fisher–Rao distance of {p.scale.given} and {q.scale.given} Gaussians has no closed form. Proved "
+            "bounds: fisher_rao_bounds(p, q). Diagonal Gaussians have one."
+        )
+    components, dims = _components(axes(p, q)), tuple(range(-1 - len(p.event_shape), 0))
+    return components.square().sum(dims) if squared else length(components, dims)
+
+
+def _components(pair: Axes) -> Tensor:
+    """Two numbers for each axis, whose squares sum to its squared distance: smooth, also where that is 0."""
+    from_means, from_scales = pair.hyperbolic()
+    both = torch.stack(torch.broadcast_tensors(from_means, from_scales), -1)
+    return 2.0 * math.sqrt(2.0) * both * asinh_ratio(both).unsqueeze(-1)
+
+
+@public
+def fisher_rao_bounds(p: Gaussian, q: Gaussian) -> Bounds:
+    r"""Proved bounds on the Fisher–Rao distance of any two Gaussians, in the metric
+    :math:`d\mu^\top \Sigma^{-1} d\mu + \tfrac12 \operatorname{tr} (\Sigma^{-1} d\Sigma)^2`.
+
+    Below, the distance of the embedding into positive definite matrices of order d + 1,
+
+    .. math:: (\mu, \Sigma) \mapsto \begin{pmatrix} \Sigma + \mu\mu^\top & \mu \\ \mu^\top & 1 \end{pmatrix} ,
+
+    which preserves the metric, so that no path between Gaussians is shorter. Above, the shortest of three paths: the
+    mean moved at p's covariance and the covariance changed, the same at q's, and the one whose length is at most the
+    square root of the Jeffreys divergence. Exact for equal means; for diagonal pairs both are :func:`fisher_rao`.
+    Shape, arguments and errors are those of :func:`kl_divergence`; differentiable twice.
+
+    Returns:
+        ``Bounds(lower, upper)``.
+
+    Reference:
+        M. Calvo and J. M. Oller, A distance between multivariate normal distributions based in an embedding into the
+        Siegel group, Journal of Multivariate Analysis 35, 1990.
+        F. Nielsen, A simple approximation method for the Fisher–Rao distance between multivariate normal
+        distributions, Entropy 25, 2023.
+
+    Example:
+        >>> from kullback import Gaussian, fisher_rao_bounds
+        >>> p = Gaussian.from_covariance([0.0, 0.0], [[1.0, 0.5], [0.5, 1.0]])
+        >>> lower, upper = fisher_rao_bounds(p, Gaussian.standard(2))
+        >>> round(float(lower), 6), round(float(upper), 6)
+        (0.567827, 0.567827)
+    """
+    if isinstance(p.scale, Diagonal) and isinstance(q.scale, Diagonal):
+        components, dims = _components(axes(p, q)), tuple(range(-1 - len(p.event_shape), 0))
+        distance = length(components, dims)
+        return Bounds(distance, distance)
+    pair = dense(p, q)
+    factor, excess, y = torch.broadcast_tensors(pair.factor.matrix(), pair.factor.excess(), pair.whitened.unsqueeze(-1))
+    y = y[..., :1]
+    zero, one = torch.zeros_like(y[..., :1, :]), torch.ones_like(y[..., :1, :])
+    embedded = torch.cat([torch.cat([excess + y @ y.mT, y], -1), torch.cat([y.mT, zero], -1)], -2)
+    embedded_factor = torch.cat([torch.cat([factor, y], -1), torch.cat([zero.expand_as(y).mT, one], -1)], -2)
+    lower = square_root(_half_square_of_logs(embedded, embedded_factor))
+    at_equal_means = square_root(_half_square_of_logs(excess, factor))
+    seen_from_p = solve_lower(factor, y)
+    moved = torch.minimum(*(_translation(x.squeeze(-1)) for x in (y, seen_from_p)))
+    there, back = relate(p, q), relate(q, p)
+    jeffreys = there.half_excess() + back.half_excess() + there.half_square() + back.half_square()
+    upper = torch.minimum(at_equal_means + moved, square_root(jeffreys))
+    # Rounding may cross what is equal: the lower bound of equal means is the upper one.
+    return Bounds(torch.minimum(lower, upper), upper)
+
+
+def _translation(y: Tensor) -> Tensor:
+    """The distance between means that are y apart in units of the common covariance."""
+    return length(y * asinh_ratio(y / math.sqrt(8.0)).unsqueeze(-1), (-1,))
+
+
+def _half_square_of_logs(excess: Tensor, factor: Tensor) -> Tensor:
+    """½ Σ log²(1 + λ) over the eigenvalues λ of the excess, I + X being factor factorᵀ. The eigenvectors carry no
+    derivatives: the first and second ones have closed forms in them.
+    """
+    fixed, basis, logs = _spectrum(excess.detach(), factor.detach())
+    first = logs * torch.exp(-logs)  # log(1 + λ) / (1 + λ), the derivative
+    apart = fixed.unsqueeze(-1) - fixed.unsqueeze(-2)
+    middle = 0.5 * (logs.unsqueeze(-1) + logs.unsqueeze(-2))
+    close = apart.abs() < _CLOSE * torch.exp(middle)
+    slopes = torch.where(
+        close,
+        (1.0 - middle) * torch.exp(-2.0 * middle),
+        (first.unsqueeze(-1) - first.unsqueeze(-2)) / torch.where(close, 1.0, apart),
+    )
+    change = excess - excess.detach()
+    gradient = (basis * first.unsqueeze(-2)) @ basis.mT
+    bent = basis @ (slopes * (basis.mT @ change @ basis)) @ basis.mT
+    return 0.5 * logs.square().sum(-1) + ((gradient + 0.5 * bent) * change).sum((-2, -1))
+
+
+def _spectrum(excess: Tensor, factor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Eigenvalues and -vectors of the excess, and log(1 + λ): near I from it, else from the singular values."""
+    near = torch.linalg.matrix_norm(excess) < _NEAR
+    eigenvalues, basis = torch.linalg.eigh(finite_or_zero(excess))
+    u, s, _ = torch.linalg.svd(finite_or_zero(factor))
+    gate = near.unsqueeze(-1)
+    logs = torch.where(gate, torch.log1p(torch.where(gate, eigenvalues, 0.0)), 2.0 * torch.log(s))
+    invalid = ~torch.isfinite(excess).all(-1).all(-1)
+    logs = torch.where(invalid.unsqueeze(-1), torch.nan, logs)
+    return torch.where(gate, eigenvalues, s * s - 1.0), torch.where(gate.unsqueeze(-1), basis, u), logs

@@ -1,0 +1,61 @@
+r"""The geometric Jensen–Shannon divergence.
+
+The normalised geometric mean of two Gaussians is a Gaussian, so it has a closed form where the arithmetic one has none:
+
+.. math:: (1-w) D(p \| g) + w D(q \| g) = w (1-w) [D(p \| q) + D(q \| p)] - w D_{1-w}(p \| q),
+    \qquad g \propto p^{1-w} q^w ,
+
+with the Rényi divergence :math:`D_{1-w}`. Near p = q the difference is half of the first term.
+"""
+
+from torch import Tensor
+
+from kullback.divergences.formula import divergence
+from kullback.divergences.record import Record
+from kullback.divergences.renyi import of_order
+from kullback.gaussian import Gaussian
+from kullback.relative.relate import relate
+
+GEOMETRIC_JENSEN_SHANNON = Record(
+    name="geometric_jensen_shannon",
+    title="geometric Jensen–Shannon divergence",
+    formula=r"(1-w) D(p \| g) + w D(q \| g), \; g \propto p^{1-w} q^w",
+    symmetric=True,
+    metric=False,
+    bounded=False,
+    invariance="affine",
+    reference="F. Nielsen, Entropy 21, 2019",
+    monotone=False,
+)
+
+
+@divergence(GEOMETRIC_JENSEN_SHANNON)
+def geometric_jensen_shannon(p: Gaussian, q: Gaussian, *, weight: float = 0.5) -> Tensor:
+    r"""The geometric Jensen–Shannon divergence, in nats: from p and q to the geometric mean between them.
+
+    .. math:: (1-w) D(p \,\|\, g) + w D(q \,\|\, g), \qquad g \propto p^{1-w} q^w
+
+    Symmetric at w = ½. Unlike the Jensen–Shannon divergence (which has no closed form for Gaussians) it is not bounded
+    by log 2. Shape, gradients, arguments and further errors are those of :func:`kl_divergence`.
+
+    Args:
+        p: as for :func:`kl_divergence`.
+        q: the same.
+        weight: the weight w of q, strictly between 0 and 1.
+
+    Raises:
+        ValueError: if the weight is not between 0 and 1.
+
+    Reference:
+        F. Nielsen, On the Jensen–Shannon symmetrization of distances relying on abstract means, Entropy 21, 2019.
+
+    Example:
+        >>> from kullback import Gaussian, geometric_jensen_shannon
+        >>> float(geometric_jensen_shannon(Gaussian.from_std([0.0], [1.0]), Gaussian.from_std([2.0], [1.0])))
+        0.5
+    """
+    if not 0.0 < weight < 1.0:
+        raise ValueError(f"weight is a number between 0 and 1, got {weight!r}.")
+    there, back = relate(p, q), relate(q, p)
+    jeffreys = there.half_excess() + back.half_excess() + there.half_square() + back.half_square()
+    return weight * (1.0 - weight) * jeffreys - weight * of_order(there, 1.0 - weight)

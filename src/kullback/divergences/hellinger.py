@@ -1,0 +1,52 @@
+r"""The Hellinger distance, from the Bhattacharyya distance B: its square is :math:`1 - e^{-B}`."""
+
+import torch
+from torch import Tensor
+
+from kullback.divergences.formula import divergence
+from kullback.divergences.record import Record
+from kullback.divergences.renyi import of_order
+from kullback.gaussian import Gaussian
+from kullback.numerics import square_root
+from kullback.relative.relate import relate
+
+HELLINGER = Record(
+    name="hellinger",
+    title="Hellinger distance",
+    formula=r"\sqrt{1 - \int \sqrt{p q}}",
+    symmetric=True,
+    metric=True,
+    bounded=True,
+    invariance="affine",
+    reference="E. Hellinger, Journal für die reine und angewandte Mathematik 136, 1909",
+    additive=False,
+)
+
+
+@divergence(HELLINGER)
+def hellinger(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
+    r"""The Hellinger distance :math:`\sqrt{1 - \int \sqrt{p q}}`, between 0 and 1; a metric.
+
+    Some authors leave out the factor that makes its maximum 1; here :math:`H^2 = \tfrac12 \int (\sqrt p - \sqrt q)^2`.
+
+    Shape, arguments and errors are those of :func:`kl_divergence`; nothing cancels near p = q.
+
+    Gradient:
+        A distance has no derivative at p = q; the subgradient given there is 0. The squared distance is smooth.
+
+    Args:
+        p: as for :func:`kl_divergence`.
+        q: the same.
+        squared: the square of the distance instead.
+
+    Reference:
+        E. Hellinger, Neue Begründung der Theorie quadratischer Formen von unendlichvielen Veränderlichen, Journal für
+        die reine und angewandte Mathematik 136, 1909.
+
+    Example:
+        >>> from kullback import Gaussian, hellinger
+        >>> round(float(hellinger(Gaussian.from_std([0.0], [1.0]), Gaussian.from_std([2.0], [1.0]))), 6)
+        0.627271
+    """
+    square = -torch.expm1(-0.5 * of_order(relate(p, q), 0.5))
+    return square if squared else square_root(square)

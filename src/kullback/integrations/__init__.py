@@ -1,0 +1,1 @@
+"""kullback inside other libraries, when they are asked for it."""

@@ -1,0 +1,231 @@
+r"""Pairs of covariances :math:`D + W W^\top`, without any matrix larger than the factors.
+
+The excess of p over q is an exact identity in the differences :math:`D_p - D_q` and :math:`W_p - W_q`: with
+:math:`D_q^{-1/2} W_q = U s V^\top`, :math:`F = D_q^{-1/2}(W_p - W_q) V`, :math:`c = \sqrt{1 + s^2}`,
+:math:`Q = U s/c`, :math:`P = F/c`, :math:`R = D_p/D_q`, :math:`\varepsilon = R - 1`, :math:`\rho = 1 - 1/R` and
+:math:`M = R^{-1/2}(P - \tfrac{\varepsilon}{1 + \sqrt R} Q)`,
+
+.. math:: 2K = \sum \varphi(\log R) + \sum_\lambda (\lambda - \log(1 + \lambda))
+    + \sum_{ij} f_{ij}^2 \frac{s_j^2 - s_i^2}{c_i^2 c_j^2} + \sum_j \frac{s_j^2}{c_j^2} \|F^\perp_j\|^2
+    + \sum_i \rho_i (2 q_i \cdot p_i + \|p_i\|^2 - \varepsilon_i \|q_i\|^2),
+
+:math:`\lambda` the eigenvalues of :math:`Q^\top M + M^\top Q + M^\top M`, :math:`f = U^\top F`,
+:math:`F^\perp = F - U f`. Every term vanishes with the differences. Where p and q are so far apart that the terms
+cancel, the trace and the two determinants are taken by themselves. Derivatives have closed forms in
+:math:`\Sigma_p - \Sigma_q`, and never pass through the singular value decomposition.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kullback.linear_algebra import finite_or_zero
+from kullback.numerics import half_phi, log_ratio
+from kullback.relative.base import Relative
+from kullback.relative.triangular import Triangular, relative_factor
+from kullback.scale.low_rank import LowRank
+
+# The identity is taken unless its terms cancel by more than this, an axis is this much narrower in p than in q, or
+# the relative covariance is this close to singular.
+_CANCELLATION = 1e3
+_NARROW = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """Σp − Σq as diag(own) + left rightᵀ; symmetric."""
+
+    own: Tensor
+    left: Tensor
+    right: Tensor
+
+    @classmethod
+    def of(cls, p: LowRank, q: LowRank) -> "Difference":
+        """Of two scales of one rank, with what is given subtracted first."""
+        change = p.factor - q.factor
+        left, right = torch.broadcast_tensors(
+            torch.cat([change, q.factor.expand_as(change)], -1), torch.cat([p.factor.expand_as(change), change], -1)
+        )
+        return cls(p.positive_variance() - q.positive_variance(), left, right)
+
+    def times(self, number: float) -> "Difference":
+        """The multiple of it."""
+        return Difference(number * self.own, number * self.left, self.right)
+
+    def matrix(self) -> Tensor:
+        """As a d × d matrix."""
+        return self.own.diag_embed() + self.left @ self.right.mT
+
+    def __matmul__(self, columns: Tensor) -> Tensor:
+        return self.own.unsqueeze(-1) * columns + self.left @ (self.right.mT @ columns)
+
+
+@dataclass(frozen=True, eq=False)
+class LowRankPair(Relative):
+    """A pair of low-rank scales (a diagonal one is of rank 0)."""
+
+    mean_p: Tensor
+    p: LowRank
+    mean_q: Tensor
+    q: LowRank
+
+    @classmethod
+    def of(cls, mean_p: Tensor, p: LowRank, mean_q: Tensor, q: LowRank) -> "LowRankPair":
+        """The pair, ranks made equal by columns of zeros."""
+        rank = max(p.rank, q.rank)
+        return cls(mean_p, p.padded(rank), mean_q, q.padded(rank))
+
+    def difference(self) -> Difference:
+        """Σp − Σq."""
+        return Difference.of(self.p, self.q)
+
+    def dense(self) -> Triangular:
+        """The same pair by d × d matrices."""
+        factor = relative_factor(self.p.tril(), self.q.tril(), self.difference().matrix())
+        return Triangular(factor, self.q.whiten(self.mean_p - self.mean_q))
+
+    def half_excess(self) -> Tensor:
+        """By the identity, or by separate terms."""
+        return low_rank_excess(self.p, self.q, self.difference())
+
+    def half_trace(self) -> Tensor:
+        """From the excess and the determinants."""
+        event = self.q.variance.shape[-1:]
+        dets = self.p.half_log_det(event) - self.q.half_log_det(event)
+        return self.half_excess() + 0.5 * event[0] + dets
+
+    def half_square(self) -> Tensor:
+        """By a regularised least-squares problem."""
+        return self.q.half_square(self.mean_p, self.mean_q, self.q.variance.shape[-1:])
+
+    def half_gap(self, alpha: float) -> Tensor:
+        """From p and q to the low-rank covariance between; beyond α = 1, where there is none, by d × d matrices."""
+        if alpha > 1.0:
+            return self.dense().half_gap(alpha)
+        beta = 1.0 - alpha
+        between, difference = self._between(alpha), self.difference()
+        from_p = low_rank_excess(self.p.padded(between.rank), between, difference.times(alpha))
+        from_q = low_rank_excess(self.q.padded(between.rank), between, difference.times(-beta))
+        return from_p + (alpha / beta) * from_q
+
+    def half_square_between(self, alpha: float) -> Tensor:
+        """As ``half_square`` with the covariance between."""
+        if alpha > 1.0:
+            return self.dense().half_square_between(alpha)
+        return self._between(alpha).half_square(self.mean_p, self.mean_q, self.q.variance.shape[-1:])
+
+    def _between(self, alpha: float) -> LowRank:
+        beta = 1.0 - alpha
+        factors = torch.broadcast_tensors(beta**0.5 * self.p.factor, alpha**0.5 * self.q.factor)
+        return LowRank(torch.cat(factors, -1), beta * self.p.variance + alpha * self.q.variance)
+
+
+def low_rank_excess(p: LowRank, q: LowRank, difference: Difference) -> Tensor:
+    """½[tr(Σq⁻¹Σp) − d − log det(Σq⁻¹Σp)] for scales of one rank with this difference."""
+    value = _value(p.map(lambda x, _: x.detach()), q.map(lambda x, _: x.detach()))
+    seen = _Seen.of(q)
+    gradients = (
+        (p.factor, seen.applied(difference, _Seen.of(p), p.factor), (-2, -1)),
+        (p.variance, 0.5 * seen.diagonal(difference, _Seen.of(p)), (-1,)),
+        (q.factor, -seen.applied(difference, seen, q.factor), (-2, -1)),
+        (q.variance, -0.5 * seen.diagonal(difference, seen), (-1,)),
+    )
+    for x, gradient, dims in gradients:
+        # Right to second order: the gradient of this is the gradient, and its derivative the derivative of that.
+        value = value + 0.5 * ((gradient + gradient.detach()) * (x - x.detach())).sum(dims)
+    return value
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """The inverse of a low-rank covariance as an operator."""
+
+    scale: LowRank
+    root: Tensor  # of D⁻¹
+    basis: Tensor  # Z, with Σ⁻¹ = D⁻¹ − ZZᵀ
+
+    @classmethod
+    def of(cls, scale: LowRank) -> "_Seen":
+        root = scale.positive_variance().rsqrt()
+        return cls(scale, root, root.unsqueeze(-1) * scale.thin_qr()[1])
+
+    def solve(self, columns: Tensor) -> Tensor:
+        """Σ⁻¹ times columns."""
+        return self.root.unsqueeze(-1) * self.scale.residual(self.root.unsqueeze(-1) * columns)[0]
+
+    def applied(self, difference: Difference, other: "_Seen", columns: Tensor) -> Tensor:
+        """Σ⁻¹ S Σ'⁻¹ times columns."""
+        return self.solve(difference @ other.solve(columns))
+
+    def diagonal(self, difference: Difference, other: "_Seen") -> Tensor:
+        """The diagonal of Σ⁻¹ S Σ'⁻¹."""
+        own = difference.own
+        crossed = (self.solve(difference.left) * other.solve(difference.right)).sum(-1)
+        mine, others = self.root.square(), other.root.square()
+        middle = self.basis.mT @ (own.unsqueeze(-1) * other.basis)
+        return (
+            crossed
+            + own * (mine * others - mine * other.basis.square().sum(-1) - others * self.basis.square().sum(-1))
+            + ((self.basis @ middle) * other.basis).sum(-1)
+        )
+
+
+def _value(p: LowRank, q: LowRank) -> Tensor:
+    """The excess without derivatives."""
+    near, trustworthy = _by_identity(_turned(p, q), q)
+    return torch.where(trustworthy, near, _by_terms(p, q))
+
+
+def _turned(p: LowRank, q: LowRank) -> LowRank:
+    """The same covariance with its factor rotated onto that of q, if this brings them much nearer to each other."""
+    scale = q.positive_variance().rsqrt().unsqueeze(-1)
+    u, _, v = torch.linalg.svd(finite_or_zero((scale * p.factor).mT @ (scale * q.factor)), full_matrices=False)
+    turned = p.factor @ (u @ v)
+    before, after = (torch.linalg.matrix_norm(scale * (w - q.factor)) for w in (p.factor, turned))
+    return LowRank(torch.where((after < 0.5 * before)[..., None, None], turned, p.factor), p.variance)
+
+
+def _by_identity(p: LowRank, q: LowRank) -> tuple[Tensor, Tensor]:
+    """The identity, and whether its digits can be trusted."""
+    d_p, d_q = p.positive_variance(), q.positive_variance()
+    root = d_q.rsqrt().unsqueeze(-1)
+    u, s, v = torch.linalg.svd(finite_or_zero(root * q.factor), full_matrices=False)
+    moved = root * (p.factor - q.factor) @ v.mT
+    square = s * s
+    c_square = 1.0 + square
+    c = c_square.sqrt().unsqueeze(-2)
+    ratio, epsilon, rho = d_p / d_q, (d_p - d_q) / d_q, (d_p - d_q) / d_p
+    kappa = (epsilon / (1.0 + ratio.sqrt())).unsqueeze(-1)
+    big_q, big_p = u * (s.unsqueeze(-2) / c), moved / c
+    m = (big_p - kappa * big_q) / ratio.sqrt().unsqueeze(-1)
+    cross = big_q.mT @ m
+    eigenvalues = torch.linalg.eigvalsh(finite_or_zero(cross + cross.mT + m.mT @ m))
+    inside = eigenvalues > -1.0
+    log1p = torch.log1p(torch.where(inside, eigenvalues, 0.0))
+    f = u.mT @ moved
+    outside = moved - u @ f
+    weights = (square.unsqueeze(-2) - square.unsqueeze(-1)) / (c_square.unsqueeze(-2) * c_square.unsqueeze(-1))
+    crossed = (f.square() * weights).flatten(-2)
+    across = (square / c_square) * outside.square().sum(-2)
+    along = rho * (2.0 * (big_q * big_p).sum(-1) + big_p.square().sum(-1) - epsilon * big_q.square().sum(-1))
+    sizes = rho.abs() * (
+        2.0 * (big_q * big_p).abs().sum(-1) + big_p.square().sum(-1) + epsilon.abs() * big_q.square().sum(-1)
+    )
+    positive = half_phi(log_ratio(d_p, d_q)).sum(-1) + half_phi(log1p).sum(-1) + 0.5 * across.sum(-1)
+    value = positive + 0.5 * (crossed.sum(-1) + along.sum(-1))
+    size = positive + 0.5 * (crossed.abs().sum(-1) + sizes.sum(-1))
+    apart = (eigenvalues > _NARROW - 1.0).all(-1) & (ratio > _NARROW).all(-1)
+    return value, apart & (size <= _CANCELLATION * value) | (size == 0.0)
+
+
+def _by_terms(p: LowRank, q: LowRank) -> Tensor:
+    """½ trace − ½d − half the logarithm of the ratio of determinants."""
+    event = q.variance.shape[-1:]
+    root = q.positive_variance().rsqrt()
+    columns = root.unsqueeze(-1) * p.factor
+    residual, w = q.residual(columns.expand(*torch.broadcast_shapes(columns.shape, q.factor.shape)))
+    rows = q.thin_qr()[1].square().sum(-1)
+    own = (p.positive_variance() / q.positive_variance() * (1.0 - rows) - 1.0).sum(-1)
+    trace = own + residual.square().sum((-2, -1)) + w.square().sum((-2, -1))
+    return 0.5 * trace - (p.half_log_det(event) - q.half_log_det(event))

@@ -1,0 +1,135 @@
+"""The one place where pairs of parameterisations are told apart: the first row of the table that takes a pair, does."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from kullback.gaussian import Gaussian
+from kullback.linear_algebra import cholesky
+from kullback.relative.axes import Axes
+from kullback.relative.base import Relative
+from kullback.relative.low_rank import LowRankPair
+from kullback.relative.triangular import Mirrored, Triangular, relative_factor
+from kullback.scale.base import MatrixScale, Scale
+from kullback.scale.diagonal import Diagonal
+from kullback.scale.low_rank import DENSE_UP_TO, LowRank
+from kullback.scale.matrix import Dense, Precision, Tril
+from kullback.scale.stack import as_low_rank, factor_of
+
+
+class Row(NamedTuple):
+    """A kind of pair, and what is made of it."""
+
+    kinds: tuple[type[Scale], ...]
+    relate: Callable[[Gaussian, Gaussian], Relative]
+    what: str
+
+    def takes(self, p: Gaussian, q: Gaussian) -> bool:
+        """Are both of these kinds?"""
+        return isinstance(p.scale, self.kinds) and isinstance(q.scale, self.kinds)
+
+
+def relate(p: Gaussian, q: Gaussian) -> Relative:
+    """P as it is seen from q; both of one event shape, dtype and device."""
+    return chosen(p, q).relate(p, q)
+
+
+def chosen(p: Gaussian, q: Gaussian) -> Row:
+    """The row of the table that takes the pair."""
+    return next(row for row in ROWS if row.takes(p, q))
+
+
+def dense(p: Gaussian, q: Gaussian) -> Triangular:
+    """A pair that is not of two diagonals, by d × d matrices and factors of the covariances."""
+    pair = relate(p, q)
+    if isinstance(pair, LowRankPair):
+        return pair.dense()
+    pair = pair.means if isinstance(pair, Mirrored) else pair
+    assert isinstance(pair, Triangular)
+    return pair
+
+
+def axes(p: Gaussian, q: Gaussian) -> Axes:
+    """A pair of diagonals."""
+    assert isinstance(p.scale, Diagonal)
+    assert isinstance(q.scale, Diagonal)
+    return Axes.of(p.mean, p.scale, q.mean, q.scale, p.event_shape)
+
+
+def _low_rank(p: Gaussian, q: Gaussian) -> Relative:
+    pair = LowRankPair.of(p.mean, as_low_rank(p.scale, p.event_shape), q.mean, as_low_rank(q.scale, q.event_shape))
+    return pair.dense() if p.event_size <= DENSE_UP_TO else pair
+
+
+def _by_precisions(p: Gaussian, q: Gaussian) -> Relative:
+    precision_p, precision_q = _precision(p.scale, p.event_shape), _precision(q.scale, q.event_shape)
+    mirrored = relative_factor(cholesky(precision_q), cholesky(precision_p), precision_q - precision_p)
+    means = _by_factors(p, q)
+    return Mirrored(Triangular(mirrored, means.whitened), means)
+
+
+def _by_factors(p: Gaussian, q: Gaussian) -> Triangular:
+    factor = relative_factor(factor_of(p.scale, p.event_shape), factor_of(q.scale, q.event_shape), None)
+    return Triangular(factor, _whitened(p, q))
+
+
+def _by_covariances(p: Gaussian, q: Gaussian) -> Relative:
+    factor_p, factor_q = (factor_of(g.scale, g.event_shape) for g in (p, q))
+    factor = relative_factor(factor_p, factor_q, covariance_difference(p.scale, q.scale, p.event_shape))
+    return Triangular(factor, _whitened(p, q))
+
+
+ROWS = (
+    Row((Diagonal,), axes, "per axis, from the ratio of the scales"),
+    Row((Diagonal, LowRank), _low_rank, "low rank: no matrix larger than the factors"),
+    Row((Diagonal, Precision), _by_precisions, "relative Cholesky factor of the precisions"),
+    Row((Diagonal, Tril), _by_factors, "relative Cholesky factor, from the factors given"),
+    Row((Scale,), _by_covariances, "relative Cholesky factor, corrected by the difference of the covariances"),
+)
+
+
+def covariance_difference(p: Scale, q: Scale, event: torch.Size) -> Tensor:
+    """Σp − Σq, d × d, with what is given subtracted first."""
+    both = (p, q)
+    if all(isinstance(scale, Diagonal | Tril) for scale in both):
+        factor_p, factor_q = factor_of(p, event), factor_of(q, event)
+        change = factor_p - factor_q
+        return change @ factor_p.mT + factor_q @ change.mT
+    if all(isinstance(scale, Diagonal | LowRank) for scale in both):
+        zero = torch.zeros((), dtype=p.parts(1)[0][0].dtype)
+        return LowRankPair.of(zero, as_low_rank(p, event), zero, as_low_rank(q, event)).difference().matrix()
+    if all(isinstance(scale, Diagonal | Precision) for scale in both):
+        factor_p, factor_q = factor_of(p, event), factor_of(q, event)
+        change = _precision(q, event) - _precision(p, event)
+        return factor_p @ (factor_p.mT @ change @ factor_q) @ factor_q.mT
+    return _covariance(p, event) - _covariance(q, event)
+
+
+def _precision(scale: Scale, event: torch.Size) -> Tensor:
+    return scale.precision() if isinstance(scale, Precision) else scale.stds(event).pow(-2).diag_embed()
+
+
+def _covariance(scale: Scale, event: torch.Size) -> Tensor:
+    if isinstance(scale, MatrixScale):
+        return scale.covariance()
+    assert isinstance(scale, Diagonal)
+    variance = scale.to("variance").tensor
+    return variance.broadcast_to(torch.broadcast_shapes(variance.shape, event)).diag_embed()
+
+
+def _whitened(p: Gaussian, q: Gaussian) -> Tensor:
+    if isinstance(q.scale, MatrixScale):
+        return q.scale.whiten(p.mean - q.mean)
+    return (p.mean - q.mean) / q.scale.stds(q.event_shape)
+
+
+def marginals(p: Gaussian) -> Gaussian:
+    """The product of the marginals: the same means and standard deviations, without correlations."""
+    if isinstance(p.scale, Diagonal):
+        return p
+    if isinstance(p.scale, Dense):
+        return replace(p, scale=Diagonal(p.scale.matrix.diagonal(dim1=-2, dim2=-1), "variance"))
+    return replace(p, scale=Diagonal(p.scale.stds(p.event_shape), "std"))
