@@ -198,3 +198,10 @@ def square_root_of_squares(components: Tensor) -> Tensor:
     """The length over the last dimension of components that are not all 0."""
     size = components.detach().abs().amax(-1, keepdim=True)
     return (components / size).square().sum(-1).sqrt() * size.squeeze(-1)
+
+
+def power_of_two(x: Tensor) -> Tensor:
+    """A power of two within a factor of 2 of a positive number; 1 for what is none, or not finite."""
+    valid = (x > 0) & torch.isfinite(x)
+    x = torch.where(valid, x, 0.5)
+    return x / torch.frexp(x).mantissa

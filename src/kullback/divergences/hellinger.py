@@ -48,5 +48,8 @@ def hellinger(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
         >>> round(float(hellinger(Gaussian.from_std([0.0], [1.0]), Gaussian.from_std([2.0], [1.0]))), 6)
         0.627271
     """
-    square = -torch.expm1(-0.5 * of_order(relate(p, q), 0.5))
+    distance = 0.5 * of_order(relate(p, q), 0.5)
+    affinity = torch.exp(-distance)
+    # Its derivative is taken from the exponential: that of expm1 is formed by adding 1, and drowns in it far apart.
+    square = affinity.detach() - affinity - torch.expm1(-distance.detach())
     return square if squared else square_root(square)

@@ -94,7 +94,7 @@ class Axes(Relative):
         :math:`(\sigma_p - \sigma_q) / \sqrt{4 \sigma_p \sigma_q}`.
         """
         delta, factor = difference_and_factor(self.mean_p, self.mean_q)
-        from_means = self.q.over_root(self.p.over_root(delta)) * (factor / math.sqrt(8.0))
+        from_means = self.q.over_root(self.p.over_root(delta)) * factor / math.sqrt(8.0)
         return self._per_axis(from_means), torch.sinh(0.25 * self.log_ratio())
 
     def half_excess(self) -> Tensor:

@@ -21,15 +21,18 @@ import torch
 from torch import Tensor
 
 from kullback.linear_algebra import finite_or_zero
-from kullback.numerics import half_phi, log_ratio
+from kullback.numerics import half_phi, log_ratio, power_of_two
 from kullback.relative.base import Relative
 from kullback.relative.triangular import Triangular, relative_factor
-from kullback.scale.low_rank import LowRank
+from kullback.scale.low_rank import DENSE_UP_TO, LowRank
 
-# The identity is taken unless its terms cancel by more than this, an axis is this much narrower in p than in q, or
-# the relative covariance is this close to singular.
-_CANCELLATION = 1e3
-_NARROW = 1e-3
+# The identity is taken where its terms are smaller than the separate ones, unless an axis is this much narrower in p
+# than in q, or the relative covariance this narrow or wide.
+_NARROW = 1e-2
+_WIDE = 1e2
+
+# The size of a factor, in units of the standard deviations beside it, from which a d × d matrix loses digits.
+_LARGE = 1e2
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +72,20 @@ class LowRankPair(Relative):
     p: LowRank
     mean_q: Tensor
     q: LowRank
+    unit: Tensor  # of each coordinate
 
     @classmethod
     def of(cls, mean_p: Tensor, p: LowRank, mean_q: Tensor, q: LowRank) -> "LowRankPair":
         """The pair, ranks made equal by columns of zeros."""
         rank = max(p.rank, q.rank)
-        return cls(mean_p, p.padded(rank), mean_q, q.padded(rank))
+        # In units of powers of two near q's standard deviations, which rounds nothing: what a covariance and its
+        # inverse are multiplied to stays within the range of numbers.
+        unit = power_of_two(q.positive_variance().detach().sqrt())
+
+        def scaled(scale: LowRank) -> LowRank:
+            return LowRank(scale.factor / unit.unsqueeze(-1), scale.variance / unit / unit).padded(rank)
+
+        return cls(mean_p / unit, scaled(p), mean_q / unit, scaled(q), unit)
 
     def difference(self) -> Difference:
         """Σp − Σq."""
@@ -86,8 +97,11 @@ class LowRankPair(Relative):
         return Triangular(factor, self.q.whiten(self.mean_p - self.mean_q))
 
     def half_excess(self) -> Tensor:
-        """By the identity, or by separate terms."""
-        return low_rank_excess(self.p, self.q, self.difference())
+        """By the identity, or by separate terms; in few dimensions with the derivatives of the d × d form."""
+        if self.q.variance.shape[-1] > DENSE_UP_TO:
+            return low_rank_excess(self.p, self.q, self.difference())
+        dense = self.dense().half_excess()
+        return dense - dense.detach() + _value(detached(self.p), detached(self.q))
 
     def half_trace(self) -> Tensor:
         """From the excess and the determinants."""
@@ -103,6 +117,15 @@ class LowRankPair(Relative):
         """From p and q to the low-rank covariance between; beyond α = 1, where there is none, by d × d matrices."""
         if alpha > 1.0:
             return self.dense().half_gap(alpha)
+        if self.q.variance.shape[-1] > DENSE_UP_TO:
+            return self._half_gap(alpha)
+        # Near p = q the covariance between is near both, by factors that are not: that costs digits, and an exact 0.
+        dense = self.dense()
+        benign = torch.maximum(_size(self.p), _size(self.q)) < _LARGE
+        gap = dense.half_gap(alpha)
+        return gap - gap.detach() + torch.where(dense.near | benign, gap, self._half_gap(alpha)).detach()
+
+    def _half_gap(self, alpha: float) -> Tensor:
         beta = 1.0 - alpha
         between, difference = self._between(alpha), self.difference()
         from_p = low_rank_excess(self.p.padded(between.rank), between, difference.times(alpha))
@@ -121,9 +144,14 @@ class LowRankPair(Relative):
         return LowRank(torch.cat(factors, -1), beta * self.p.variance + alpha * self.q.variance)
 
 
+def detached(scale: LowRank) -> LowRank:
+    """The same without derivatives."""
+    return scale.map(lambda x, _: x.detach())
+
+
 def low_rank_excess(p: LowRank, q: LowRank, difference: Difference) -> Tensor:
     """½[tr(Σq⁻¹Σp) − d − log det(Σq⁻¹Σp)] for scales of one rank with this difference."""
-    value = _value(p.map(lambda x, _: x.detach()), q.map(lambda x, _: x.detach()))
+    value = _value(detached(p), detached(q))
     seen = _Seen.of(q)
     gradients = (
         (p.factor, seen.applied(difference, _Seen.of(p), p.factor), (-2, -1)),
@@ -173,8 +201,16 @@ class _Seen:
 
 def _value(p: LowRank, q: LowRank) -> Tensor:
     """The excess without derivatives."""
-    near, trustworthy = _by_identity(_turned(p, q), q)
-    return torch.where(trustworthy, near, _by_terms(p, q))
+    near, near_size = _by_identity(_turned(p, q), q)
+    far, far_size = _by_terms(p, q)
+    return torch.where(near_size <= far_size, near, far)
+
+
+def _size(scale: LowRank) -> Tensor:
+    """The norm of D^(-1/2) W."""
+    kept = detached(scale)
+    size: Tensor = torch.linalg.matrix_norm(kept.factor / kept.positive_variance().sqrt().unsqueeze(-1))
+    return size
 
 
 def _turned(p: LowRank, q: LowRank) -> LowRank:
@@ -187,7 +223,9 @@ def _turned(p: LowRank, q: LowRank) -> LowRank:
 
 
 def _by_identity(p: LowRank, q: LowRank) -> tuple[Tensor, Tensor]:
-    """The identity, and whether its digits can be trusted."""
+    """The identity, and the sum of the sizes of its terms, of which it has the rounding error; infinite if it is not to
+    be used.
+    """
     d_p, d_q = p.positive_variance(), q.positive_variance()
     root = d_q.rsqrt().unsqueeze(-1)
     u, s, v = torch.linalg.svd(finite_or_zero(root * q.factor), full_matrices=False)
@@ -215,17 +253,18 @@ def _by_identity(p: LowRank, q: LowRank) -> tuple[Tensor, Tensor]:
     positive = half_phi(log_ratio(d_p, d_q)).sum(-1) + half_phi(log1p).sum(-1) + 0.5 * across.sum(-1)
     value = positive + 0.5 * (crossed.sum(-1) + along.sum(-1))
     size = positive + 0.5 * (crossed.abs().sum(-1) + sizes.sum(-1))
-    apart = (eigenvalues > _NARROW - 1.0).all(-1) & (ratio > _NARROW).all(-1)
-    return value, apart & (size <= _CANCELLATION * value) | (size == 0.0)
+    apart = (eigenvalues > _NARROW - 1.0).all(-1) & (eigenvalues < _WIDE).all(-1) & (ratio > _NARROW).all(-1)
+    return value, torch.where(apart | (size == 0.0), size, torch.inf)
 
 
-def _by_terms(p: LowRank, q: LowRank) -> Tensor:
-    """½ trace − ½d − half the logarithm of the ratio of determinants."""
+def _by_terms(p: LowRank, q: LowRank) -> tuple[Tensor, Tensor]:
+    """½ trace − ½d − half the logarithm of the ratio of determinants, and the sum of their sizes."""
     event = q.variance.shape[-1:]
     root = q.positive_variance().rsqrt()
     columns = root.unsqueeze(-1) * p.factor
     residual, w = q.residual(columns.expand(*torch.broadcast_shapes(columns.shape, q.factor.shape)))
     rows = q.thin_qr()[1].square().sum(-1)
-    own = (p.positive_variance() / q.positive_variance() * (1.0 - rows) - 1.0).sum(-1)
-    trace = own + residual.square().sum((-2, -1)) + w.square().sum((-2, -1))
-    return 0.5 * trace - (p.half_log_det(event) - q.half_log_det(event))
+    ratio = p.positive_variance() / q.positive_variance()
+    trace = residual.square().sum((-2, -1)) + w.square().sum((-2, -1))
+    value = 0.5 * (trace + (ratio * (1.0 - rows) - 1.0).sum(-1)) - (p.half_log_det(event) - q.half_log_det(event))
+    return value, 0.5 * (trace + ratio.sum(-1) + event[0])

@@ -11,11 +11,11 @@ from kullback.gaussian import Gaussian
 from kullback.linear_algebra import cholesky
 from kullback.relative.axes import Axes
 from kullback.relative.base import Relative
-from kullback.relative.low_rank import LowRankPair
+from kullback.relative.low_rank import Difference, LowRankPair
 from kullback.relative.triangular import Mirrored, Triangular, relative_factor
 from kullback.scale.base import MatrixScale, Scale
 from kullback.scale.diagonal import Diagonal
-from kullback.scale.low_rank import DENSE_UP_TO, LowRank
+from kullback.scale.low_rank import LowRank
 from kullback.scale.matrix import Dense, Precision, Tril
 from kullback.scale.stack import as_low_rank, factor_of
 
@@ -60,8 +60,7 @@ def axes(p: Gaussian, q: Gaussian) -> Axes:
 
 
 def _low_rank(p: Gaussian, q: Gaussian) -> Relative:
-    pair = LowRankPair.of(p.mean, as_low_rank(p.scale, p.event_shape), q.mean, as_low_rank(q.scale, q.event_shape))
-    return pair.dense() if p.event_size <= DENSE_UP_TO else pair
+    return LowRankPair.of(p.mean, as_low_rank(p.scale, p.event_shape), q.mean, as_low_rank(q.scale, q.event_shape))
 
 
 def _by_precisions(p: Gaussian, q: Gaussian) -> Relative:
@@ -99,8 +98,9 @@ def covariance_difference(p: Scale, q: Scale, event: torch.Size) -> Tensor:
         change = factor_p - factor_q
         return change @ factor_p.mT + factor_q @ change.mT
     if all(isinstance(scale, Diagonal | LowRank) for scale in both):
-        zero = torch.zeros((), dtype=p.parts(1)[0][0].dtype)
-        return LowRankPair.of(zero, as_low_rank(p, event), zero, as_low_rank(q, event)).difference().matrix()
+        low_p, low_q = as_low_rank(p, event), as_low_rank(q, event)
+        rank = max(low_p.rank, low_q.rank)
+        return Difference.of(low_p.padded(rank), low_q.padded(rank)).matrix()
     if all(isinstance(scale, Diagonal | Precision) for scale in both):
         factor_p, factor_q = factor_of(p, event), factor_of(q, event)
         change = _precision(q, event) - _precision(p, event)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kullback.linear_algebra import cholesky, identity_like, solve_lower, solve_lower_vector, whitened
+from kullback.linear_algebra import cholesky, identity_like, lower_factor, solve_lower, solve_lower_vector, whitened
 from kullback.numerics import half_phi, log_ratio
 from kullback.relative.base import Relative
 
@@ -122,20 +122,44 @@ class Triangular(Relative):
             from_q = factor_of_excess(torch.where(inside[..., None, None], beta * excess, 0.0)).half_excess()
             gap = self.half_excess() - from_q / beta
             return torch.where(inside | gap.isnan(), gap, torch.inf)
-        between = factor_of_excess(beta * excess)
-        seen = whitened(excess, between.matrix())
+        between, near = self._between(alpha), self.near[..., None, None]
+        by_excess = whitened(torch.where(near, excess, 0.0), between.matrix())
+        p_seen, q_seen = (solve_lower(between.matrix(), x) for x in (self.factor.matrix(), identity_like(excess)))
+        seen = torch.where(near, by_excess, p_seen @ p_seen.mT - q_seen @ q_seen.mT)
         from_p = _half_excess(alpha * seen, self.factor.half_log_det() - between.half_log_det())
         from_q = _half_excess(-beta * seen, -between.half_log_det())
         return from_p + (alpha / beta) * from_q
 
     def half_square_between(self, alpha: float) -> Tensor:
         """By the factor of the covariance between."""
-        excess = (1.0 - alpha) * self.factor.excess()
         if alpha > 1.0:
-            excess = torch.where(_is_positive(excess)[..., None, None], excess, 0.0)
-        between = factor_of_excess(excess)
+            excess = (1.0 - alpha) * self.factor.excess()
+            between = factor_of_excess(torch.where(_is_positive(excess)[..., None, None], excess, 0.0))
+        else:
+            between = self._between(alpha)
         y = solve_lower_vector(between.matrix(), self.whitened)
         return (y * (0.5 * y)).sum(-1)
+
+    @property
+    def near(self) -> Tensor:
+        """Is E small, for each matrix?"""
+        close: Tensor = torch.linalg.matrix_norm(self.factor.excess().detach()) < _NEAR
+        return close
+
+    def _between(self, alpha: float) -> Factor:
+        """The factor of αI + (1 − α)(I + E): from E where that is small; elsewhere by orthogonal transformations, since
+        a product of factors squares their condition.
+        """
+        beta, near = 1.0 - alpha, self.near[..., None, None]
+        by_excess = factor_of_excess(torch.where(near, beta * self.factor.excess(), 0.0))
+        matrix = self.factor.matrix()
+        stacked = torch.cat([alpha**0.5 * identity_like(matrix).expand_as(matrix), beta**0.5 * matrix.mT], -2)
+        far = lower_factor(torch.where(stacked.isnan(), 0.0, stacked))
+        log_diagonal = 2.0 * far.diagonal(dim1=-2, dim2=-1).log()
+        return Factor(
+            torch.where(near[..., 0], by_excess.log_diagonal, log_diagonal),
+            torch.where(near, by_excess.strict, far.tril(-1)),
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,7 +49,7 @@ class LowRank(MatrixScale):
         std = self.positive_variance().sqrt().unsqueeze(-1)
         scaled = self.factor / std
         eye = torch.eye(scaled.shape[-2], dtype=scaled.dtype, device=scaled.device)
-        stacked = torch.cat([eye.expand(*scaled.shape[:-2], *eye.shape), scaled.mT], -2)
+        stacked = torch.cat([scaled.mT, eye.expand(*scaled.shape[:-2], *eye.shape)], -2)
         return std * lower_factor(stacked)
 
     def thin_qr(self) -> tuple[Tensor, Tensor, Tensor]:

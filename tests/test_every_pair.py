@@ -1,0 +1,183 @@
+"""Every divergence and every pair of parameterisations under everything that torch can do: one table, filled by tests."""
+
+import shutil
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+import kullback
+from kullback import Gaussian
+from kullback.divergences.registry import divergences
+
+D = 3
+KINDS = ("std", "variance", "logvar", "covariance", "scale_tril", "precision", "low_rank")
+FUNCTIONS = {
+    **{name: entry.function for name, entry in divergences().items()},
+    "renyi": lambda p, q: kullback.renyi(p, q, 0.3),
+    "renyi above 1": lambda p, q: kullback.renyi(p, q, 1.1),
+    "hellinger": lambda p, q: kullback.hellinger(p, q, squared=True),
+    "wasserstein2": lambda p, q: kullback.wasserstein2(p, q, squared=True),
+    "fisher_rao": lambda p, q: kullback.fisher_rao(p, q, squared=True),
+    "cross_entropy": kullback.cross_entropy,
+    "entropy": lambda p, q: kullback.entropy(p) + kullback.entropy(q),
+    "kl_decomposition": lambda p, q: sum(kullback.kl_decomposition(p, q)[:2]),
+    "fisher_rao_bounds": lambda p, q: sum(kullback.fisher_rao_bounds(p, q)),
+}
+DIAGONAL = ("std", "variance", "logvar")
+PAIRS = [(a, b) for a in KINDS for b in KINDS]
+TABLE = [
+    (name, pair)
+    for name in FUNCTIONS
+    for pair in PAIRS
+    if name != "fisher_rao" or (pair[0] in DIAGONAL and pair[1] in DIAGONAL)
+]
+
+
+def build(kind: str, mean: torch.Tensor, raw: torch.Tensor) -> Gaussian:
+    """A Gaussian of this kind from unconstrained numbers ``(*batch, d, d)``; no cell of the table is near another."""
+    eye = torch.eye(D, dtype=raw.dtype, device=raw.device)
+    small = 0.15 * torch.tanh(raw)
+    if kind in DIAGONAL:
+        log_std = small.sum(-1)
+        value = {"std": log_std.exp, "variance": lambda: (2 * log_std).exp(), "logvar": lambda: 2 * log_std}[kind]()
+        return getattr(Gaussian, f"from_{kind}")(mean, value)
+    if kind == "low_rank":
+        return Gaussian.from_low_rank(mean, small[..., :1], (2 * small[..., 1]).exp())
+    factor = eye + small.tril()
+    if kind == "scale_tril":
+        return Gaussian.from_scale_tril(mean, factor)
+    matrix = factor @ factor.mT
+    return getattr(Gaussian, f"from_{kind}")(mean, matrix)
+
+
+def operands(dtype=torch.float64, batch=(2,), seed=0):
+    g = torch.Generator().manual_seed(seed)
+    shapes = [(*batch, D), (*batch, D, D)] * 2
+    return tuple((0.5 * torch.randn(s, generator=g, dtype=torch.float64)).to(dtype) for s in shapes)
+
+
+def caller(name, pair):
+    def f(mean_p, raw_p, mean_q, raw_q):
+        return FUNCTIONS[name](build(pair[0], mean_p, raw_p), build(pair[1], mean_q, raw_q))
+
+    return f
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_gradcheck_and_gradgradcheck(name):
+    for pair in [p for n, p in TABLE if n == name]:
+        inputs = tuple(x.requires_grad_() for x in operands(batch=()))
+        f = caller(name, pair)
+        assert torch.autograd.gradcheck(f, inputs, fast_mode=True), pair
+        assert torch.autograd.gradgradcheck(f, inputs, fast_mode=True), pair
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_derivatives_of_neighbours_far_and_near_pass_the_checks_too(name):
+    """The forms for near and far pairs join within a divergence; each has its own derivatives."""
+    for pair in [p for n, p in TABLE if n == name and p[0] == p[1]]:
+        mean, raw = operands(batch=(), seed=1)[:2]
+        if name == "renyi above 1":
+            far = (mean, raw - 0.5, -mean, raw + 0.5)
+        else:
+            far = (mean, 5 * raw, -mean, -5 * raw)
+        for points in ((mean, raw, mean + 0.01, raw + 0.003), far):
+            inputs = tuple(x.clone().requires_grad_() for x in points)
+            assert torch.autograd.gradcheck(caller(name, pair), inputs, fast_mode=True), pair
+            assert torch.autograd.gradgradcheck(caller(name, pair), inputs, fast_mode=True), pair
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_vmap_jvp_vjp_and_hessian(name):
+    for pair in [p for n, p in TABLE if n == name]:
+        f, x = caller(name, pair), operands()
+        want = f(*x)
+        assert_close(torch.func.vmap(f)(*x), want, rtol=1e-13, atol=0)
+        tangents = tuple(torch.ones_like(v) for v in x)
+        _, forward = torch.func.jvp(f, x, tangents)
+        _, pull = torch.func.vjp(f, *x)
+        reverse = sum(g.flatten(1).sum(1) for g in pull(torch.ones_like(want)))
+        assert_close(forward, reverse)
+        single = tuple(v[0] for v in x)
+        hessian = torch.func.hessian(f, argnums=(0, 1))(*single)
+        assert all(torch.isfinite(block).all() for row in hessian for block in row)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_it_compiles_to_one_graph(name):
+    # One pair for each row of the table that tells pairs apart.
+    compiled_pairs = [
+        ("logvar",) * 2,
+        ("low_rank", "std"),
+        ("precision",) * 2,
+        ("scale_tril",) * 2,
+        ("covariance",) * 2,
+    ]
+    for pair in [p for n, p in TABLE if n == name and p in compiled_pairs]:
+        torch.compiler.reset()
+        x = operands()
+        compiled = torch.compile(caller(name, pair), fullgraph=True, backend="aot_eager")
+        assert_close(compiled(*x), caller(name, pair)(*x), rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile generates C++ and needs a compiler")
+@pytest.mark.parametrize("kind", ["covariance", "low_rank"])
+def test_the_default_compiler_compiles_it_too(kind):
+    x = operands()
+    compiled = torch.compile(caller("kl_divergence", (kind, kind)), fullgraph=True)
+    assert_close(compiled(*x), caller("kl_divergence", (kind, kind))(*x), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_autocast_half_precision_and_meta_tensors(name):
+    for pair in [p for n, p in TABLE if n == name]:
+        x = operands(torch.float32)
+        p, q = build(pair[0], *x[:2]), build(pair[1], *x[2:])
+        want = FUNCTIONS[name](p, q)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert_close(FUNCTIONS[name](p, q), want, rtol=0, atol=0)
+        half = [g.to(torch.bfloat16) for g in (p, q)]
+        value = FUNCTIONS[name](*half)
+        assert value.dtype == torch.float32
+        exact = FUNCTIONS[name](*(g.to(torch.float32) for g in half))
+        assert_close(value, exact, rtol=0, atol=0)
+        shapes = FUNCTIONS[name](p.to("meta"), q.to("meta"))
+        assert shapes.device.type == "meta"
+        assert shapes.shape == want.shape
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_batches_broadcast_and_rows_are_independent(name):
+    for pair in [p for n, p in TABLE if n == name]:
+        x = operands(batch=(4,))
+        p, q = build(pair[0], *x[:2]), build(pair[1], *x[2:])
+        every = FUNCTIONS[name](Gaussian.stack([p] * 3), q)
+        assert every.shape == (3, 4)
+        whole = FUNCTIONS[name](p, q)
+        assert_close(every, whole.expand(3, 4), rtol=1e-12, atol=1e-15)
+        one = FUNCTIONS[name](p[1], q)
+        assert one.shape == (4,)
+        assert_close(one[1], whole[1], rtol=1e-12, atol=1e-15)
+        assert FUNCTIONS[name](p[:0], q[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_at_equality_values_and_gradients_are_exactly_zero(kind):
+    zero_at_equality = {n: f for n, f in FUNCTIONS.items() if n not in ("cross_entropy", "entropy")}
+    plain = {
+        "hellinger distance": kullback.hellinger,
+        "wasserstein2 distance": kullback.wasserstein2,
+        "fisher_rao distance": kullback.fisher_rao,
+    }
+    for name, f in {**zero_at_equality, **plain}.items():
+        if "fisher_rao" in name and "bounds" not in name and kind not in DIAGONAL:
+            continue
+        mean, raw = operands()[:2]
+        p = build(kind, mean, raw).detach()
+        leaves = [[x.clone().requires_grad_() for x in p.tensors()] for _ in range(2)]
+        pair = [getattr(Gaussian, f"from_{kind}")(*x) for x in leaves]
+        value = f(*pair)
+        assert (value == 0).all(), name
+        for gradient in torch.autograd.grad(value.sum(), [*leaves[0], *leaves[1]]):
+            assert (gradient == 0).all(), name
