@@ -6,7 +6,7 @@ A new mistake is one row of the table that it changes.
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -171,7 +171,12 @@ def _by_other_means(p: Gaussian, q: Gaussian) -> Iterator[Wrong]:
         yield Wrong(("the VAE line −½ Σ (1 + logvar − mu² − e^logvar) is computed in bfloat16",), total.double())
     generator = torch.Generator().manual_seed(0)
     n = max(2, min(256, _MOST_SAMPLES // max(1, math.prod(batch + p.event_shape))))
-    x, y = (g.sample(n, generator=generator).broadcast_to(n, *batch, *p.event_shape) for g in (p, q))
+    x, y = (
+        replace(g, location=g.mean.broadcast_to(batch + p.event_shape), event=p.event_dims).sample(
+            n, generator=generator
+        )
+        for g in (p, q)
+    )
     for what, a, b in (
         ("the means", p.mean.broadcast_to(batch + p.event_shape), q.mean.broadcast_to(batch + p.event_shape)),
         ("samples", x, y),

@@ -1,0 +1,84 @@
+"""What people already hold: objects of other libraries, and torch's own registry."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch.distributions import Gamma, Independent, LowRankMultivariateNormal, MultivariateNormal
+from torch.testing import assert_close
+
+import kullback
+from kullback import Gaussian, NoClosedForm
+
+
+def test_torch_multivariate_normals_are_taken_by_the_factors_they_hold():
+    mean = torch.randn(4, 3)
+    factor = torch.randn(4, 3, 3).tril(-1) + torch.eye(3)
+    p = MultivariateNormal(mean, scale_tril=factor)
+    q = LowRankMultivariateNormal(mean + 1, torch.randn(4, 3, 1), torch.ones(4, 3))
+    assert_close(kullback.kl_divergence(p, Gaussian.from_scale_tril(mean, factor)), torch.zeros(4), rtol=0, atol=0)
+    assert_close(kullback.kl_divergence(p, q), torch.distributions.kl_divergence(p, q), rtol=1e-4, atol=1e-5)
+    assert_close(kullback.kl_divergence(q, p), torch.distributions.kl_divergence(q, p), rtol=1e-4, atol=1e-5)
+    with pytest.raises(NoClosedForm, match="add up"):
+        kullback.kl_divergence(Independent(p, 1), Independent(p, 1))
+    with pytest.raises(NoClosedForm, match="Gamma"):
+        kullback.kl_divergence(Gamma(1.0, 1.0), p)
+
+
+def test_gpytorch_is_taken_exactly_where_it_would_estimate():
+    gpytorch = pytest.importorskip("gpytorch")
+    g = torch.Generator().manual_seed(0)
+    d = 30
+    a, b = (torch.randn(d, d, generator=g, dtype=torch.float64) for _ in range(2))
+    p, q = (gpytorch.distributions.MultivariateNormal(x[0], x @ x.T + torch.eye(d)) for x in (a, b))
+    want = torch.distributions.kl_divergence(*(MultivariateNormal(x.loc, x.covariance_matrix) for x in (p, q)))
+    assert_close(kullback.kl_divergence(p, q), want, rtol=1e-9, atol=0)
+
+
+def test_diffusers_posteriors_are_image_latents_and_say_when_their_clamp_was_active():
+    vae = pytest.importorskip("diffusers.models.autoencoders.vae")
+    parameters = torch.randn(2, 8, 4, 4)
+    posterior = vae.DiagonalGaussianDistribution(parameters)
+    value = kullback.kl_divergence(posterior, Gaussian.standard((4, 4, 4)))
+    assert_close(value, posterior.kl(), rtol=1e-4, atol=1e-4)
+    parameters[0, 4:] = 50.0
+    with pytest.warns(UserWarning, match="64 of 128 log-variances are at the clamp"):
+        kullback.kl_divergence(vae.DiagonalGaussianDistribution(parameters), Gaussian.standard((4, 4, 4)))
+    with pytest.raises(ValueError, match="deterministic"):
+        kullback.kl_divergence(vae.DiagonalGaussianDistribution(parameters, deterministic=True), posterior)
+
+
+def test_nothing_of_others_is_imported():
+    code = "import sys, kullback; kullback.kl_divergence(kullback.Gaussian.standard(2), kullback.Gaussian.standard(2));"
+    code += "print([m for m in ('gpytorch', 'diffusers', 'linear_operator') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_registering_adds_the_missing_pairs_once_and_leaves_the_rest():
+    code = """
+import torch, kullback
+from torch.distributions import *
+from torch.distributions.kl import _KL_REGISTRY
+before = dict(_KL_REGISTRY)
+added = kullback.register_with_torch()
+print(len(added), kullback.register_with_torch(), all(_KL_REGISTRY[k] is v for k, v in before.items()))
+p = Independent(Normal(torch.zeros(2), torch.ones(2)), 1)
+q = MultivariateNormal(torch.ones(2), torch.eye(2))
+r = LowRankMultivariateNormal(torch.zeros(2), torch.zeros(2, 1), torch.ones(2))
+print([float(kl_divergence(a, b)) for a, b in ((p, q), (q, p), (p, r), (r, p))])
+"""
+    result = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "4 [] True\n[1.0, 1.0, 0.0, 0.0]\n"
+
+
+def test_lists_arrays_and_numbers_become_full_gaussians():
+    p = Gaussian.from_covariance([0.0, 0.0], [[2.0, 1.0], [1.0, 2.0]])
+    value = kullback.kl_divergence(p, Gaussian.from_precision(0.0, np.eye(2)))
+    assert isinstance(value, np.ndarray)
+    np.testing.assert_allclose(value, 0.5 * (4 - 2 - np.log(3)), rtol=1e-15)
+    bounds = kullback.fisher_rao_bounds(p, Gaussian.standard(2))
+    assert isinstance(bounds.lower, np.ndarray)
+    parts = kullback.kl_decomposition(p, p)
+    assert parts.total_correlation is None

@@ -1,0 +1,156 @@
+"""explain, which names the mistake that gives a number; and the training losses."""
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from torch.nn import functional
+
+from kullback import Gaussian, ShapeError, explain, kl_divergence, kl_per_dimension
+from kullback.cli import commands
+from kullback.losses import balanced_kl, free_bits
+
+RNG = np.random.default_rng(0)
+MEAN_P, MEAN_Q = RNG.standard_normal((2, 12))
+STD_P, STD_Q = np.exp(0.4 * RNG.standard_normal((2, 12)))
+P, Q = Gaussian.from_std(MEAN_P, STD_P), Gaussian.from_std(MEAN_Q, STD_Q)
+
+
+def wrong(var_p=None, var_q=None, *, sign=1.0, d=1.0, half=0.5):
+    """The textbook formula with the mistakes asked for, written out."""
+    var_p, var_q = (STD_P**2 if var_p is None else var_p), (STD_Q**2 if var_q is None else var_q)
+    return half * (
+        sign * np.log(var_q / var_p).sum() - d * 12 + (var_p / var_q).sum() + ((MEAN_P - MEAN_Q) ** 2 / var_q).sum()
+    )
+
+
+MISTAKES = {
+    "standard deviations are taken for variances": wrong(STD_P, STD_Q),
+    "standard deviations are taken for log-variances": wrong(np.exp(STD_P), np.exp(STD_Q)),
+    "p and q are swapped": float(kl_divergence(Q, P)),
+    "log-determinant is the wrong way round": wrong(sign=-1.0),
+    "log-determinant is 0": wrong(sign=0.0),
+    "mean over the coordinates": wrong() / 12,
+    "−d is missing": wrong(d=0.0),
+    "−d/2 stands inside": wrong(d=0.5),
+    "factor ½ is missing": wrong(half=1.0),
+}
+
+
+@pytest.mark.parametrize("said", MISTAKES)
+def test_the_mistake_is_named(said):
+    explanation = explain(P, Q, value=MISTAKES[said])
+    assert not explanation.right
+    assert len(explanation.mistakes[0]) == 1
+    assert any(said in mistakes[0] for mistakes in explanation.mistakes)
+    assert said in str(explanation)
+
+
+def test_three_mistakes_at_once_are_told_apart():
+    """The sister thread's: the std as covariance, the log-determinants reversed, −d/2 where −d belongs."""
+    (mistakes, *_) = explain(P, Q, value=wrong(STD_P, STD_Q, sign=-1.0, d=0.5)).mistakes
+    assert len(mistakes) == 3
+
+
+def test_a_right_number_is_right_as_closely_as_it_is_written():
+    truth = float(kl_divergence(P, Q))
+    assert explain(P, Q, value=round(truth, 2)).right
+    assert not explain(P, Q, value=truth * 1.001).right
+    unknown = explain(P, Q, value=12345.678)
+    assert not unknown.right
+    assert unknown.mistakes == ()
+    assert "no common mistake" in str(unknown)
+
+
+def test_numbers_of_a_batch_may_be_means_sums_rows_or_elements():
+    p = Gaussian.from_std(torch.tensor(RNG.standard_normal((5, 4))), torch.ones(5, 4, dtype=torch.float64))
+    q = Gaussian.standard(4)
+    rows = kl_divergence(p, q)
+    for value in (rows, rows.mean(), rows.sum()):
+        assert explain(p, q, value=value).right
+    assert "event dimension is forgotten" in str(explain(p, q, value=kl_per_dimension(p, q)))
+    with pytest.raises(ShapeError, match="value has shape"):
+        explain(p, q, value=torch.zeros(3))
+
+
+def test_the_bfloat16_line_and_kl_div_are_recognised():
+    mean, logvar = torch.randn(500, generator=torch.Generator().manual_seed(0)), torch.zeros(500)
+    p = Gaussian.from_logvar(1e-2 * mean, 1e-2 * mean)
+    half = [x.bfloat16() for x in (1e-2 * mean, 1e-2 * mean)]
+    line = (-0.5 * (1 + half[1] - half[0].pow(2) - half[1].exp())).sum().item()
+    assert "bfloat16" in str(explain(p, Gaussian.standard(500), value=line))
+    q = Gaussian.from_logvar(mean, logvar)
+    softmaxed = functional.kl_div((1e-2 * mean).log_softmax(-1), mean.softmax(-1), reduction="sum").item()
+    assert "F.kl_div is called on the means, softmaxed" in str(explain(p, q, value=softmaxed))
+    raw = functional.kl_div(1e-2 * mean.abs(), mean.abs(), reduction="sum").item()
+    a, b = (Gaussian.from_logvar(x.abs(), logvar) for x in (1e-2 * mean, mean))
+    assert "F.kl_div is called on the means, as they are" in str(explain(a, b, value=raw))
+
+
+def test_conditioning_and_digits_are_those_of_the_pair():
+    covariance = torch.tensor([[1.0, 0.999], [0.999, 1.0]])
+    p = Gaussian.from_covariance(torch.zeros(2), covariance)
+    explanation = explain(p, Gaussian.from_covariance(torch.zeros(2), covariance * (1 + 1e-3)))
+    assert explanation.condition[0] == pytest.approx(1999.0, rel=1e-4)
+    assert explanation.digits < 3
+    assert "corrected" in explanation.form
+    assert explain(P, Q).digits > 14
+
+
+def test_the_command_explains_a_number():
+    run = CliRunner().invoke
+    files = [f"src/kullback/data/digits/{name}.npz" for name in ("standard", "beta")]
+    with np.load(files[0]) as p, np.load(files[1]) as q:
+        kl = kl_divergence(*(Gaussian.from_logvar(x["mu"], x["logvar"]) for x in (q, p))).mean()
+    result = run(commands, ["explain", *files, "--value", f"{kl:.1f}"])
+    assert result.exit_code == 0, result.output
+    assert "p and q are swapped" in result.stdout
+    assert run(commands, ["explain", *files, "--value", "abc"]).exit_code == 2
+
+
+def test_every_divergence_is_a_command():
+    from kullback.divergences.registry import divergences
+
+    files = [f"src/kullback/data/digits/{name}.npz" for name in ("standard", "beta")]
+    for name, entry in divergences().items():
+        further = ["--alpha", "0.5"] if entry.record.parameter else []
+        result = CliRunner().invoke(commands, [name, *files, *further])
+        assert result.exit_code == 0, result.output
+        assert result.stdout.startswith(f"id,{name}\n0,")
+    assert CliRunner().invoke(commands, ["renyi", *files, "--alpha", "-1"]).exit_code == 2
+
+
+def test_free_bits_clip_where_their_name_says():
+    mean = torch.tensor([[1.0, 0.0, 2.0], [0.2, 0.0, 0.0]], requires_grad=True)
+    p, q = Gaussian.from_std(mean, torch.ones(2, 3)), Gaussian.standard(3)
+    parts = 0.5 * mean.detach() ** 2
+    assert free_bits(p, q, per_dimension=0.3) == parts.clamp(min=0.3).sum(1).mean()
+    assert free_bits(p, q, per_group=0.3) == parts.mean(0).clamp(min=0.3).sum()
+    assert (
+        free_bits(p, q, per_group=0.3, groups=[[0, 1], [2]])
+        == torch.stack([parts[:, :2].sum(1).mean(), parts[:, 2].mean()]).clamp(min=0.3).sum()
+    )
+    assert free_bits(p, q, per_group=0.3, groups=1) == parts.sum(1).mean()
+    assert free_bits(p, q, after_mean=0.3) == parts.sum(1).mean()
+    (gradient,) = torch.autograd.grad(free_bits(p, q, after_mean=5.0), mean)
+    assert (gradient == 0).all()
+    for bad in ({}, {"per_dimension": 0.1, "after_mean": 0.1}, {"after_mean": -1.0}, {"after_mean": 1.0, "groups": 2}):
+        with pytest.raises(ValueError, match=r"free_bits takes one|groups belong"):
+            free_bits(p, q, **bad)
+    for groups in (2, [[0], [1]], [[0, 0], [1, 2]]):
+        with pytest.raises(ValueError, match="groups"):
+            free_bits(p, q, per_group=0.1, groups=groups)
+
+
+def test_balanced_kl_keeps_the_value_and_splits_the_gradient():
+    mean, prior = torch.tensor([[1.0, 2.0]], requires_grad=True), torch.zeros(2, requires_grad=True)
+    one = torch.ones(2)
+    p, q = Gaussian.from_std(mean, one), Gaussian.from_std(prior, one)
+    loss, plain = balanced_kl(p, q, balance=0.8), kl_divergence(p, q).mean()
+    torch.testing.assert_close(loss, plain)
+    for got, want, share in zip(
+        torch.autograd.grad(loss, [mean, prior]), torch.autograd.grad(plain, [mean, prior]), (0.2, 0.8), strict=True
+    ):
+        torch.testing.assert_close(got, share * want)
+    with pytest.raises(ValueError, match="balance"):
+        balanced_kl(p, q, balance=1.5)
