@@ -59,3 +59,26 @@ def test_the_commands_on_files_run_as_written(tmp_path, monkeypatch):
 def test_the_accuracy_table_is_the_committed_result():
     rows = [line for line in (ROOT / "benchmarks/results/accuracy.md").read_text().splitlines() if line.startswith("|")]
     assert all(row in README for row in rows)
+
+
+def between(mark: str) -> list[str]:
+    return README.split(f"<!-- {mark} -->")[1].split(f"<!-- /{mark} -->")[0].strip().splitlines()
+
+
+def test_the_table_of_divergences_is_that_of_the_records():
+    from kullback.divergences.registry import divergences
+
+    rows = ["| call | | symmetric | metric | unchanged by common | reference |", "| --- | --- | --- | --- | --- | --- |"]
+    for entry in divergences().values():
+        record = entry.record
+        call = f"{record.name}(p, q{', ' + record.parameter if record.parameter else ''})"
+        yes = ["yes" if x else "" for x in (record.symmetric, record.metric)]
+        maps = {"affine": "affine maps", "isometry": "rotations, shifts", "none": ""}[record.invariance]
+        note = f"{record.title}, diagonal pairs (`fisher_rao_bounds`: all)" if record.diagonal_only else record.title
+        rows.append(f"| `{call}` | {note}: ${record.formula}$ | {yes[0]} | {yes[1]} | {maps} | {record.reference} |")
+    assert between("records") == rows
+
+
+def test_the_table_of_every_pair_is_the_committed_result():
+    rows = [x for x in (ROOT / "benchmarks/results/every_pair.md").read_text().splitlines() if x.startswith("|")]
+    assert between("every pair") == rows
