@@ -68,7 +68,10 @@ def between(mark: str) -> list[str]:
 def test_the_table_of_divergences_is_that_of_the_records():
     from kullback.divergences.registry import divergences
 
-    rows = ["| call | | symmetric | metric | unchanged by common | reference |", "| --- | --- | --- | --- | --- | --- |"]
+    rows = [
+        "| call | | symmetric | metric | unchanged by common | reference |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for entry in divergences().values():
         record = entry.record
         call = f"{record.name}(p, q{', ' + record.parameter if record.parameter else ''})"

@@ -234,7 +234,8 @@ def _rows(name: str) -> None:
                 write_csv(sys.stdout, ids, values, name)
 
     for option, (default, what) in _FURTHER.get(name, {}).items():
-        command = click.option(f"--{option}", type=float, default=default, required=default is None, help=what)(command)
+        given = {"required": True} if default is None else {"default": default, "show_default": True}
+        command = click.option(f"--{option}", type=float, help=what, **given)(command)
     called = "KL(A‖B)" if name == "kl" else f"The divergence {name}"
     summary = f"{called} of each row, exactly.\n\nThe result has the columns id and {name}. {_ROWS_OF_FILES}"
     commands.command(name, help=summary, epilog=_FILES + "\n\n" + _EPILOG)(command)

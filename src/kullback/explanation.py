@@ -75,13 +75,14 @@ def explain(p: Any, q: Any, value: Any = None) -> Explanation:
 
     Raises:
         ShapeError: as :func:`kl_divergence`, or if ``value`` has another shape than the batch.
+        ValueError: if ``value`` is NaN or infinite.
 
     Example:
         >>> from kullback import Gaussian, explain
         >>> p = Gaussian.from_std([0.0, 1.0], [1.0, 0.5])
         >>> q = Gaussian.from_std([1.0, 1.0], [2.0, 1.0])
         >>> print(explain(p, q, value=0.4431))
-        KL(p‖q): 0.7612943612 nats
+        KL(p‖q): 0.7612943611 nats
         form: per axis, from the ratio of the scales
         condition numbers: 1 (p), 1 (q)
         digits that the inputs determine: 15.4
@@ -100,6 +101,8 @@ def explain(p: Any, q: Any, value: Any = None) -> Explanation:
         from kullback.errors import ShapeError
 
         raise ShapeError(f"value has shape {tuple(asked.shape)}, the divergence has {tuple(truth.shape)}.")
+    if asked is not None and not torch.isfinite(asked).all():
+        raise ValueError(f"value is a finite number, or one for each row, got {value!r}.")
     right, found = (False, ()) if asked is None else _matches(p, q, truth, asked, value)
     return Explanation(
         divergence=float(truth.mean()),

@@ -41,8 +41,8 @@ class Gaussian:
         and broadcasts; events never do.
 
     What was given is kept: means, and scales as standard deviations, variances, log-variances, covariances, their
-    Cholesky factors, precisions, or low-rank factors; no d × d matrix is made of what is not one. If everything was
-    NumPy (or lists), results are NumPy arrays. Instances are immutable torch pytrees.
+    Cholesky factors, precisions, or low-rank factors; no d × d matrix is made of what is not one, unless a formula says
+    so. If everything was NumPy (or lists), results are NumPy arrays. Instances are immutable torch pytrees.
 
     Example:
         >>> import torch
@@ -184,8 +184,8 @@ class Gaussian:
         value, value_numpy = to_tensor(variance, "variance")
         if isinstance(value, Tensor) and value.ndim:
             check_scale_shape(location, value, event, "variance")
-            check_scale_shape(matrix[..., 0], value, event, "variance")
-        check_scale_values(value, "variance", validate=validate)
+            check_scale_shape(torch.empty(matrix.shape[:-1], device="meta"), value, event, "variance")
+        check_scale_values(value, "variance", validate=validate, caller="from_low_rank")
         if not isinstance(value, Tensor) or not value.ndim:
             value = cast(value, matrix.dtype, matrix.device).expand(event)
         numpy = None if numpy is None and value_numpy is None else (numpy is not False and value_numpy is not False)
@@ -252,6 +252,14 @@ class Gaussian:
         # The factor of the covariance is that of the centred samples: their product would square its condition.
         centred = (unit - unit.mean(0)).movedim(0, -2)
         factor = lower_factor(centred / math.sqrt(len(samples) - 1)) * size.unsqueeze(-1)
+        if should_validate(factor, validate=None):
+            left = factor.detach().diagonal(dim1=-2, dim2=-1) / (size * std)
+            lost = ~(left > 10 * math.sqrt(samples.shape[-1]) * torch.finfo(factor.dtype).eps)
+            if lost.any():
+                raise NotPositiveDefinite(
+                    f"from_samples: coordinate {lost.nonzero()[0].tolist()} is a linear function of those before it; "
+                    "the covariance of the samples is singular."
+                )
         return replace(cls.from_scale_tril(mean, factor), numpy=numpy)
 
     @classmethod
@@ -274,7 +282,11 @@ class Gaussian:
         # Half precision is kept where nothing has to be converted.
         dtype = common_dtype(gaussians, half=len({g.scale.given for g in gaussians}) == 1)
         device = common_device(gaussians)
-        batch = torch.broadcast_shapes(*(g.batch_shape for g in gaussians))
+        try:
+            batch = torch.broadcast_shapes(*(g.batch_shape for g in gaussians))
+        except RuntimeError:
+            shapes = ", ".join(str(tuple(g.batch_shape)) for g in gaussians)
+            raise ShapeError(f"stack got batch shapes that do not broadcast: {shapes}.") from None
         means = [cast(g.location, dtype, device).broadcast_to(batch + event) for g in gaussians]
         scale = stack_scales([g.scale for g in gaussians], dtype, device, batch, event)
         return cls(torch.stack(means), scale, len(event), common_kind(gaussians))

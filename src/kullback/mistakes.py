@@ -76,6 +76,11 @@ _HALF = (
     Change("the factor ½ is missing", 1.0),
 )
 
+_UNIT = (
+    Change(None, 1.0),
+    Change("the number is in bits: times log 2 it is in nats", 1.0 / math.log(2.0)),
+)
+
 _REDUCTION = (
     Change(None, lambda total, d: total),
     Change("a mean over the coordinates is taken, where their sum is meant", lambda total, d: total / d),
@@ -116,11 +121,11 @@ def wrong_numbers(p: Gaussian, q: Gaussian) -> Iterator[Wrong]:
     for reading, p_read, q_read in _readings(p, q):
         for order in _ORDER:
             terms = _terms(*order.how(p_read, q_read))
-            for log_det, dimension, half, reduction in product(_LOG_DET, _DIMENSION, _HALF, _REDUCTION):
+            for log_det, dimension, half, reduction, unit in product(_LOG_DET, _DIMENSION, _HALF, _REDUCTION, _UNIT):
                 inside = log_det.how * terms.log_det - dimension.how * terms.d + terms.trace + terms.square
-                changes = (order, log_det, dimension, half, reduction)
+                changes = (order, log_det, dimension, half, reduction, unit)
                 said = tuple(x for x in (reading, *(change.what for change in changes)) if x)
-                yield Wrong(said, reduction.how(half.how * inside, terms.d))
+                yield Wrong(said, unit.how * reduction.how(half.how * inside, terms.d))
     yield from _by_other_means(p, q)
 
 

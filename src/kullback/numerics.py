@@ -114,7 +114,7 @@ def lifted(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def half_excess_of_variances(a: Tensor, b: Tensor) -> Tensor:
-    r"""Half of :math:`r - 1 - \log r` for the ratio :math:`r = a/b` of two variances; NaN unless both are positive.
+    r"""Half of :math:`r - 1 - \log r` for the ratio :math:`r = a/b` of two variances.
 
     Near 1 it is :math:`\varphi(\log r)`, elsewhere :math:`t - \log(1 + t)` with :math:`t = (a-b)/b`.
     """
@@ -123,7 +123,7 @@ def half_excess_of_variances(a: Tensor, b: Tensor) -> Tensor:
     near = (log_r > _NEAR_VARIANCES[0]) & (log_r < _NEAR_VARIANCES[1])
     series = half_phi_near(torch.where(near, log_r, 0.0))
     far = half_ratio(a - b, b) - 0.5 * log_r
-    return _positive_or_nan(a, b, torch.where(near, series, far))
+    return torch.where(near, series, far)
 
 
 def half_excess_of_stds(a: Tensor, b: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ def half_excess_of_stds(a: Tensor, b: Tensor) -> Tensor:
     series = half_phi_near(torch.where(near, log_r, 0.0))
     t = torch.where(near, 0.0, a - b) / torch.where(near, 1.0, b)
     far = t * (0.5 * t) + (t - half_log_r)
-    return _positive_or_nan(a, b, torch.where(near, series, far))
+    return torch.where(near, series, far)
 
 
 def half_excess_of_logvars(a: Tensor, b: Tensor) -> Tensor:
@@ -165,11 +165,6 @@ def _rounding_of_difference(a: Tensor, b: Tensor, difference: Tensor) -> Tensor:
     a_seen = difference + b
     low = (a - a_seen) - (b - (a_seen - difference))
     return torch.where(torch.isfinite(low), low, 0.0)
-
-
-def _positive_or_nan(a: Tensor, b: Tensor, value: Tensor) -> Tensor:
-    """``value`` where both scales are positive: two negative ones would give a plausible number."""
-    return torch.where((a > 0) & (b > 0), value, torch.nan)
 
 
 def square_root(x: Tensor) -> Tensor:

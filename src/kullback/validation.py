@@ -30,7 +30,9 @@ def check_scale_shape(location: Tensor | float, value: Tensor | float, event: to
             ) from None
 
 
-def check_scale_values(value: Tensor | float, given: Parameterisation, *, validate: bool | None) -> None:
+def check_scale_values(
+    value: Tensor | float, given: Parameterisation, *, validate: bool | None, caller: str | None = None
+) -> None:
     """Raise a ValueError unless every scale is positive and finite."""
     if not isinstance(value, Tensor):
         if validate is False:
@@ -41,7 +43,8 @@ def check_scale_values(value: Tensor | float, given: Parameterisation, *, valida
     lowest, highest = (x.item() for x in torch.aminmax(value.detach()))
     positive = math.isfinite(lowest) if given == "logvar" else lowest > 0
     if not (positive and math.isfinite(highest)):
-        raise ValueError(f"from_{given} got {_describe(value.detach(), given)}")
+        what = f"from_{given} got" if caller is None else f"{caller}: {given} has"
+        raise ValueError(f"{what} {_describe(value.detach(), given)}")
 
 
 def _describe(value: Tensor, given: Parameterisation) -> str:
@@ -81,6 +84,8 @@ def check_matrix_shape(
     if not isinstance(matrix, Tensor) or matrix.ndim < 2 or (square and matrix.shape[-1] != matrix.shape[-2]):
         expected = "(*batch, d, d)" if square else "(*batch, d, r)"
         hint = " One number or vector is a diagonal scale: from_std, from_variance or from_logvar."
+        if not square:
+            hint = f" One column: {name}[..., None]."
         raise ShapeError(f"{name} must have shape {expected}, got {shape_of(matrix)}.{hint}")
     event = matrix.shape[-2:-1]
     if isinstance(location, Tensor) and location.shape[-1:] != event:

@@ -72,15 +72,20 @@ def fisher_rao(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
     """
     if not (isinstance(p.scale, Diagonal) and isinstance(q.scale, Diagonal)):
         raise NoClosedForm(
-            f"the Fisher–Rao distance of {p.scale.given} and {q.scale.given} Gaussians has no closed form. Proved "
-            "bounds: fisher_rao_bounds(p, q). Diagonal Gaussians have one."
+            f"the Fisher–Rao distance of {p.scale.given} and {q.scale.given} Gaussians has no closed form in general. "
+            "Proved bounds: fisher_rao_bounds(p, q). Diagonal Gaussians have one."
         )
-    components, dims = _components(axes(p, q)), tuple(range(-1 - len(p.event_shape), 0))
-    return components.square().sum(dims) if squared else length(components, dims)
+    components, dims = _components(p, q), tuple(range(-1 - len(p.event_shape), 0))
+    distance = components.square().sum(dims) if squared else length(components, dims)
+    return distance.to(p.mean.dtype)
 
 
-def _components(pair: Axes) -> Tensor:
-    """Two numbers for each axis, whose squares sum to its squared distance: smooth, also where that is 0."""
+def _components(p: Gaussian, q: Gaussian) -> Tensor:
+    """Two numbers for each axis, whose squares sum to its squared distance: smooth, also where that is 0.
+
+    In float64: the distance is a logarithm, and what it is one of leaves float32 where nothing else does.
+    """
+    pair: Axes = axes(*_doubled(p, q))
     from_means, from_scales = pair.hyperbolic()
     both = torch.stack(torch.broadcast_tensors(from_means, from_scales), -1)
     return 2.0 * math.sqrt(2.0) * both * asinh_ratio(both).unsqueeze(-1)
@@ -117,9 +122,11 @@ def fisher_rao_bounds(p: Gaussian, q: Gaussian) -> Bounds:
         (0.567827, 0.567827)
     """
     if isinstance(p.scale, Diagonal) and isinstance(q.scale, Diagonal):
-        components, dims = _components(axes(p, q)), tuple(range(-1 - len(p.event_shape), 0))
-        distance = length(components, dims)
+        components, dims = _components(p, q), tuple(range(-1 - len(p.event_shape), 0))
+        distance = length(components, dims).to(p.mean.dtype)
         return Bounds(distance, distance)
+    dtype = p.mean.dtype
+    p, q = _doubled(p, q)
     pair = dense(p, q)
     factor, excess, y = torch.broadcast_tensors(pair.factor.matrix(), pair.factor.excess(), pair.whitened.unsqueeze(-1))
     y = y[..., :1]
@@ -134,7 +141,11 @@ def fisher_rao_bounds(p: Gaussian, q: Gaussian) -> Bounds:
     jeffreys = there.half_excess() + back.half_excess() + there.half_square() + back.half_square()
     upper = torch.minimum(at_equal_means + moved, square_root(jeffreys))
     # Rounding may cross what is equal: the lower bound of equal means is the upper one.
-    return Bounds(torch.minimum(lower, upper), upper)
+    return Bounds(torch.minimum(lower, upper).to(dtype), upper.to(dtype))
+
+
+def _doubled(p: Gaussian, q: Gaussian) -> list[Gaussian]:
+    return [g.cast(torch.float64, g.mean.device) for g in (p, q)]
 
 
 def _translation(y: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ The normalised geometric mean of two Gaussians is a Gaussian, so it has a closed
 with the Rényi divergence :math:`D_{1-w}`. Near p = q the difference is half of the first term.
 """
 
+import torch
 from torch import Tensor
 
 from kullback.divergences.formula import divergence
@@ -58,4 +59,6 @@ def geometric_jensen_shannon(p: Gaussian, q: Gaussian, *, weight: float = 0.5) -
         raise ValueError(f"weight is a number between 0 and 1, got {weight!r}.")
     there, back = relate(p, q), relate(q, p)
     jeffreys = there.half_excess() + back.half_excess() + there.half_square() + back.half_square()
-    return weight * (1.0 - weight) * jeffreys - weight * of_order(there, 1.0 - weight)
+    skewed = of_order(there, 1.0 - weight)
+    finite = torch.isfinite(skewed)
+    return weight * (1.0 - weight) * jeffreys - weight * torch.where(finite | jeffreys.isnan(), skewed, 0.0)

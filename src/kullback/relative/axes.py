@@ -53,8 +53,10 @@ _HALF_RATIO: dict[Parameterisation, Callable[[Tensor, Tensor], Tensor]] = {
 def _of_logs(a: Tensor, b: Tensor) -> Tensor:
     """e^(a/2) − e^(b/2), from the larger."""
     sign = torch.where(a > b, -1.0, 1.0)
-    larger = torch.where(a > b, a, b)
-    return torch.exp(0.5 * larger) * (sign * torch.expm1(sign * (0.5 * (a - b))))
+    larger = torch.exp(0.5 * torch.where(a > b, a, b))
+    # Equal numbers differ by 0, also where neither is one.
+    larger = torch.where((a == b) & torch.isinf(larger), 1.0, larger)
+    return larger * (sign * torch.expm1(sign * (0.5 * (a - b))))
 
 
 @dataclass(frozen=True, eq=False)

@@ -152,6 +152,23 @@ def detached(scale: LowRank) -> LowRank:
 def low_rank_excess(p: LowRank, q: LowRank, difference: Difference) -> Tensor:
     """½[tr(Σq⁻¹Σp) − d − log det(Σq⁻¹Σp)] for scales of one rank with this difference."""
     value = _value(detached(p), detached(q))
+    # The closed forms lose digits to the size of the factors, the derivatives of the separate terms to the smallness of
+    # the difference.
+    close = _relative_change(p, q, difference) * (1.0 + torch.maximum(_size(p), _size(q)).square()) < 1.0
+    far, _ = _by_terms(p, q)
+    return torch.where(close, _with_closed_gradients(value, p, q, difference), far - far.detach() + value)
+
+
+def _relative_change(p: LowRank, q: LowRank, difference: Difference) -> Tensor:
+    """The size of the difference against that of q."""
+    own = (difference.own / q.positive_variance()).detach().abs().amax(-1)
+    root = q.positive_variance().rsqrt().unsqueeze(-1)
+    rank = difference.left.shape[-1] // 2
+    factor: Tensor = torch.linalg.matrix_norm((root * difference.left[..., :rank]).detach())
+    return own + factor / (1.0 + _size(q))
+
+
+def _with_closed_gradients(value: Tensor, p: LowRank, q: LowRank, difference: Difference) -> Tensor:
     seen = _Seen.of(q)
     gradients = (
         (p.factor, seen.applied(difference, _Seen.of(p), p.factor), (-2, -1)),

@@ -121,9 +121,10 @@ def _covariance(scale: Scale, event: torch.Size) -> Tensor:
 
 
 def _whitened(p: Gaussian, q: Gaussian) -> Tensor:
-    if isinstance(q.scale, MatrixScale):
-        return q.scale.whiten(p.mean - q.mean)
-    return (p.mean - q.mean) / q.scale.stds(q.event_shape)
+    delta = p.mean - q.mean
+    if not delta.ndim:  # both means are numbers
+        delta = delta.expand(p.event_shape)
+    return q.scale.whiten(delta) if isinstance(q.scale, MatrixScale) else delta / q.scale.stds(q.event_shape)
 
 
 def marginals(p: Gaussian) -> Gaussian:

@@ -85,9 +85,12 @@ class Diagonal(Scale):
         return self.given == "logvar" or not (0.0 <= float(self.value) < info.tiny or float(self.value) > info.max)
 
     def cast(self, dtype: torch.dtype, device: torch.device) -> "Diagonal":
-        """The same scale as a tensor of this dtype and device; a number that does not fit as its log-variance."""
+        """The same scale as a tensor of this dtype and device; a number that does not fit as its log-variance. What is
+        not positive becomes NaN: squared, it would pass for a scale.
+        """
         scale = self if isinstance(self.value, Tensor) or self.fits(dtype) else self.to("logvar")
-        return Diagonal(cast(scale.value, dtype, device), scale.given)
+        value = cast(scale.value, dtype, device)
+        return Diagonal(value if scale.given == "logvar" else torch.where(value > 0, value, torch.nan), scale.given)
 
     @property
     def tensor(self) -> Tensor:
