@@ -91,6 +91,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "losses":
+        return importlib.import_module("kullback.losses")
     if name not in _HOME:
         raise AttributeError(f"module 'kullback' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME[name]), name)
@@ -99,4 +101,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "losses"]
