@@ -52,6 +52,11 @@ class Difference:
         )
         return cls(p.positive_variance() - q.positive_variance(), left, right)
 
+    def is_zero(self) -> Tensor:
+        """Is there none?"""
+        change = self.left[..., : self.left.shape[-1] // 2]
+        return (self.own == 0).all(-1) & (change == 0).all(-1).all(-1)
+
     def times(self, number: float) -> "Difference":
         """The multiple of it."""
         return Difference(number * self.own, number * self.left, self.right)
@@ -130,7 +135,9 @@ class LowRankPair(Relative):
         between, difference = self._between(alpha), self.difference()
         from_p = low_rank_excess(self.p.padded(between.rank), between, difference.times(alpha))
         from_q = low_rank_excess(self.q.padded(between.rank), between, difference.times(-beta))
-        return from_p + (alpha / beta) * from_q
+        gap = from_p + (alpha / beta) * from_q
+        # The factor between is rounded even where there is nothing between.
+        return torch.where(difference.is_zero(), gap - gap.detach(), gap)
 
     def half_square_between(self, alpha: float) -> Tensor:
         """As ``half_square`` with the covariance between."""
