@@ -82,6 +82,6 @@ def of_order(pair: Relative, alpha: float) -> Tensor:
         return pair.half_excess() + pair.half_square()
     if alpha == 0.0:
         return 0.0 * (pair.half_excess() + pair.half_square())
-    gap = pair.half_gap(alpha)
+    gap, square = pair.between(alpha)
     finite = torch.isfinite(gap)
-    return torch.where(finite, gap, gap.detach()) + alpha * pair.half_square_between(alpha)
+    return torch.where(finite, gap, gap.detach()) + alpha * square

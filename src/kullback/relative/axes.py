@@ -111,7 +111,11 @@ class Axes(Relative):
         """The sum of the mean terms."""
         return self._sum(self.square_terms())
 
-    def half_gap(self, alpha: float) -> Tensor:
+    def between(self, alpha: float) -> tuple[Tensor, Tensor]:
+        """Both axis by axis."""
+        return self._half_gap(alpha), self._half_square_between(alpha)
+
+    def _half_gap(self, alpha: float) -> Tensor:
         r"""With :math:`\delta = \log r` and m the Gaussian between: from the logarithms of the ratios of p, q to m,
         :math:`\tfrac12\varphi(\delta_{pm}) + \tfrac{\alpha}{2(1-\alpha)}\varphi(\delta_{qm})`, both positive; for
         :math:`\alpha > 1` as :math:`\tfrac12\varphi(\delta) + \tfrac1{2(\alpha-1)}\varphi(\delta_{mq})`.
@@ -126,7 +130,7 @@ class Axes(Relative):
         gap = self.excess_terms() - half_phi(from_q) / beta
         return self._sum(torch.where(inside | delta.isnan(), gap, torch.inf))
 
-    def half_square_between(self, alpha: float) -> Tensor:
+    def _half_square_between(self, alpha: float) -> Tensor:
         """Seen from the larger of the two scales, where nothing leaves the range of numbers."""
         delta = self.log_ratio()
         p_larger = delta > 0.0

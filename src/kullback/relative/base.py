@@ -25,12 +25,11 @@ class Relative(abc.ABC):
         r""":math:`\tfrac12 \Delta^\top \Sigma_q^{-1} \Delta`."""
 
     @abc.abstractmethod
-    def half_gap(self, alpha: float) -> Tensor:
-        r"""The Rényi divergence at equal means,
-        :math:`\tfrac{1}{2(1-\alpha)} [\log\det(I + (1-\alpha) E) - (1-\alpha) \log\det(I + E)] \ge 0`; infinite where
-        :math:`I + (1-\alpha) E` is not positive definite.
-        """
+    def between(self, alpha: float) -> tuple[Tensor, Tensor]:
+        r"""Two numbers about the covariance :math:`\Sigma_\alpha = \alpha \Sigma_q + (1-\alpha) \Sigma_p`.
 
-    @abc.abstractmethod
-    def half_square_between(self, alpha: float) -> Tensor:
-        r""":math:`\tfrac12 \Delta^\top [\alpha \Sigma_q + (1-\alpha) \Sigma_p]^{-1} \Delta`, where that exists."""
+        The gap, which is the Rényi divergence at equal means,
+        :math:`\tfrac{1}{2(1-\alpha)} [\log\det(I + (1-\alpha) E) - (1-\alpha) \log\det(I + E)] \ge 0`; infinite where
+        :math:`\Sigma_\alpha` is not positive definite. And the square,
+        :math:`\tfrac12 \Delta^\top \Sigma_\alpha^{-1} \Delta`, which is of no meaning there.
+        """

@@ -118,17 +118,18 @@ class LowRankPair(Relative):
         """By a regularised least-squares problem."""
         return self.q.half_square(self.mean_p, self.mean_q, self.q.variance.shape[-1:])
 
-    def half_gap(self, alpha: float) -> Tensor:
+    def between(self, alpha: float) -> tuple[Tensor, Tensor]:
         """From p and q to the low-rank covariance between; beyond α = 1, where there is none, by d × d matrices."""
         if alpha > 1.0:
-            return self.dense().half_gap(alpha)
+            return self.dense().between(alpha)
+        square = self._between(alpha).half_square(self.mean_p, self.mean_q, self.q.variance.shape[-1:])
         if self.q.variance.shape[-1] > DENSE_UP_TO:
-            return self._half_gap(alpha)
+            return self._half_gap(alpha), square
         # Near p = q the covariance between is near both, by factors that are not: that costs digits, and an exact 0.
         dense = self.dense()
         benign = torch.maximum(_size(self.p), _size(self.q)) < _LARGE
-        gap = dense.half_gap(alpha)
-        return gap - gap.detach() + torch.where(dense.near | benign, gap, self._half_gap(alpha)).detach()
+        gap, _ = dense.between(alpha)
+        return gap - gap.detach() + torch.where(dense.near | benign, gap, self._half_gap(alpha)).detach(), square
 
     def _half_gap(self, alpha: float) -> Tensor:
         beta = 1.0 - alpha
@@ -138,12 +139,6 @@ class LowRankPair(Relative):
         gap = from_p + (alpha / beta) * from_q
         # The factor between is rounded even where there is nothing between.
         return torch.where(difference.is_zero(), gap - gap.detach(), gap)
-
-    def half_square_between(self, alpha: float) -> Tensor:
-        """As ``half_square`` with the covariance between."""
-        if alpha > 1.0:
-            return self.dense().half_square_between(alpha)
-        return self._between(alpha).half_square(self.mean_p, self.mean_q, self.q.variance.shape[-1:])
 
     def _between(self, alpha: float) -> LowRank:
         beta = 1.0 - alpha

@@ -110,34 +110,30 @@ class Triangular(Relative):
         """Half of the squared length."""
         return (self.whitened * (0.5 * self.whitened)).sum(-1)
 
-    def half_gap(self, alpha: float) -> Tensor:
-        r"""Of the excesses over the Gaussian m between, both positive:
+    def between(self, alpha: float) -> tuple[Tensor, Tensor]:
+        r"""The gap from the excesses over the Gaussian m between, both positive:
         :math:`K(p|m) + \tfrac{\alpha}{1-\alpha} K(q|m)`, K as ``half_excess``; for :math:`\alpha > 1` as
-        :math:`K(p|q) + \tfrac1{\alpha-1} K(m|q)`.
+        :math:`K(p|q) + \tfrac1{\alpha-1} K(m|q)`. The square by the factor of m.
         """
         beta = 1.0 - alpha
         excess = self.factor.excess()
         if alpha > 1.0:
             inside = _is_positive(beta * excess)
-            from_q = factor_of_excess(torch.where(inside[..., None, None], beta * excess, 0.0)).half_excess()
-            gap = self.half_excess() - from_q / beta
-            return torch.where(inside | gap.isnan(), gap, torch.inf)
-        between, near = self._between(alpha), self.near[..., None, None]
-        by_excess = whitened(torch.where(near, excess, 0.0), between.matrix())
-        p_seen, q_seen = (solve_lower(between.matrix(), x) for x in (self.factor.matrix(), identity_like(excess)))
+            middle = factor_of_excess(torch.where(inside[..., None, None], beta * excess, 0.0))
+            gap = self.half_excess() - middle.half_excess() / beta
+            return torch.where(inside | gap.isnan(), gap, torch.inf), self._half_square_in(middle.matrix())
+        near = self.near[..., None, None]
+        middle = self._between(excess, near, alpha)
+        matrix = middle.matrix()
+        by_excess = whitened(torch.where(near, excess, 0.0), matrix)
+        p_seen, q_seen = (solve_lower(matrix, x) for x in (self.factor.matrix(), identity_like(excess)))
         seen = torch.where(near, by_excess, p_seen @ p_seen.mT - q_seen @ q_seen.mT)
-        from_p = _half_excess(alpha * seen, self.factor.half_log_det() - between.half_log_det())
-        from_q = _half_excess(-beta * seen, -between.half_log_det())
-        return from_p + (alpha / beta) * from_q
+        from_p = _half_excess(alpha * seen, self.factor.half_log_det() - middle.half_log_det())
+        from_q = _half_excess(-beta * seen, -middle.half_log_det())
+        return from_p + (alpha / beta) * from_q, self._half_square_in(matrix)
 
-    def half_square_between(self, alpha: float) -> Tensor:
-        """By the factor of the covariance between."""
-        if alpha > 1.0:
-            excess = (1.0 - alpha) * self.factor.excess()
-            between = factor_of_excess(torch.where(_is_positive(excess)[..., None, None], excess, 0.0))
-        else:
-            between = self._between(alpha)
-        y = solve_lower_vector(between.matrix(), self.whitened)
+    def _half_square_in(self, factor: Tensor) -> Tensor:
+        y = solve_lower_vector(factor, self.whitened)
         return (y * (0.5 * y)).sum(-1)
 
     @property
@@ -146,12 +142,12 @@ class Triangular(Relative):
         close: Tensor = torch.linalg.matrix_norm(self.factor.excess().detach()) < _NEAR
         return close
 
-    def _between(self, alpha: float) -> Factor:
+    def _between(self, excess: Tensor, near: Tensor, alpha: float) -> Factor:
         """The factor of αI + (1 − α)(I + E): from E where that is small; elsewhere by orthogonal transformations, since
         a product of factors squares their condition.
         """
-        beta, near = 1.0 - alpha, self.near[..., None, None]
-        by_excess = factor_of_excess(torch.where(near, beta * self.factor.excess(), 0.0))
+        beta = 1.0 - alpha
+        by_excess = factor_of_excess(torch.where(near, beta * excess, 0.0))
         matrix = self.factor.matrix()
         stacked = torch.cat([alpha**0.5 * identity_like(matrix).expand_as(matrix), beta**0.5 * matrix.mT], -2)
         far = lower_factor(torch.where(stacked.isnan(), 0.0, stacked))
@@ -181,13 +177,9 @@ class Mirrored(Relative):
         """Of the means."""
         return self.means.half_square()
 
-    def half_gap(self, alpha: float) -> Tensor:
-        """Of the scales."""
-        return self.scales.half_gap(alpha)
-
-    def half_square_between(self, alpha: float) -> Tensor:
-        """Of the means."""
-        return self.means.half_square_between(alpha)
+    def between(self, alpha: float) -> tuple[Tensor, Tensor]:
+        """The gap of the scales, the square of the means."""
+        return self.scales.between(alpha)[0], self.means.between(alpha)[1]
 
 
 def _is_positive(excess: Tensor) -> Tensor:
