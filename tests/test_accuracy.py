@@ -37,8 +37,8 @@ QUANTITIES = {
 }
 DIAGONAL = ("std", "variance", "logvar")
 
-# The factor a million times the size of the standard deviations beside it: Rényi divergences, and derivatives, have
-# errors up to 1e-3 (float32), 1e-9 (float64; see CHANGELOG), values of the others are within the contract.
+# The factor a million times the size of the standard deviations beside it: Rényi divergences, and derivatives, keep
+# fewer digits than the contract asks for (see CHANGELOG); values of the others are within it.
 HARD = "factor 1e3, variance 1e-3"
 
 

@@ -11,6 +11,7 @@ from kullback.adapt.gaussians import as_gaussian
 from kullback.common import common_device
 from kullback.divergences.formula import check_shapes, operands
 from kullback.divergences.kl import kl_divergence, kl_per_dimension
+from kullback.errors import ShapeError
 from kullback.gaussian import Gaussian
 from kullback.relative.relate import chosen
 from kullback.scale.diagonal import Diagonal
@@ -98,8 +99,6 @@ def explain(p: Any, q: Any, value: Any = None) -> Explanation:
     asked = None if value is None else torch.as_tensor(value, dtype=torch.float64)
     per_dimension = p.batch_shape + p.event_shape
     if asked is not None and asked.ndim and asked.shape not in (truth.shape, per_dimension):
-        from kullback.errors import ShapeError
-
         raise ShapeError(f"value has shape {tuple(asked.shape)}, the divergence has {tuple(truth.shape)}.")
     if asked is not None and not torch.isfinite(asked).all():
         raise ValueError(f"value is a finite number, or one for each row, got {value!r}.")

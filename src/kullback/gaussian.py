@@ -179,7 +179,7 @@ class Gaussian:
             Gaussian(batch_shape=(), event_shape=(1000,), given as low_rank, dtype=float32, device=cpu)
         """
         location, matrix, numpy = _mean_and_matrix(mean, factor, "factor")
-        event = check_matrix_shape(location, matrix, "factor", columns=-1)
+        event = check_matrix_shape(location, matrix, "factor", square=False)
         check_finite(matrix, "factor", validate=validate)
         value, value_numpy = to_tensor(variance, "variance")
         if isinstance(value, Tensor) and value.ndim:

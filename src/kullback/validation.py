@@ -77,10 +77,9 @@ def should_validate(x: Tensor, *, validate: bool | None) -> bool:
 
 
 def check_matrix_shape(
-    location: Tensor | float, matrix: Tensor | float, name: str, columns: int | None = None
+    location: Tensor | float, matrix: Tensor | float, name: str, *, square: bool = True
 ) -> torch.Size:
-    """Raise a ShapeError unless ``matrix`` is d × d (or d × columns) for means of d coordinates; returns the event."""
-    square = columns is None
+    """Raise a ShapeError unless ``matrix`` is d × d (or has d rows) for means of d coordinates; returns the event."""
     if not isinstance(matrix, Tensor) or matrix.ndim < 2 or (square and matrix.shape[-1] != matrix.shape[-2]):
         expected = "(*batch, d, d)" if square else "(*batch, d, r)"
         hint = " One number or vector is a diagonal scale: from_std, from_variance or from_logvar."
@@ -139,11 +138,11 @@ def check_positive_definite(matrix: Tensor, name: str, *, validate: bool | None)
         pivot = int(info[here]) - 1 if info[here] > 0 else int(singular[here].nonzero()[0])
         raise NotPositiveDefinite(
             f"{name}{index or ''} is {'singular' if info[here] == 0 else 'not positive definite'} "
-            f"(pivot {pivot} is {_pivot(x[here], factor[here], pivot):.2g})."
+            f"(pivot {pivot} is {_pivot(x[here], pivot):.2g})."
         )
 
 
-def _pivot(matrix: Tensor, factor: Tensor, k: int) -> float:
+def _pivot(matrix: Tensor, k: int) -> float:
     """What is left of diagonal element k once the coordinates before it have been eliminated."""
     leading = torch.linalg.cholesky_ex(matrix[:k, :k]).L
     row = torch.linalg.solve_triangular(leading, matrix[:k, k : k + 1], upper=False)

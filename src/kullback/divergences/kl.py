@@ -55,10 +55,10 @@ def kl_divergence(p: Gaussian, q: Gaussian) -> Tensor:
         each coordinate's term and its gradients are within 4 units in the last place (4 eps of the value) if p and q
         are parameterised alike; the gradient for q's scale is a sum of a positive and a negative part, and within 4 eps
         of their absolute sum. If the parameterisations differ, each of the two terms is within 4 times the change that
-        half a unit in the last place of the converted scale makes. For full covariances near p = q the error is a few
-        units in the last place times the condition number; far apart it is the larger of that and what rounding the
-        inputs does. float16 and bfloat16 are computed in, and give, float32. A scale that is not positive (definite)
-        and slipped past validation gives NaN.
+        half a unit in the last place of the converted scale makes. For other scales the error is within the larger of
+        450 units in the last place and 20 times what rounding the inputs otherwise by half a unit would change. float16
+        and bfloat16 are computed in, and give, float32. A scale that is not positive (definite) and slipped past
+        validation gives NaN.
 
     Args:
         p: a :class:`~kullback.Gaussian`, or what stands for one: a ``torch.distributions`` Normal, Independent,
@@ -146,14 +146,14 @@ def kl_decomposition(p: Gaussian, q: Gaussian) -> KLDecomposition:
         [0.5, 0.223144, 0.0, 0.223144]
     """
     pair = relate(p, q)
-    mean, covariance = pair.half_square(), pair.half_excess()
-    scales = correlation = None
+    mean, scales, correlation = pair.half_square(), None, None
     if isinstance(q.scale, Diagonal):
         own = marginals(p)
         scales = relate(own, q).half_excess()
         # Of a diagonal p there is nothing to correlate; its own scale against itself is exactly 0.
         correlation = relate(p, own).half_excess()
-        if not isinstance(p.scale, Diagonal):
-            covariance = scales + correlation
+        covariance = scales + correlation
+    else:
+        covariance = pair.half_excess()
     parts = torch.broadcast_tensors(*(x for x in (mean, covariance, scales, correlation) if x is not None))
     return KLDecomposition(*parts, *[None] * (4 - len(parts)))

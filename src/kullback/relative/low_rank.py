@@ -77,7 +77,6 @@ class LowRankPair(Relative):
     p: LowRank
     mean_q: Tensor
     q: LowRank
-    unit: Tensor  # of each coordinate
 
     @classmethod
     def of(cls, mean_p: Tensor, p: LowRank, mean_q: Tensor, q: LowRank) -> "LowRankPair":
@@ -90,7 +89,7 @@ class LowRankPair(Relative):
         def scaled(scale: LowRank) -> LowRank:
             return LowRank(scale.factor / unit.unsqueeze(-1), scale.variance / unit / unit).padded(rank)
 
-        return cls(mean_p / unit, scaled(p), mean_q / unit, scaled(q), unit)
+        return cls(mean_p / unit, scaled(p), mean_q / unit, scaled(q))
 
     def difference(self) -> Difference:
         """Σp − Σq."""

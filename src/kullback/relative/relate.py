@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 
 def relate(p: Gaussian, q: Gaussian) -> Relative:
-    """P as it is seen from q; both of one event shape, dtype and device."""
+    """What p is as seen from q; both of one event shape, dtype and device."""
     return chosen(p, q).relate(p, q)
 
 
