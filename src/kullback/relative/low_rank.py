@@ -23,7 +23,7 @@ from torch import Tensor
 from kullback.linear_algebra import finite_or_zero
 from kullback.numerics import half_phi, log_ratio, power_of_two
 from kullback.relative.base import Relative
-from kullback.relative.triangular import Triangular, relative_factor
+from kullback.relative.triangular import Triangular, is_near, relative_factor
 from kullback.scale.low_rank import DENSE_UP_TO, LowRank
 
 # The identity is taken where its terms are smaller than the separate ones, unless an axis is this much narrower in p
@@ -128,7 +128,9 @@ class LowRankPair(Relative):
         dense = self.dense()
         benign = torch.maximum(_size(self.p), _size(self.q)) < _LARGE
         gap, _ = dense.between(alpha)
-        return gap - gap.detach() + torch.where(dense.near | benign, gap, self._half_gap(alpha)).detach(), square
+        by_matrices = is_near(dense.factor.detach().excess()) | benign
+        value = torch.where(by_matrices, gap, self._half_gap(alpha)).detach()
+        return gap - gap.detach() + value, square
 
     def _half_gap(self, alpha: float) -> Tensor:
         beta = 1.0 - alpha
@@ -143,6 +145,33 @@ class LowRankPair(Relative):
         beta = 1.0 - alpha
         factors = torch.broadcast_tensors(beta**0.5 * self.p.factor, alpha**0.5 * self.q.factor)
         return LowRank(torch.cat(factors, -1), beta * self.p.variance + alpha * self.q.variance)
+
+
+@dataclass(frozen=True, eq=False)
+class Rounded(Relative):
+    """A pair in float64, its results in the dtype that was asked for: factors are large beside the variances, and
+    what that costs is more than float32 has.
+    """
+
+    pair: LowRankPair
+    dtype: torch.dtype
+
+    def half_excess(self) -> Tensor:
+        """Of the pair."""
+        return self.pair.half_excess().to(self.dtype)
+
+    def half_trace(self) -> Tensor:
+        """Of the pair."""
+        return self.pair.half_trace().to(self.dtype)
+
+    def half_square(self) -> Tensor:
+        """Of the pair."""
+        return self.pair.half_square().to(self.dtype)
+
+    def between(self, alpha: float) -> tuple[Tensor, Tensor]:
+        """Of the pair."""
+        gap, square = self.pair.between(alpha)
+        return gap.to(self.dtype), square.to(self.dtype)
 
 
 def detached(scale: LowRank) -> LowRank:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from kullback.gaussian import Gaussian
-from kullback.linear_algebra import cholesky
+from kullback.linear_algebra import cholesky, solve_lower_vector
 from kullback.relative.axes import Axes
 from kullback.relative.base import Relative
-from kullback.relative.low_rank import Difference, LowRankPair
+from kullback.relative.low_rank import Difference, LowRankPair, Rounded
 from kullback.relative.triangular import Mirrored, Triangular, relative_factor
 from kullback.scale.base import MatrixScale, Scale
 from kullback.scale.diagonal import Diagonal
@@ -45,8 +45,8 @@ def chosen(p: Gaussian, q: Gaussian) -> Row:
 def dense(p: Gaussian, q: Gaussian) -> Triangular:
     """A pair that is not of two diagonals, by d × d matrices and factors of the covariances."""
     pair = relate(p, q)
-    if isinstance(pair, LowRankPair):
-        return pair.dense()
+    if isinstance(pair, Rounded):
+        return pair.pair.dense()
     pair = pair.means if isinstance(pair, Mirrored) else pair
     assert isinstance(pair, Triangular)
     return pair
@@ -60,7 +60,10 @@ def axes(p: Gaussian, q: Gaussian) -> Axes:
 
 
 def _low_rank(p: Gaussian, q: Gaussian) -> Relative:
-    return LowRankPair.of(p.mean, as_low_rank(p.scale, p.event_shape), q.mean, as_low_rank(q.scale, q.event_shape))
+    dtype = p.mean.dtype
+    p, q = (g.cast(torch.float64, g.mean.device) for g in (p, q))
+    scales = (as_low_rank(g.scale, g.event_shape) for g in (p, q))
+    return Rounded(LowRankPair.of(p.mean, next(scales), q.mean, next(scales)), dtype)
 
 
 def _by_precisions(p: Gaussian, q: Gaussian) -> Relative:
@@ -71,14 +74,16 @@ def _by_precisions(p: Gaussian, q: Gaussian) -> Relative:
 
 
 def _by_factors(p: Gaussian, q: Gaussian) -> Triangular:
-    factor = relative_factor(factor_of(p.scale, p.event_shape), factor_of(q.scale, q.event_shape), None)
-    return Triangular(factor, _whitened(p, q))
+    factor_q = factor_of(q.scale, q.event_shape)
+    factor = relative_factor(factor_of(p.scale, p.event_shape), factor_q, None)
+    return Triangular(factor, _whitened(p, q, factor_q))
 
 
 def _by_covariances(p: Gaussian, q: Gaussian) -> Relative:
-    factor_p, factor_q = (factor_of(g.scale, g.event_shape) for g in (p, q))
-    factor = relative_factor(factor_p, factor_q, covariance_difference(p.scale, q.scale, p.event_shape))
-    return Triangular(factor, _whitened(p, q))
+    factor_q = factor_of(q.scale, q.event_shape)
+    difference = covariance_difference(p.detach().scale, q.detach().scale, p.event_shape)
+    factor = relative_factor(factor_of(p.scale, p.event_shape), factor_q, difference)
+    return Triangular(factor, _whitened(p, q, factor_q))
 
 
 ROWS = (
@@ -120,11 +125,13 @@ def _covariance(scale: Scale, event: torch.Size) -> Tensor:
     return variance.broadcast_to(torch.broadcast_shapes(variance.shape, event)).diag_embed()
 
 
-def _whitened(p: Gaussian, q: Gaussian) -> Tensor:
+def _whitened(p: Gaussian, q: Gaussian, factor_q: Tensor) -> Tensor:
     delta = p.mean - q.mean
     if not delta.ndim:  # both means are numbers
         delta = delta.expand(p.event_shape)
-    return q.scale.whiten(delta) if isinstance(q.scale, MatrixScale) else delta / q.scale.stds(q.event_shape)
+    if isinstance(q.scale, Diagonal):
+        return delta / q.scale.stds(q.event_shape)
+    return q.scale.whiten(delta) if isinstance(q.scale, Precision) else solve_lower_vector(factor_q, delta)
 
 
 def marginals(p: Gaussian) -> Gaussian:

@@ -12,15 +12,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kullback.linear_algebra import cholesky, identity_like, lower_factor, solve_lower, solve_lower_vector, whitened
+from kullback.linear_algebra import (
+    cholesky,
+    finite_or_zero,
+    identity_like,
+    lower_factor,
+    solve_lower,
+    solve_lower_vector,
+    whitened,
+)
 from kullback.numerics import half_phi, log_ratio
 from kullback.relative.base import Relative
 
 # Up to this Frobenius norm of E a Newton step improves on the difference of the factors. Both agree around it.
 _NEAR = 0.5
-
-# A factor of I + X with a smaller diagonal has lost digits of X; then logarithms of determinants are the better form.
-_SMALL_PIVOT = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +38,6 @@ class Factor:
     def half_excess(self) -> Tensor:
         """½[tr X − log det(I + X)] of the matrix I + X that this is the factor of: a sum of positive terms."""
         return half_phi(self.log_diagonal).sum(-1) + 0.5 * self.strict.square().sum((-2, -1))
-
-    def half_log_det(self) -> Tensor:
-        """½ log det(I + X)."""
-        return 0.5 * self.log_diagonal.sum(-1)
 
     def minus_identity(self) -> Tensor:
         """N."""
@@ -51,39 +52,57 @@ class Factor:
         n = self.minus_identity()
         return n + n.mT + n @ n.mT
 
+    def detach(self) -> "Factor":
+        """The same without derivatives."""
+        return Factor(self.log_diagonal.detach(), self.strict.detach())
+
+    def with_value(self, value: "Factor", where: Tensor) -> "Factor":
+        """The same with another value for some matrices, and its own derivatives."""
+        return Factor(
+            _with_value(self.log_diagonal, value.log_diagonal, where[..., None]),
+            _with_value(self.strict, value.strict, where[..., None, None]),
+        )
+
 
 def relative_factor(factor_p: Tensor, factor_q: Tensor, difference: Tensor | None) -> Factor:
     """The factor of p's covariance as seen from q; ``difference`` is Σp − Σq if that is what is exact."""
-    n = solve_lower(factor_q, factor_p - factor_q)
     log_diagonal = 2.0 * log_ratio(factor_p.diagonal(dim1=-2, dim2=-1), factor_q.diagonal(dim1=-2, dim2=-1))
-    factor = Factor(log_diagonal, n.tril(-1))
-    if difference is None:
-        return factor
-    excess = whitened(difference.detach(), factor_q.detach())
-    return _corrected(factor, n.detach().tril(), excess)
+    factor = Factor(log_diagonal, solve_lower(factor_q, factor_p - factor_q).tril(-1))
+    return factor if difference is None else _corrected(factor, whitened(difference.detach(), factor_q.detach()))
 
 
 def factor_of_excess(excess: Tensor) -> Factor:
     """The factor of I + X, to the last digits of X however small that is."""
     plain = cholesky(identity_like(excess) + excess)
-    diagonal = plain.diagonal(dim1=-2, dim2=-1)
-    factor = Factor(2.0 * diagonal.log(), plain.tril(-1))
-    return _corrected(factor, (plain - identity_like(plain)).detach(), excess.detach())
+    factor = Factor(2.0 * plain.diagonal(dim1=-2, dim2=-1).log(), plain.tril(-1))
+    return _corrected(factor, excess.detach())
 
 
-def _corrected(factor: Factor, n: Tensor, excess: Tensor) -> Factor:
+def _corrected(factor: Factor, excess: Tensor) -> Factor:
     """The factor with the value that belongs to ``excess``, where that is small, and its own derivatives."""
-    near = torch.linalg.matrix_norm(excess) < _NEAR
+    near = is_near(excess)
     gate = near[..., None, None]
-    n, excess = torch.where(gate, n, 0.0), torch.where(gate, excess, 0.0)
-    eye = identity_like(n)
-    rest = whitened(excess - (n + n.mT + n @ n.mT), eye + n)
-    n = n + (eye + n) @ (rest.tril(-1) + 0.5 * rest.diagonal(dim1=-2, dim2=-1).diag_embed())
-    log_diagonal = 2.0 * torch.log1p(n.diagonal(dim1=-2, dim2=-1))
-    return Factor(
-        _with_value(factor.log_diagonal, log_diagonal, near[..., None]),
-        _with_value(factor.strict, n.tril(-1), gate),
-    )
+    excess = torch.where(gate, excess, 0.0)
+    n = _newton(torch.where(gate, factor.detach().minus_identity(), 0.0), excess)
+    return factor.with_value(Factor(2.0 * torch.log1p(n.diagonal(dim1=-2, dim2=-1)), n.tril(-1)), near)
+
+
+def is_near(excess: Tensor) -> Tensor:
+    """Is X small, for each matrix?"""
+    near: Tensor = torch.linalg.matrix_norm(excess.detach()) < _NEAR
+    return near
+
+
+def _newton(n: Tensor, excess: Tensor) -> Tensor:
+    """One step towards the N of ``excess``."""
+    factor = identity_like(n) + n
+    rest = whitened(excess - (n + n.mT) - n @ n.mT, factor)
+    return n + factor @ _lower_half(rest)
+
+
+def _lower_half(matrix: Tensor) -> Tensor:
+    """The lower triangle with half of the diagonal: this plus its transpose is the symmetric matrix."""
+    return matrix.tril(-1) + 0.5 * matrix.diagonal(dim1=-2, dim2=-1).diag_embed()
 
 
 def _with_value(x: Tensor, value: Tensor, where: Tensor) -> Tensor:
@@ -116,46 +135,37 @@ class Triangular(Relative):
         :math:`K(p|q) + \tfrac1{\alpha-1} K(m|q)`. The square by the factor of m.
         """
         beta = 1.0 - alpha
-        excess = self.factor.excess()
         if alpha > 1.0:
+            excess = self.factor.excess()
             inside = _is_positive(beta * excess)
             middle = factor_of_excess(torch.where(inside[..., None, None], beta * excess, 0.0))
             gap = self.half_excess() - middle.half_excess() / beta
             return torch.where(inside | gap.isnan(), gap, torch.inf), self._half_square_in(middle.matrix())
-        near = self.near[..., None, None]
-        middle = self._between(excess, near, alpha)
-        matrix = middle.matrix()
-        by_excess = whitened(torch.where(near, excess, 0.0), matrix)
-        p_seen, q_seen = (solve_lower(matrix, x) for x in (self.factor.matrix(), identity_like(excess)))
-        seen = torch.where(near, by_excess, p_seen @ p_seen.mT - q_seen @ q_seen.mT)
-        from_p = _half_excess(alpha * seen, self.factor.half_log_det() - middle.half_log_det())
-        from_q = _half_excess(-beta * seen, -middle.half_log_det())
-        return from_p + (alpha / beta) * from_q, self._half_square_in(matrix)
+        middle = self._between(alpha)
+        matrix, n = middle.matrix(), middle.minus_identity()
+        # As m sees them, p and q have the factors M⁻¹(I + N) and M⁻¹: triangular, too.
+        from_p = solve_lower(matrix, self.factor.minus_identity() - n).tril(-1)
+        from_q = solve_lower(matrix, n).tril(-1)
+        p_seen = Factor(self.factor.log_diagonal - middle.log_diagonal, from_p)
+        q_seen = Factor(-middle.log_diagonal, from_q)
+        return p_seen.half_excess() + (alpha / beta) * q_seen.half_excess(), self._half_square_in(matrix)
 
     def _half_square_in(self, factor: Tensor) -> Tensor:
         y = solve_lower_vector(factor, self.whitened)
         return (y * (0.5 * y)).sum(-1)
 
-    @property
-    def near(self) -> Tensor:
-        """Is E small, for each matrix?"""
-        close: Tensor = torch.linalg.matrix_norm(self.factor.excess().detach()) < _NEAR
-        return close
-
-    def _between(self, excess: Tensor, near: Tensor, alpha: float) -> Factor:
-        """The factor of αI + (1 − α)(I + E): from E where that is small; elsewhere by orthogonal transformations, since
-        a product of factors squares their condition.
+    def _between(self, alpha: float) -> Factor:
+        """The factor of αI + (1 − α)(I + E), by orthogonal transformations, since a product of factors squares their
+        condition; with the value that belongs to (1 − α)E where that is small.
         """
-        beta = 1.0 - alpha
-        by_excess = factor_of_excess(torch.where(near, beta * excess, 0.0))
-        matrix = self.factor.matrix()
-        stacked = torch.cat([alpha**0.5 * identity_like(matrix).expand_as(matrix), beta**0.5 * matrix.mT], -2)
-        far = lower_factor(torch.where(stacked.isnan(), 0.0, stacked))
-        log_diagonal = 2.0 * far.diagonal(dim1=-2, dim2=-1).log()
-        return Factor(
-            torch.where(near[..., 0], by_excess.log_diagonal, log_diagonal),
-            torch.where(near, by_excess.strict, far.tril(-1)),
-        )
+        rows = (1.0 - alpha) ** 0.5 * self.factor.matrix().mT
+        stacked = torch.cat([alpha**0.5 * identity_like(rows).expand_as(rows), rows], -2)
+        factor = lower_factor(finite_or_zero(stacked))
+        by_rows = Factor(2.0 * factor.diagonal(dim1=-2, dim2=-1).log(), factor.tril(-1))
+        excess = (1.0 - alpha) * self.factor.detach().excess()
+        near = is_near(excess)
+        by_excess = factor_of_excess(torch.where(near[..., None, None], excess, 0.0))
+        return by_rows.with_value(by_excess, near)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,14 +197,3 @@ def _is_positive(excess: Tensor) -> Tensor:
     x = excess.detach()
     positive: Tensor = torch.linalg.cholesky_ex(identity_like(x) + x).info == 0
     return positive
-
-
-def _half_excess(excess: Tensor, half_log_det: Tensor) -> Tensor:
-    """½[tr X − log det(I + X)]: by the factor of I + X, unless digits of X were lost where that is nearly singular."""
-    x = excess.detach()
-    eye = identity_like(x)
-    factor, info = torch.linalg.cholesky_ex(eye + x)
-    near = (info == 0) & (factor.diagonal(dim1=-2, dim2=-1).amin(-1) > _SMALL_PIVOT)
-    by_factor = factor_of_excess(torch.where(near[..., None, None], excess, 0.0)).half_excess()
-    by_determinant = 0.5 * excess.diagonal(dim1=-2, dim2=-1).sum(-1) - half_log_det
-    return torch.where(near, by_factor, by_determinant)
