@@ -13,8 +13,8 @@ from torch.utils import _pytree as pytree
 
 from kullback.adapt.arrays import FLOATING, as_given, to_tensor
 from kullback.common import common_device, common_dtype, common_kind, compute_dtype, no_autocast
-from kullback.errors import NotPositiveDefinite, ShapeError
-from kullback.linear_algebra import lower_factor
+from kullback.errors import ShapeError
+from kullback.moments import moments
 from kullback.scale.base import Scale, cast
 from kullback.scale.diagonal import Diagonal, Parameterisation
 from kullback.scale.low_rank import LowRank
@@ -27,7 +27,6 @@ from kullback.validation import (
     check_scale_shape,
     check_scale_values,
     shape_of,
-    should_validate,
 )
 
 
@@ -228,39 +227,8 @@ class Gaussian:
         samples, numpy = to_tensor(x, "x")
         if not isinstance(samples, Tensor) or samples.ndim < 2 or samples.shape[0] < 2:
             raise ShapeError(f"from_samples needs x of shape (n, d) with n >= 2, got {shape_of(samples)}.")
-        if structure == "full" and samples.shape[0] <= samples.shape[-1]:
-            raise NotPositiveDefinite(
-                f"from_samples got {samples.shape[0]} samples of {samples.shape[-1]} coordinates: their covariance is "
-                "singular. A full covariance needs more samples than coordinates; structure='diagonal' needs two."
-            )
-        samples = samples.to(compute_dtype([samples]))
-        # Moved to the first sample before anything is summed: at a mean of 1e4 and a standard deviation of 1e-3 the
-        # rounding of the mean alone would be of the size of the variance.
-        moved = samples - samples[:1]
-        mean = samples[0] + moved.mean(0)
-        # And divided by their size before they are squared, which may leave the range of the dtype.
-        size = moved.detach().abs().amax(0)
-        unit = moved / torch.where(size > 0, size, 1.0)
-        std = unit.std(0)
-        if should_validate(std, validate=None) and not (std > 0).all():
-            column = (~(std > 0)).nonzero()[0].tolist()
-            raise ValueError(
-                f"from_samples: coordinate {column} does not vary, or is NaN, over {len(samples)} samples."
-            )
-        if structure == "diagonal":
-            return replace(cls.from_std(mean, size * std), numpy=numpy)
-        # The factor of the covariance is that of the centred samples: their product would square its condition.
-        centred = (unit - unit.mean(0)).movedim(0, -2)
-        factor = lower_factor(centred / math.sqrt(len(samples) - 1)) * size.unsqueeze(-1)
-        if should_validate(factor, validate=None):
-            left = factor.detach().diagonal(dim1=-2, dim2=-1) / (size * std)
-            lost = ~(left > 10 * math.sqrt(samples.shape[-1]) * torch.finfo(factor.dtype).eps)
-            if lost.any():
-                raise NotPositiveDefinite(
-                    f"from_samples: coordinate {lost.nonzero()[0].tolist()} is a linear function of those before it; "
-                    "the covariance of the samples is singular."
-                )
-        return replace(cls.from_scale_tril(mean, factor), numpy=numpy)
+        mean, scale = moments(samples.to(compute_dtype([samples])), full=structure == "full")
+        return cls(mean, scale, 1, numpy)
 
     @classmethod
     def stack(cls, gaussians: Iterable[Any]) -> "Gaussian":
