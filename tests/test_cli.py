@@ -106,8 +106,10 @@ def test_kl_without_output_is_csv_on_stdout(files):
 
 
 def test_a_closed_pipe_ends_quietly(files):
-    command = f"{sys.executable} -m kullback kl a.npz b.npz | head -1"
-    result = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    # More rows than a pipe holds.
+    np.savez("long.npz", mu=np.tile(MU, (1000, 1)), logvar=np.tile(LOGVAR, (1000, 1)))
+    command = f"set -o pipefail; {sys.executable} -m kullback kl long.npz long.npz | head -1"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert result.stdout == "id,kl\n"
     assert result.stderr == ""
 

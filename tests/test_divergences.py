@@ -92,6 +92,18 @@ def test_a_common_map_changes_nothing_where_declared(name, pair, seed):
     assert_close(moved, value, rtol=1e-5 if value < 1e-6 else 1e-9, atol=1e-13)
 
 
+@given(full_pairs(("std", "variance", "logvar")), st.tuples(*[st.sampled_from([-4.0, 0.25, 1.0, 8.0])] * 3))
+@settings(max_examples=40)
+def test_of_diagonals_a_common_map_of_each_coordinate_changes_nothing(pair, factors):
+    p, q = (Gaussian.from_std(g.mean, g.scale.stds(g.event_shape)) for g in pair)
+    factors, shift = torch.tensor(factors, dtype=torch.float64), torch.tensor([0.0, 1.0, -2.0], dtype=torch.float64)
+    a, b = (Gaussian.from_std(g.mean * factors + shift, g.scale.value * factors.abs()) for g in (p, q))
+    for name in [n for n in RECORDS if RECORDS[n].record.invariance == "affine"]:
+        # Only the shift rounds: by half a unit in the last place of a mean of at most 30, or 4e-15.
+        distance = float(of(name)(p, q))
+        assert_close(float(of(name)(a, b)), distance, rtol=1e-7 if distance < 1e-6 else 1e-9, atol=1e-13)
+
+
 @pytest.mark.parametrize("name", [n for n in FULL if RECORDS[n].record.additive])
 @given(full_pairs(("covariance",)), full_pairs(("covariance",)))
 @settings(max_examples=30)

@@ -6,7 +6,7 @@ import torch
 from click.testing import CliRunner
 from torch.nn import functional
 
-from kullback import Gaussian, ShapeError, explain, kl_divergence, kl_per_dimension
+from kullback import Gaussian, NoClosedForm, ShapeError, explain, kl_divergence, kl_per_dimension
 from kullback.cli import commands
 from kullback.losses import balanced_kl, free_bits
 
@@ -137,6 +137,11 @@ def test_free_bits_clip_where_their_name_says():
     for bad in ({}, {"per_dimension": 0.1, "after_mean": 0.1}, {"after_mean": -1.0}, {"after_mean": 1.0, "groups": 2}):
         with pytest.raises(ValueError, match=r"free_bits takes one|groups belong"):
             free_bits(p, q, **bad)
+    full = Gaussian.from_covariance(torch.zeros(3), torch.eye(3))
+    for named in ({"per_dimension": 0.3}, {"per_group": 0.3}):
+        with pytest.raises(NoClosedForm, match="after_mean"):
+            free_bits(full, full, **named)
+    assert free_bits(full, full, after_mean=0.3) == pytest.approx(0.3)
     for groups in (2, [[0], [1]], [[0, 0], [1, 2]]):
         with pytest.raises(ValueError, match="groups"):
             free_bits(p, q, per_group=0.1, groups=groups)

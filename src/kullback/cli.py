@@ -47,13 +47,18 @@ class _BadInput(click.ClickException):
     exit_code = 2
 
 
+class _NobodyReads(Exception):
+    """The pipe that we write to is closed. Not an OSError, of which click makes exit code 1 before we see it."""
+
+
 @contextlib.contextmanager
 def _one_line_errors() -> Iterator[None]:
     """Bad input ends with one line and exit code 2; anything else is a defect and keeps its traceback."""
     try:
         yield
-    except BrokenPipeError:  # an OSError, but nobody's bad input
-        raise
+        sys.stdout.flush()
+    except BrokenPipeError as error:  # an OSError, but nobody's bad input
+        raise _NobodyReads from error
     except (PosteriorFileError, ShapeError, OSError) as error:
         from kullback.text import printable
 
@@ -143,7 +148,7 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         code = 130
-    except BrokenPipeError:
+    except _NobodyReads:
         # Whoever read our output has had enough. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0

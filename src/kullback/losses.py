@@ -12,6 +12,8 @@ from torch import Tensor
 
 from kullback.adapt.gaussians import as_gaussian
 from kullback.divergences.kl import kl_divergence, kl_per_dimension
+from kullback.errors import NoClosedForm
+from kullback.scale.diagonal import Diagonal
 
 
 def free_bits(
@@ -50,7 +52,7 @@ def free_bits(
 
     Raises:
         ValueError: unless exactly one number of nats is given; or for groups that are not a partition.
-        NoClosedForm: if coordinates are asked for and p or q is not diagonal.
+        NoClosedForm: if coordinates are asked for and p or q is not diagonal; ``after_mean`` takes any pair.
 
     Reference:
         D. P. Kingma, T. Salimans, R. Jozefowicz, X. Chen, I. Sutskever and M. Welling, Improved variational inference
@@ -73,6 +75,11 @@ def free_bits(
     p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
     if after_mean is not None:
         return torch.as_tensor(kl_divergence(p, q)).mean().clamp(min=after_mean)
+    if not all(isinstance(g.scale, Diagonal) for g in (p, q)):
+        raise NoClosedForm(
+            f"free_bits by coordinates takes diagonal Gaussians, got {p.scale.given} and {q.scale.given}, whose "
+            "coordinates do not contribute one by one. after_mean takes any pair."
+        )
     parts = torch.as_tensor(kl_per_dimension(p, q))
     if per_dimension is not None:
         clipped = parts.clamp(min=per_dimension)
