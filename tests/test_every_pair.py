@@ -138,7 +138,8 @@ def test_autocast_half_precision_and_meta_tensors(name):
         value = FUNCTIONS[name](*half)
         assert value.dtype == torch.float32
         exact = FUNCTIONS[name](*(g.to(torch.float32) for g in half))
-        assert_close(value, exact, rtol=0, atol=0)
+        # A kernel takes float32, the formula takes what has to be converted.
+        assert_close(value, exact, rtol=4 * torch.finfo(torch.float32).eps, atol=0)
         shapes = FUNCTIONS[name](p.to("meta"), q.to("meta"))
         assert shapes.device.type == "meta"
         assert shapes.shape == want.shape

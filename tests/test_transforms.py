@@ -12,6 +12,10 @@ from kullback import Gaussian, kl_divergence, kl_per_dimension
 CONSTRUCTORS = {"std": Gaussian.from_std, "variance": Gaussian.from_variance, "logvar": Gaussian.from_logvar}
 FUNCTIONS = [kl_divergence, kl_per_dimension]
 
+# Plain calls may be answered by a kernel, whose rows differ from the formula's by a few units in the last place; under
+# a transform the formula answers.
+BODIES_AGREE = 4 * torch.finfo(torch.float64).eps
+
 
 @pytest.fixture(params=list(CONSTRUCTORS))
 def make(request):
@@ -31,9 +35,9 @@ def test_vmap_over_tensors_and_over_gaussians_is_the_batch(function, make, opera
         return function(make(a, b), make(c, d))
 
     want = single(*operands)
-    assert_close(torch.func.vmap(single)(*operands), want, rtol=0, atol=0)
+    assert_close(torch.func.vmap(single)(*operands), want, rtol=BODIES_AGREE, atol=0)
     p, q = make(*operands[:2]), make(*operands[2:])
-    assert_close(torch.func.vmap(function)(p, q), want, rtol=0, atol=0)
+    assert_close(torch.func.vmap(function)(p, q), want, rtol=BODIES_AGREE, atol=0)
     assert_close(
         torch.func.vmap(function, in_dims=(0, None))(p, Gaussian.standard(4)), function(p, Gaussian.standard(4))
     )
@@ -74,7 +78,7 @@ def test_it_compiles_to_one_graph_with_the_constructors_inside(function, make, o
         return function(make(a, b), make(c, d)) + function(make(a, b), Gaussian.standard(4))
 
     compiled = torch.compile(f, fullgraph=True, backend="aot_eager")
-    assert_close(compiled(*operands), f(*operands), rtol=0, atol=0)
+    assert_close(compiled(*operands), f(*operands), rtol=BODIES_AGREE, atol=0)
 
 
 def test_gradients_flow_through_a_compiled_divergence_of_gaussians(make, operands):
@@ -121,7 +125,7 @@ def test_make_fx_and_jit_trace_see_only_torch_operations(make, operands):
 
     traced = torch.fx.experimental.proxy_tensor.make_fx(f)(*operands)
     other = tuple(x.flip(0) for x in operands)
-    assert_close(traced(*other), f(*other), rtol=0, atol=0)
+    assert_close(traced(*other), f(*other), rtol=BODIES_AGREE, atol=0)
 
 
 def test_a_gaussian_is_a_pytree_of_its_tensors(make, operands):
@@ -142,4 +146,4 @@ def test_a_module_that_takes_gaussians_can_be_exported(make, operands):
 
     p, q = make(*operands[:2]), make(*operands[2:])
     exported = torch.export.export(Loss(), (p, q), strict=False)
-    assert_close(exported.module()(p, q), kl_divergence(p, q), rtol=0, atol=0)
+    assert_close(exported.module()(p, q), kl_divergence(p, q), rtol=BODIES_AGREE, atol=0)

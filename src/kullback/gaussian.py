@@ -100,6 +100,9 @@ class Gaussian:
     def _given(
         cls, mean: Any, scale: Any, given: Parameterisation, *, event_dims: int, validate: bool | None
     ) -> "Gaussian":
+        if _plain(mean, scale, event_dims):
+            check_scale_values(scale, given, validate=validate)
+            return cls(mean, Diagonal(scale, given), event_dims, numpy=False)
         location, location_numpy = to_tensor(mean, "mean")
         value, value_numpy = to_tensor(scale, given)
         event_dims = _count(event_dims, "event_dims")
@@ -431,6 +434,19 @@ class Gaussian:
         if not self.tensors():
             return f"Gaussian({what}, dtype and device of what it meets)"
         return f"Gaussian({what}, dtype={str(self.dtype).removeprefix('torch.')}, device={self.device})"
+
+
+def _plain(mean: Any, scale: Any, event_dims: Any) -> bool:
+    """Two floating tensors of one shape: what training loops pass, and nothing to convert or to complain of."""
+    return (
+        type(mean) is Tensor
+        and type(scale) is Tensor
+        and mean.shape == scale.shape
+        and mean.dtype in FLOATING
+        and scale.dtype in FLOATING
+        and type(event_dims) is int
+        and 0 <= event_dims <= mean.ndim
+    )
 
 
 def _count(n: Any, what: str) -> int:

@@ -12,8 +12,55 @@ from torch import Tensor
 
 from kullback.adapt.gaussians import as_gaussian
 from kullback.divergences.kl import kl_divergence, kl_per_dimension
-from kullback.errors import NoClosedForm
+from kullback.errors import NoClosedForm, ShapeError
+from kullback.kernels import choice
 from kullback.scale.diagonal import Diagonal
+
+
+def kl_loss(p: Any, q: Any, weights: Any = None) -> Tensor:
+    r"""The mean over rows of the weighted KL(p‖q): :math:`\operatorname{mean}_x w(x)\, D(p_x \,\|\, q_x)`.
+
+    The same number as ``(weights * kl_divergence(p, q)).mean()``. Since the weight of every row is known beforehand,
+    value and gradients are made in one pass over memory where a kernel can run.
+
+    A mean over rows, so averaging it over the equal parts of a batch (data-parallel training) is right. For a mean over
+    the rows of a mask, let the weights have mean 1: ``kl_loss(p, q, mask * (mask.numel() / mask.sum()))``.
+
+    Shape:
+        A number. ``weights`` broadcast to the batch shape of p and q.
+
+    Args:
+        p: the posteriors; whatever :func:`kl_divergence` takes.
+        q: the prior, or priors.
+        weights: a factor for each row; 1 if not given. β of a β-VAE is one factor for all: multiply the loss by it.
+
+    Reference:
+        D. P. Kingma and M. Welling, Auto-encoding variational Bayes, ICLR 2014.
+
+    Example:
+        >>> import torch
+        >>> from kullback import Gaussian
+        >>> from kullback.losses import kl_loss
+        >>> p = Gaussian.from_std(torch.tensor([[1.0, 0.0], [2.0, 0.0]]), torch.ones(2, 2))
+        >>> kl_loss(p, Gaussian.standard(2)), kl_loss(p, Gaussian.standard(2), weights=torch.tensor([2.0, 0.0]))
+        (tensor(1.2500), tensor(0.5000))
+    """
+    p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
+    if weights is not None:
+        weights = torch.as_tensor(weights)
+    value = choice.mean_kl(p, q, weights)
+    if value is not None:
+        return value
+    rows: Tensor = torch.as_tensor(kl_divergence(p, q))
+    if weights is None:
+        return rows.mean()
+    try:
+        factors = torch.as_tensor(weights).to(rows.dtype).expand(rows.shape)
+    except RuntimeError:
+        raise ShapeError(
+            f"weights {tuple(weights.shape)} do not broadcast to the batch shape {tuple(rows.shape)}: one for each row."
+        ) from None
+    return (factors * rows).mean()
 
 
 def free_bits(

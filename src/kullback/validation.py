@@ -34,9 +34,9 @@ def check_scale_values(
     value: Tensor | float, given: Parameterisation, *, validate: bool | None, caller: str | None = None
 ) -> None:
     """Raise a ValueError unless every scale is positive and finite."""
+    if validate is False:
+        return
     if not isinstance(value, Tensor):
-        if validate is False:
-            return
         value = torch.tensor(value, dtype=torch.float64)
     if value.numel() == 0 or not should_validate(value, validate=validate):
         return

@@ -15,6 +15,7 @@ from kullback.common import common_device, common_dtype, common_kind, no_autocas
 from kullback.divergences.record import Record
 from kullback.errors import ShapeError
 from kullback.gaussian import Gaussian
+from kullback.kernels import choice
 from kullback.scale.diagonal import Diagonal, common_parameterisation
 
 REGISTRY: dict[str, "Divergence"] = {}
@@ -32,30 +33,36 @@ def divergence(record: Record) -> Callable[[Callable[..., Tensor]], Callable[...
     """Makes a public function of a formula, and enters it with its record in the registry."""
 
     def decorate(formula: Callable[..., Tensor]) -> Callable[..., Any]:
-        function = public(formula)
+        function = public(formula, choice.FASTER.get(record.name))
         REGISTRY[record.name] = Divergence(record, function)
         return function
 
     return decorate
 
 
-def public(formula: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes a public function of a formula.
+def public(
+    formula: Callable[..., Any], faster: Callable[[Gaussian, Gaussian], Tensor | None] | None = None
+) -> Callable[..., Any]:
+    """Makes a public function of a formula, and of a faster body that is asked first and may pass.
 
     The formula gets two Gaussians of tensors, of one event shape, dtype and device, outside autocast; the caller may
     pass anything that stands for a Gaussian, and gets NumPy back for NumPy. Results of several parts are named tuples.
     """
-    signature = inspect.signature(formula)
+    parameters = inspect.signature(formula).parameters.values()
+    positional = [x for x in parameters if x.kind is x.POSITIONAL_OR_KEYWORD]
 
     @functools.wraps(formula)
     def function(p: Any, q: Any, *more: Any, **named: Any) -> Any:
-        positional = [x for x in signature.parameters.values() if x.kind is x.POSITIONAL_OR_KEYWORD]
         if 2 + len(more) > len(positional):
             raise TypeError(
                 f"{formula.__name__} takes two Gaussians{_further(positional)}, got {2 + len(more)} arguments. Build "
                 "them first: Gaussian.from_std(mean, std), from_variance(...), from_logvar(...), from_covariance(...)."
             )
         p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
+        if faster is not None:
+            value = faster(p, q)
+            if value is not None:
+                return value if p.numpy is False or q.numpy is False else as_given(value, numpy=True)
         check_shapes(p, q)
         dtype, device = common_dtype([p, q]), common_device([p, q])
         with no_autocast(device):

@@ -1,0 +1,112 @@
+"""Which body computes a divergence: the first row that may. The formula always may."""
+
+import os
+from collections.abc import Callable
+from types import ModuleType
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from kullback.gaussian import Gaussian
+from kullback.kernels import diagonal, library
+from kullback.kernels.guard import content, surroundings
+
+
+class Body(NamedTuple):
+    """A way of computing, and why it is not there (None if it is)."""
+
+    name: str
+    module: ModuleType | None
+    absent: Callable[[], str | None]
+
+
+BODIES = (
+    Body("native", library, library.absent),
+    Body("formula", None, lambda: None),
+)
+
+
+class Selection(NamedTuple):
+    """The body that computes a pair, and why no faster one does."""
+
+    body: str
+    reason: str
+
+
+class Chosen(NamedTuple):
+    """The first body that is there, and why it is this one."""
+
+    module: ModuleType | None
+    name: str
+    reason: str
+
+
+def usable(forced: str | None) -> Chosen:
+    """The first body that is there, or the one that is asked for."""
+    names = [body.name for body in BODIES]
+    if forced:
+        if forced not in names:
+            raise ValueError(f"KULLBACK_KERNEL is one of {', '.join(names)}, got {forced!r}.")
+        body = BODIES[names.index(forced)]
+        missing = body.absent()
+        if missing:
+            raise ValueError(f"KULLBACK_KERNEL={forced}: {missing}.")
+        return Chosen(body.module, body.name, "asked for by KULLBACK_KERNEL")
+    missed = [f"no {body.name}: {body.absent()}" for body in BODIES if body.absent()]
+    body = next(body for body in BODIES if not body.absent())
+    return Chosen(body.module, body.name, "; ".join(missed) or "the fastest there is")
+
+
+_chosen = usable(os.environ.get("KULLBACK_KERNEL"))
+
+
+def kl_divergence(p: Gaussian, q: Gaussian) -> Tensor | None:
+    """The Kullback–Leibler divergence by a faster body; None if the formula is to answer."""
+    if _chosen.module is None or surroundings():
+        return None
+    found = diagonal.operands(p, q)
+    if isinstance(found, str) or content(found[0]):
+        return None
+    return diagonal.kl(_chosen.module, *found)
+
+
+def mean_kl(p: Gaussian, q: Gaussian, weights: Tensor | None) -> Tensor | None:
+    """The mean over rows of the weighted divergence in one pass; None if the formula is to answer."""
+    if _chosen.module is None or surroundings():
+        return None
+    found = diagonal.operands(p, q)
+    if isinstance(found, str) or content(found[0]):
+        return None
+    if weights is not None:
+        batch = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+        if weights.requires_grad or content((found[0][0], weights)) or not _fits(weights.shape, batch):
+            return None
+    return diagonal.mean_kl(_chosen.module, *found, weights)
+
+
+def _fits(shape: torch.Size, batch: torch.Size) -> bool:
+    """Does the one broadcast to the other?"""
+    return len(shape) <= len(batch) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(batch), strict=False))
+
+
+# The public functions that ask, and what they ask.
+FASTER: dict[str, Callable[[Gaussian, Gaussian], Tensor | None]] = {"kl_divergence": kl_divergence}
+
+
+def selected(p: Gaussian, q: Gaussian) -> Selection:
+    """Which body computes ``kl_divergence(p, q)`` here and now, and why.
+
+    Example:
+        >>> import torch
+        >>> from kullback import Gaussian
+        >>> from kullback.kernels import selected
+        >>> p = Gaussian.from_std(torch.zeros(4, 8), torch.ones(4, 8))
+        >>> selected(p, Gaussian.from_variance(torch.zeros(8), torch.ones(8))).reason
+        'scales of different parameterisations'
+    """
+    found = diagonal.operands(p, q)
+    against = surroundings() or (found if isinstance(found, str) else content(found[0]))
+    if _chosen.module is None or not against:
+        return Selection(_chosen.name, _chosen.reason)
+    return Selection("formula", against)

@@ -1,0 +1,145 @@
+"""The C library of ``native/``, through ctypes: found or absent, never an error.
+
+ctypes releases the interpreter's lock, so large calls are split over rows among as many threads as torch uses.
+"""
+
+import ctypes
+import os
+import struct
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from kullback.kernels.buffers import empty
+from kullback.kernels.layout import Layout
+
+FILE = Path(__file__).parent / "native" / "libkullback.so"
+
+# What this module packs; the library has the same number, or was built from other sources.
+INTERFACE = 1
+
+# From this many elements on, threads are worth their start.
+_PARALLEL = 2**18
+
+_KINDS = {"std": 0, "variance": 1, "logvar": 2}
+_DTYPES = {torch.float32: 0, torch.float64: 1}
+_CALL = struct.Struct("=24q")
+_NOT_WANTED = (0, 0, 0, 0)
+
+
+def _load() -> ctypes.CDLL | None:
+    try:
+        library = ctypes.CDLL(str(FILE))
+        library.kullback_interface.restype = ctypes.c_int64
+        if library.kullback_interface() != INTERFACE:
+            return None
+    except (OSError, AttributeError):
+        return None
+    library.kullback_instructions.restype = ctypes.c_char_p
+    library.kullback_diagonal.argtypes = [ctypes.c_char_p]
+    library.kullback_diagonal.restype = None
+    return library
+
+
+_LIBRARY = _load()
+_diagonal = None if _LIBRARY is None else _LIBRARY.kullback_diagonal
+
+
+def absent() -> str | None:
+    """Why there is no library; None if there is one."""
+    if _LIBRARY is not None:
+        return None
+    return f"{FILE.name} is of another version: install again" if FILE.exists() else "no C library was built"
+
+
+def instructions() -> str:
+    """The instruction set in use."""
+    return "none" if _LIBRARY is None else _LIBRARY.kullback_instructions().decode()
+
+
+def value(operands: Sequence[Tensor], layout: Layout) -> Tensor:
+    """The divergence of each row."""
+    out = torch.empty(layout.batch, dtype=operands[0].dtype)
+    _call(operands, layout, out.data_ptr(), 0, 0, _NOT_WANTED)
+    return out
+
+
+def gradients(
+    operands: Sequence[Tensor], layout: Layout, weight: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    """The derivatives of the weighted sum of the rows' divergences with respect to each operand, of full shape."""
+    return _differentiated(operands, layout, 0, weight, wanted)
+
+
+def value_and_gradients(
+    operands: Sequence[Tensor], layout: Layout, weight: Tensor, wanted: Sequence[bool]
+) -> tuple[Tensor, list[Tensor | None]]:
+    """Both in one pass over the operands."""
+    out = torch.empty(layout.batch, dtype=operands[0].dtype)
+    return out, _differentiated(operands, layout, out.data_ptr(), weight, wanted)
+
+
+def _differentiated(
+    operands: Sequence[Tensor], layout: Layout, out: int, weight: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    found, row = empty(layout.shape, operands[0].dtype, wanted), _row_stride(weight)
+    if row is None:
+        weight, row = weight.contiguous(), 1
+    pointers = tuple([0 if x is None else x.data_ptr() for x in found])
+    _call(operands, layout, out, weight.data_ptr(), row, pointers)
+    return found
+
+
+def _row_stride(weight: Tensor) -> int | None:
+    """The step from one row's weight to the next; None if there is no one step."""
+    if weight.ndim == 0:
+        return 0
+    if weight.ndim == 1:
+        return weight.stride(0)
+    return 0 if not any(weight.stride()) else (1 if weight.is_contiguous() else None)
+
+
+def _call(
+    operands: Sequence[Tensor], layout: Layout, out: int, weight: int, weight_row: int, found: tuple[int, ...]
+) -> None:
+    assert _diagonal is not None
+    a, b, c, d = operands
+    rows, n = layout.rows, layout.n
+    fixed = (
+        a.data_ptr(), b.data_ptr(), c.data_ptr(), d.data_ptr(), *layout.row, *layout.column, out, weight, weight_row,
+        *found,
+    )  # fmt: skip
+    kind, dtype = _KINDS[layout.kind], _DTYPES[a.dtype]
+    threads = 1 if rows * n < _PARALLEL else min(torch.get_num_threads(), rows)
+    if threads == 1:
+        _diagonal(_CALL.pack(dtype, kind, 0, rows, n, *fixed))
+        return
+    edges = [rows * i // threads for i in range(threads + 1)]
+    calls = [_CALL.pack(dtype, kind, *edges[i : i + 2], n, *fixed) for i in range(threads)]
+    waiting = [_threads().submit(_diagonal, call) for call in calls[1:]]
+    _diagonal(calls[0])
+    for one in waiting:
+        one.result()
+
+
+_pool: ThreadPoolExecutor | None = None
+
+
+def _threads() -> ThreadPoolExecutor:
+    global _pool
+    if _pool is None:
+        _pool = ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1), thread_name_prefix="kullback")
+    return _pool
+
+
+def _forget_threads() -> None:
+    """A forked child has the pool's memory, and none of its threads."""
+    global _pool
+    _pool = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)

@@ -1,0 +1,48 @@
+/* Which of the compiled instruction sets this machine has. */
+#include "kullback.h"
+
+#ifdef KULLBACK_X86
+void kullback_diagonal_avx512(const kullback_diagonal_call *call);
+void kullback_diagonal_avx2(const kullback_diagonal_call *call);
+#endif
+void kullback_diagonal_baseline(const kullback_diagonal_call *call);
+
+static int level(void)
+{
+#ifdef KULLBACK_X86
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("fma"))
+        return 2;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
+        return 1;
+#endif
+    return 0;
+}
+
+int64_t kullback_interface(void)
+{
+    return 1;
+}
+
+const char *kullback_instructions(void)
+{
+    static const char *const names[] = { "baseline", "avx2", "avx512" };
+    return names[level()];
+}
+
+void kullback_diagonal(const kullback_diagonal_call *call)
+{
+    switch (level()) {
+#ifdef KULLBACK_X86
+    case 2:
+        kullback_diagonal_avx512(call);
+        return;
+    case 1:
+        kullback_diagonal_avx2(call);
+        return;
+#endif
+    default:
+        kullback_diagonal_baseline(call);
+    }
+}

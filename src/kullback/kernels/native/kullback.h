@@ -1,0 +1,41 @@
+/* The C interface of the kernels: the whole of it.
+ *
+ * A call takes one block of 64-bit integers, in this order, so that building it costs its caller a single packing.
+ * Addresses are 0 where something is not given or not wanted. Strides are in elements. Nothing is allocated, nothing is
+ * kept, and calls on different rows may run at the same time.
+ */
+#ifndef KULLBACK_H
+#define KULLBACK_H
+
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define KULLBACK_EXPORT __attribute__((visibility("default")))
+#else
+#define KULLBACK_EXPORT
+#endif
+
+enum { KULLBACK_FLOAT32 = 0, KULLBACK_FLOAT64 = 1 };
+enum { KULLBACK_STD = 0, KULLBACK_VARIANCE = 1, KULLBACK_LOGVAR = 2 };
+
+/* Means and scales in the order mean of p, scale of p, mean of q, scale of q. */
+typedef struct {
+    int64_t dtype, parameterisation;
+    int64_t first, last, n;        /* rows to compute, first <= row < last, and coordinates in each */
+    int64_t data[4];               /* the operands */
+    int64_t row[4];                /* from one row to the next: 0 if all rows share it */
+    int64_t column[4];             /* from one coordinate to the next: 1, or 0 if all coordinates share it */
+    int64_t value;                 /* out: the divergence of each row, packed */
+    int64_t weight, weight_row;    /* what each row's divergence is multiplied by before gradients are taken */
+    int64_t gradient[4];           /* out: with respect to each operand, packed (rows, n) */
+} kullback_diagonal_call;
+
+KULLBACK_EXPORT void kullback_diagonal(const kullback_diagonal_call *call);
+
+/* Counts the layouts of the block above: another number, another layout. */
+KULLBACK_EXPORT int64_t kullback_interface(void);
+
+/* The instruction set that was chosen for this machine: "avx512", "avx2" or "baseline". */
+KULLBACK_EXPORT const char *kullback_instructions(void);
+
+#endif
