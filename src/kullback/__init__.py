@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kullback.all_pairs import Augmented, augmented, pairwise
     from kullback.bounds import Bounds
     from kullback.divergences.bhattacharyya import bhattacharyya
     from kullback.divergences.chi_squared import chi_squared
@@ -23,20 +24,24 @@ if TYPE_CHECKING:
     from kullback.gaussian import Gaussian
     from kullback.integrations.torch_registry import register_with_torch
     from kullback.latents.compare import Comparison, compare
+    from kullback.neighbours import Neighbours, nearest
     from kullback.projections import nearest_diagonal, nearest_isotropic
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "Augmented": "kullback.all_pairs",
     "Bounds": "kullback.bounds",
     "Comparison": "kullback.latents.compare",
     "Explanation": "kullback.explanation",
     "Gaussian": "kullback.gaussian",
     "KLDecomposition": "kullback.divergences.kl",
+    "Neighbours": "kullback.neighbours",
     "NoClosedForm": "kullback.errors",
     "NotPositiveDefinite": "kullback.errors",
     "PosteriorFileError": "kullback.errors",
     "ShapeError": "kullback.errors",
+    "augmented": "kullback.all_pairs",
     "bhattacharyya": "kullback.divergences.bhattacharyya",
     "chi_squared": "kullback.divergences.chi_squared",
     "compare": "kullback.latents.compare",
@@ -51,23 +56,28 @@ _HOME = {
     "kl_decomposition": "kullback.divergences.kl",
     "kl_divergence": "kullback.divergences.kl",
     "kl_per_dimension": "kullback.divergences.kl",
+    "nearest": "kullback.neighbours",
     "nearest_diagonal": "kullback.projections",
     "nearest_isotropic": "kullback.projections",
+    "pairwise": "kullback.all_pairs",
     "register_with_torch": "kullback.integrations.torch_registry",
     "renyi": "kullback.divergences.renyi",
     "wasserstein2": "kullback.divergences.wasserstein2",
 }
 
 __all__ = [
+    "Augmented",
     "Bounds",
     "Comparison",
     "Explanation",
     "Gaussian",
     "KLDecomposition",
+    "Neighbours",
     "NoClosedForm",
     "NotPositiveDefinite",
     "PosteriorFileError",
     "ShapeError",
+    "augmented",
     "bhattacharyya",
     "chi_squared",
     "compare",
@@ -82,8 +92,10 @@ __all__ = [
     "kl_decomposition",
     "kl_divergence",
     "kl_per_dimension",
+    "nearest",
     "nearest_diagonal",
     "nearest_isotropic",
+    "pairwise",
     "register_with_torch",
     "renyi",
     "wasserstein2",

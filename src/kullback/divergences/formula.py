@@ -82,11 +82,7 @@ def _further(parameters: list[inspect.Parameter]) -> str:
 
 def check_shapes(p: Gaussian, q: Gaussian) -> None:
     """Two Gaussians that can be compared: equal events, batches that broadcast."""
-    if p.event_shape != q.event_shape:
-        raise ShapeError(
-            f"p has event shape {tuple(p.event_shape)}, q has {tuple(q.event_shape)}  {_means(p, q)}."
-            f"{_event_hint(p, q)}"
-        )
+    check_events(p, q)
     if p.batch_shape != q.batch_shape:
         try:
             torch.broadcast_shapes(p.batch_shape, q.batch_shape)
@@ -95,6 +91,15 @@ def check_shapes(p: Gaussian, q: Gaussian) -> None:
                 f"batches do not broadcast: p has batch shape {tuple(p.batch_shape)}, q has {tuple(q.batch_shape)}  "
                 f"{_means(p, q)}."
             ) from None
+
+
+def check_events(p: Gaussian, q: Gaussian) -> None:
+    """Raise a ShapeError unless the events are equal."""
+    if p.event_shape != q.event_shape:
+        raise ShapeError(
+            f"p has event shape {tuple(p.event_shape)}, q has {tuple(q.event_shape)}  {_means(p, q)}."
+            f"{_event_hint(p, q)}"
+        )
 
 
 def _means(p: Gaussian, q: Gaussian) -> str:

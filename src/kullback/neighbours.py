@@ -1,0 +1,132 @@
+"""The nearest Gaussians under a divergence: exact, in tiles, without the matrix of all of them."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from kullback.adapt.arrays import as_given
+from kullback.all_pairs import Function, Product, as_tensors, has_product_form, pairwise, prepared
+from kullback.common import common_device, common_dtype, common_kind, no_autocast
+from kullback.divergences.kl import kl_divergence
+from kullback.gaussian import Gaussian
+
+# Queries and vectors of one tile, and the length of the blocks of which only the smallest number is looked at first.
+_QUERIES, _VECTORS, _BLOCK = 64, 65_536, 64
+
+# How many more are kept than asked for, so that rounding cannot lose one that belongs among them.
+_SPARE = 8
+
+
+class Neighbours(NamedTuple):
+    """The nearest, nearest first."""
+
+    values: Any
+    """Their divergences, ``(n, k)``."""
+    indices: Any
+    """Where in q they are, ``(n, k)``."""
+
+
+def nearest(p: Any, q: Any, k: int, divergence: str | Function = "kl") -> Neighbours:
+    r"""For every Gaussian of p the k of q that are nearest, by :math:`D(p_i \,\|\, q_j)`, exactly.
+
+    For the Kullback–Leibler divergence of diagonals by matrix products in the dtype given, tile by tile; what may be
+    among the nearest is computed again, exactly, and where rounding leaves a doubt the row is searched in full. For
+    other pairs and divergences every divergence is computed, tile by tile. No gradients: the indices have none, and
+    ``kl_divergence(p[:, None], q[indices])`` has those of the values.
+
+    Shape:
+        ``values`` and ``indices`` are ``(n, k)`` for batches of shapes ``(n,)`` and ``(m,)``. Of equal divergences any
+        may come first.
+
+    Args:
+        p: a batch of Gaussians, the queries; whatever :func:`kl_divergence` takes.
+        q: a batch of Gaussians, what is searched.
+        k: how many, from 1 to m.
+        divergence: as for :func:`pairwise`.
+
+    Raises:
+        ShapeError: unless both have one batch dimension, and equal events.
+        ValueError: for another k, or a name that is none.
+
+    Example:
+        >>> import torch
+        >>> from kullback import Gaussian, nearest
+        >>> q = Gaussian.from_std(torch.tensor([[0.0], [1.0], [3.0]]), torch.ones(3, 1))
+        >>> nearest(Gaussian.from_std(torch.tensor([[2.8]]), torch.ones(1, 1)), q, k=2).indices
+        tensor([[2, 1]])
+    """
+    p, q, function = prepared(p, q, divergence)
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= len(q):
+        raise ValueError(f"k is a whole number from 1 to {len(q)} (the Gaussians of q), got {k!r}.")
+    numpy = common_kind([p, q]) is True
+    with no_autocast(common_device([p, q])):
+        p, q = as_tensors(p.detach(), q.detach(), common_dtype([p, q]))
+        if function is kl_divergence and has_product_form(p, q):
+            found = _by_product(p, q, k)
+        else:
+            found = _in_full(p, q, k, function)
+    return Neighbours(*(as_given(x, numpy=numpy) for x in found))
+
+
+def _in_full(p: Gaussian, q: Gaussian, k: int, function: Function) -> tuple[Tensor, Tensor]:
+    parts = [
+        smallest(torch.as_tensor(pairwise(p[i : i + _QUERIES], q, function)), k) for i in range(0, len(p), _QUERIES)
+    ]
+    if not parts:
+        return p.mean.new_empty(0, k), p.mean.new_empty(0, k, dtype=torch.int64)
+    return torch.cat([v for v, _ in parts]), torch.cat([i for _, i in parts])
+
+
+def _by_product(p: Gaussian, q: Gaussian, k: int) -> tuple[Tensor, Tensor]:
+    dtype = p.mean.dtype
+    product, kept = Product.of(p, q, dtype), min(k + _SPARE, len(q))
+    values = torch.empty(len(p), k, dtype=dtype, device=p.device)
+    indices = torch.empty(len(p), k, dtype=torch.int64, device=p.device)
+    # A product of 2d + 1 terms is off by at most this times the sum of their sizes, 5 D + A + B; the features, which
+    # are rounded too, by one unit more each.
+    unit = (product.left.shape[1] + 3) * torch.finfo(dtype).eps
+    for start in range(0, len(p), _QUERIES):
+        rows = slice(start, min(start + _QUERIES, len(p)))
+        scores, where = _candidates(product, rows, kept)
+        exact = kl_divergence(p[rows][:, None], q[where])
+        best, order = exact.topk(k, largest=False)
+        values[rows], indices[rows] = best, where.gather(1, order)
+        if kept < len(q):
+            # What was not kept scored no lower than the last that was. Is it farther than the k nearest for certain?
+            beyond = scores[:, -1:]
+            error = unit * (5.0 * best[:, -1:] + product.size_p[rows, None] + product.size_q.amax())
+            doubtful = ~(beyond - error > best[:, -1:] + error).squeeze(1)
+            for i in doubtful.nonzero()[:, 0].tolist():
+                row = slice(start + i, start + i + 1)
+                values[row], indices[row] = smallest(torch.as_tensor(pairwise(p[row], q)), k)
+    return values, indices
+
+
+def _candidates(product: Product, rows: slice, kept: int) -> tuple[Tensor, Tensor]:
+    """The lowest scores of some rows, ascending, and where they are."""
+    scores, where = [], []
+    for start in range(0, len(product.right), _VECTORS):
+        tile = torch.addmm(product.constant[rows, None], product.left[rows], product.right[start : start + _VECTORS].mT)
+        tile = tile.nan_to_num(-torch.inf)  # no number, so that it is looked at
+        found, index = smallest(tile, min(kept, tile.shape[1]))
+        scores.append(found)
+        where.append(index + start)
+    found, order = torch.cat(scores, 1).topk(kept, largest=False)
+    return found, torch.cat(where, 1).gather(1, order)
+
+
+def smallest(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k smallest of each row, ascending, and where they are: in the k blocks with the smallest minima."""
+    n, m = x.shape
+    blocks = m // _BLOCK
+    if blocks < 4 * k:
+        found = x.topk(k, largest=False)
+        return found.values, found.indices
+    body = x[:, : blocks * _BLOCK].view(n, blocks, _BLOCK)
+    chosen = body.amin(-1).topk(k, largest=False, sorted=False).indices
+    inside = body.gather(1, chosen[..., None].expand(n, k, _BLOCK)).flatten(1)
+    at = (chosen[..., None] * _BLOCK + torch.arange(_BLOCK, device=x.device)).flatten(1)
+    rest = torch.arange(blocks * _BLOCK, m, device=x.device).expand(n, -1)
+    values, order = torch.cat([inside, x[:, blocks * _BLOCK :]], 1).topk(k, largest=False)
+    return values, torch.cat([at, rest], 1).gather(1, order)

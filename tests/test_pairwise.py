@@ -1,0 +1,161 @@
+"""All pairs, and the nearest ones: as exact as single calls, wherever the expanded product cancels."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from test_every_pair import DIAGONAL, KINDS, build
+from torch.testing import assert_close
+
+import kullback
+from kullback import Gaussian, ShapeError, augmented, kl_divergence, nearest, pairwise
+from kullback.neighbours import smallest
+
+# Worst relative errors of entries kept from the product (the derivation is that of the module), and single roundings.
+ERROR = {torch.float32: 2e-6, torch.float64: 2e-12}
+
+SPREADS = {
+    "ordinary": (0.0, 1.0),
+    "means around 100": (100.0, 1.0),
+    "means around 1e4, close together": (1e4, 1e-2),
+    "a tight cluster": (0.0, 1e-4),
+    "far apart": (0.0, 30.0),
+}
+
+
+def batch(n, d, spread, seed, dtype, given="std"):
+    offset, size = SPREADS[spread]
+    g = torch.Generator().manual_seed(seed)
+    mean = offset + size * torch.randn(n, d, generator=g, dtype=torch.float64)
+    log_std = min(size, 1.0) * torch.randn(n, d, generator=g, dtype=torch.float64)
+    scale = {"std": log_std.exp(), "variance": (2 * log_std).exp(), "logvar": 2 * log_std}[given]
+    return getattr(Gaussian, f"from_{given}")(mean.to(dtype), scale.to(dtype))
+
+
+def truth(p, q):
+    p, q = (g.to(torch.float64) for g in (p, q))
+    return kullback.kl_per_dimension(p[:, None], q).sum(-1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("given", DIAGONAL)
+@pytest.mark.parametrize("spread", SPREADS)
+def test_every_entry_is_as_exact_as_a_single_call(spread, given, dtype):
+    p, q = batch(70, 9, spread, 0, dtype, given), batch(50, 9, spread, 1, dtype, given)
+    assert_close(pairwise(p, q).double(), truth(p, q), rtol=ERROR[dtype], atol=0)
+    itself = pairwise(p, p)
+    assert (itself.diagonal() == 0).all()
+    assert (itself >= 0).all()
+    assert pairwise(p, q).dtype == dtype
+
+
+def test_events_of_several_dimensions_numbers_and_mixed_parameterisations():
+    x = torch.randn(7, 2, 3, 3, generator=torch.Generator().manual_seed(0))
+    p = Gaussian.from_logvar(x, 0.1 * x.flip(0), event_dims=3)
+    q = Gaussian.from_std(x[:4] + 1, 0.5, event_dims=3)
+    assert_close(pairwise(p, q), kl_divergence(p[:, None], q))
+    assert_close(
+        pairwise(p, Gaussian.standard((2, 3, 3))[None]), kl_divergence(p, Gaussian.standard((2, 3, 3)))[:, None]
+    )
+    scalars = Gaussian.from_std([0.0, 1.0], [1.0, 2.0], event_dims=0)
+    assert isinstance(pairwise(scalars, scalars), np.ndarray)
+
+
+@pytest.mark.parametrize("name", ["kl", "jeffreys", "hellinger", "wasserstein2", "bhattacharyya", "fisher_rao"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_divergence_of_every_kind(name, kind):
+    if name == "fisher_rao" and kind not in DIAGONAL:
+        return
+    g = torch.Generator().manual_seed(0)
+    p, q = (
+        build(kind, *(torch.randn(s, generator=g, dtype=torch.float64) for s in ((n, 3), (n, 3, 3)))) for n in (6, 5)
+    )
+    single = kullback.kl_divergence if name == "kl" else getattr(kullback, name)
+    assert_close(pairwise(p, q, name), single(p[:, None], q), rtol=1e-11, atol=1e-15)
+    assert_close(pairwise(p, q, lambda a, b: kullback.renyi(a, b, 0.3)), kullback.renyi(p[:, None], q, 0.3))
+    found = nearest(p, q, 2, name)
+    want, order = single(p[:, None], q).topk(2, largest=False)
+    assert_close(found.values, want, rtol=1e-11, atol=1e-15)
+    assert_close(found.indices, order)
+
+
+@pytest.mark.parametrize("spread", ["ordinary", "means around 100", "a tight cluster"])
+def test_gradients_flow_through_all_pairs(spread):
+    p, q = batch(6, 4, spread, 0, torch.float64), batch(5, 4, spread, 1, torch.float64)
+    leaves = [x.requires_grad_() for g in (p, q) for x in g.tensors()]
+    weight = torch.linspace(-1, 1, 30, dtype=torch.float64).reshape(6, 5)
+    got = torch.autograd.grad((weight * pairwise(p, q)).sum(), leaves)
+    want = torch.autograd.grad((weight * kl_divergence(p[:, None], q)).sum(), leaves)
+    # Sums of 5 or 6 parts of both signs, of the size of 1 a nat.
+    assert_close(got, want, rtol=1e-9, atol=1e-9)
+
+
+def test_under_transforms_and_compilation_the_formula_answers():
+    p, q = batch(4, 3, "ordinary", 0, torch.float64), batch(3, 3, "ordinary", 1, torch.float64)
+    stacked = Gaussian.stack([p, p])
+    assert_close(torch.func.vmap(lambda a: pairwise(a, q))(stacked)[1], pairwise(p, q))
+    compiled = torch.compile(pairwise, fullgraph=True, backend="aot_eager")
+    assert_close(compiled(p, q), pairwise(p, q))
+
+
+def test_logvariances_beyond_the_range_of_variances_are_computed_again():
+    logvar = torch.tensor([[-900.0], [0.0], [900.0]], dtype=torch.float64)
+    p = Gaussian.from_logvar(torch.zeros(3, 1, dtype=torch.float64), logvar)
+    assert_close(pairwise(p, p), kl_divergence(p[:, None], p))
+    found = nearest(p, p, 1)
+    assert found.indices[:, 0].tolist() == [0, 1, 2]
+    assert (found.values == 0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("spread", SPREADS)
+def test_the_nearest_are_the_nearest(spread, dtype):
+    p, q = batch(70, 5, spread, 0, dtype), batch(3000, 5, spread, 1, dtype)
+    for k in (1, 7):
+        found = nearest(p, q, k)
+        exact = torch.stack([kl_divergence(p[i], q) for i in range(len(p))])
+        want = exact.topk(k, largest=False).values
+        assert_close(found.values, want, rtol=4 * torch.finfo(dtype).eps, atol=0)
+        assert_close(exact.gather(1, found.indices), want, rtol=4 * torch.finfo(dtype).eps, atol=0)
+    assert_close(nearest(p, q[:4], 4).values, exact[:, :4].sort(-1).values, rtol=4 * torch.finfo(dtype).eps, atol=0)
+
+
+@pytest.mark.parametrize("m", [5, 64, 640, 6400, 6437])
+def test_the_smallest_in_two_steps_are_those_in_one(m):
+    x = torch.randn(20, m, generator=torch.Generator().manual_seed(0))
+    for k in (1, 3):
+        values, indices = smallest(x, k)
+        want = x.topk(k, largest=False)
+        assert_close(values, want.values, rtol=0, atol=0)
+        assert_close(indices, want.indices)
+    x[:, ::2] = math.inf
+    assert_close(smallest(x, 2)[0], x.topk(2, largest=False).values, rtol=0, atol=0)
+
+
+def test_augmented_vectors_have_the_divergence_as_inner_product():
+    for spread in ("ordinary", "means around 100"):
+        p, q = batch(7, 4, spread, 0, torch.float32), batch(5, 4, spread, 1, torch.float32)
+        a, b = augmented(p, q)
+        assert a.shape == (7, 10)
+        assert b.shape == (5, 10)
+        assert_close(-a @ b.T, truth(p, q), rtol=1e-9, atol=1e-9)
+    with pytest.raises(ValueError, match="diagonal"):
+        augmented(p, Gaussian.from_covariance(torch.zeros(2, 4), torch.eye(4)))
+
+
+def test_what_does_not_fit_says_so():
+    p = batch(4, 3, "ordinary", 0, torch.float32)
+    with pytest.raises(ShapeError, match=r"p\[None\]"):
+        pairwise(p[0], p)
+    with pytest.raises(ShapeError, match="event shape"):
+        pairwise(p, batch(4, 2, "ordinary", 0, torch.float32))
+    with pytest.raises(ValueError, match="divergence is one of kl, jeffreys"):
+        pairwise(p, p, "manhattan")
+    with pytest.raises(ValueError, match="renyi needs alpha"):
+        pairwise(p, p, "renyi")
+    for k in (0, 5, True, 2.0):
+        with pytest.raises(ValueError, match="k is a whole number from 1 to 4"):
+            nearest(p, p, k)
+    assert pairwise(p[:0], p).shape == (0, 4)
+    assert nearest(p[:0], p, 2).indices.shape == (0, 2)
