@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kullback.gaussian import Gaussian
-from kullback.kernels import diagonal, library
+from kullback.kernels import diagonal, library, tiled
 from kullback.kernels.guard import content, surroundings
 
 
@@ -23,6 +23,7 @@ class Body(NamedTuple):
 
 BODIES = (
     Body("native", library, library.absent),
+    Body("torch", tiled, lambda: None),
     Body("formula", None, lambda: None),
 )
 
