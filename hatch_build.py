@@ -43,23 +43,24 @@ class NativeLibrary(BuildHookInterface):
         build_data["tag"] = f"py3-none-{_platform()}"
 
 
-def compile_library(target: Path, extra: tuple[str, ...] = ()) -> None:
-    """Compile every instruction set that this kind of machine may have into one library."""
+def compile_library(target: Path, extra: tuple[str, ...] = (), *, program: bool = False) -> None:
+    """Compile every instruction set that this kind of machine may have into one library, or into the test program."""
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None or sys.platform == "win32":
         raise OSError("no C compiler found")
     x86 = platform.machine() in ("x86_64", "AMD64") and sys.maxsize > 2**32
     kinds = INSTRUCTIONS if x86 else {"baseline": []}
     define = ["-DKULLBACK_X86"] if x86 else []
+    units = [("diagonal.c", kind, [f"-DKULLBACK_ISA={kind}", *flags]) for kind, flags in kinds.items()]
+    units += [("dispatch.c", "dispatch", [])] + ([("driver.c", "driver", [])] if program else [])
     with tempfile.TemporaryDirectory() as folder:
-        units = [("diagonal.c", kind, [f"-DKULLBACK_ISA={kind}", *flags]) for kind, flags in kinds.items()]
         objects = []
-        for source, name, flags in [*units, ("dispatch.c", "dispatch", [])]:
+        for source, name, flags in units:
             out = str(Path(folder) / f"{name}.o")
             run([*compiler.split(), *FLAGS, *extra, *define, *flags, "-c", str(NATIVE / source), "-o", out])
             objects.append(out)
         built = Path(folder) / target.name
-        run([*compiler.split(), *extra, "-shared", *objects, "-o", str(built), "-lm"])
+        run([*compiler.split(), *extra, *([] if program else ["-shared"]), *objects, "-o", str(built), "-lm"])
         shutil.move(built, target)
 
 

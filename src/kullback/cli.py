@@ -287,6 +287,22 @@ def demo(context: click.Context, json_path: str | None, report_path: str | None)
         )  # fmt: skip
 
 
+@commands.command(epilog=_EPILOG)
+def info() -> None:
+    """What is installed, and which kernels run."""
+    import platform
+
+    import torch
+
+    from kullback.kernels import choice, library
+
+    chosen = choice.usable(os.environ.get("KULLBACK_KERNEL"))
+    click.echo(f"kullback: {kullback.__version__}")
+    click.echo(f"torch: {torch.__version__}, {torch.get_num_threads()} threads")
+    click.echo(f"python: {platform.python_version()}, {platform.system()} {platform.machine()}")
+    click.echo(f"kernels: {chosen.name} ({chosen.reason}); instructions: {library.instructions()}")
+
+
 def _print(comparison: "Comparison") -> None:
     """Tables for a person at a terminal, plain lines for anything else."""
     if not sys.stdout.isatty():

@@ -103,8 +103,8 @@ def selected(p: Gaussian, q: Gaussian) -> Selection:
         >>> from kullback import Gaussian
         >>> from kullback.kernels import selected
         >>> p = Gaussian.from_std(torch.zeros(4, 8), torch.ones(4, 8))
-        >>> selected(p, Gaussian.from_variance(torch.zeros(8), torch.ones(8))).reason
-        'scales of different parameterisations'
+        >>> selected(p, Gaussian.from_variance(torch.zeros(8), torch.ones(8))).body
+        'formula'
     """
     found = diagonal.operands(p, q)
     against = surroundings() or (found if isinstance(found, str) else content(found[0]))

@@ -19,7 +19,7 @@ from kullback.kernels.layout import Layout
 FILE = Path(__file__).parent / "native" / "libkullback.so"
 
 # What this module packs; the library has the same number, or was built from other sources.
-INTERFACE = 1
+INTERFACE = 2
 
 # From this many elements on, threads are worth their start.
 _PARALLEL = 2**18
@@ -39,6 +39,8 @@ def _load() -> ctypes.CDLL | None:
     except (OSError, AttributeError):
         return None
     library.kullback_instructions.restype = ctypes.c_char_p
+    library.kullback_allow.argtypes = [ctypes.c_int64]
+    library.kullback_allow.restype = None
     library.kullback_diagonal.argtypes = [ctypes.c_char_p]
     library.kullback_diagonal.restype = None
     return library
@@ -58,6 +60,12 @@ def absent() -> str | None:
 def instructions() -> str:
     """The instruction set in use."""
     return "none" if _LIBRARY is None else _LIBRARY.kullback_instructions().decode()
+
+
+def allow(most: int) -> None:
+    """Use no more than the baseline (0), AVX2 (1), or everything (2) that this machine has."""
+    assert _LIBRARY is not None
+    _LIBRARY.kullback_allow(most)
 
 
 def value(operands: Sequence[Tensor], layout: Layout) -> Tensor:

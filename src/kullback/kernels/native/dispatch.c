@@ -7,22 +7,29 @@ void kullback_diagonal_avx2(const kullback_diagonal_call *call);
 #endif
 void kullback_diagonal_baseline(const kullback_diagonal_call *call);
 
+static int64_t allowed = 2;
+
 static int level(void)
 {
 #ifdef KULLBACK_X86
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("fma"))
+    if (allowed > 1 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("fma"))
         return 2;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
+    if (allowed > 0 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
         return 1;
 #endif
     return 0;
 }
 
+void kullback_allow(int64_t most)
+{
+    allowed = most;
+}
+
 int64_t kullback_interface(void)
 {
-    return 1;
+    return 2;
 }
 
 const char *kullback_instructions(void)

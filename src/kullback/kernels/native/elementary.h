@@ -10,7 +10,6 @@
 
 #if REAL_BITS == 32
 #define REAL float
-#define INTEGER int32_t
 #define UNSIGNED uint32_t
 #define WHOLE 8388608.0f              /* 2^23: small integers stand in its low bits */
 #define C(x) x##f
@@ -31,7 +30,6 @@
 #define LIFT 1.152921504606846976e18f /* 2^60 */
 #else
 #define REAL double
-#define INTEGER int64_t
 #define UNSIGNED uint64_t
 #define WHOLE 4503599627370496.0
 #define C(x) x
@@ -96,10 +94,10 @@ INLINE REAL NAME(polynomial)(const REAL *c, int terms, REAL x)
 /* 2^k for an integer k in the range of the exponent; REAL in, so that rounding and shifting stay in one register. */
 INLINE REAL NAME(power)(REAL k)
 {
-    union { REAL r; INTEGER i; } magic, bits;
+    union { REAL r; UNSIGNED u; } magic, bits;
     magic.r = k + MAGIC;
     bits.r = MAGIC;
-    bits.i = (magic.i - bits.i + BIAS) << MANTISSA;
+    bits.u = (magic.u - bits.u + BIAS) << MANTISSA;
     return bits.r;
 }
 

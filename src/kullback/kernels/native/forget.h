@@ -2,7 +2,6 @@
 #undef REAL
 #undef REAL_BITS
 #undef SUFFIX
-#undef INTEGER
 #undef UNSIGNED
 #undef WHOLE
 #undef C

@@ -35,7 +35,10 @@ KULLBACK_EXPORT void kullback_diagonal(const kullback_diagonal_call *call);
 /* Counts the layouts of the block above: another number, another layout. */
 KULLBACK_EXPORT int64_t kullback_interface(void);
 
-/* The instruction set that was chosen for this machine: "avx512", "avx2" or "baseline". */
+/* The instruction set in use, "avx512", "avx2" or "baseline": the best that this machine has, or that is allowed. */
 KULLBACK_EXPORT const char *kullback_instructions(void);
+
+/* Allows no more than baseline (0), avx2 (1) or everything (2), for tests of what other machines would run. */
+KULLBACK_EXPORT void kullback_allow(int64_t most);
 
 #endif

@@ -1,0 +1,118 @@
+/* Stands alone, for the sanitizers: every shape and layout on memory of exactly the size that the interface names.
+ *
+ * Each result is compared with the textbook formula in long double, loosely: that it is right to the last digits is for
+ * the tests of the library to show, that no byte beyond an array is touched is for this.
+ */
+#include "kullback.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t state = 1;
+
+static double uniform(void)
+{
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return 0.2 + 2.0 * (double)(state >> 11) / 9007199254740992.0;
+}
+
+static void set(void *data, int64_t dtype, int64_t i, double x)
+{
+    if (dtype == KULLBACK_FLOAT32)
+        ((float *)data)[i] = (float)x;
+    else
+        ((double *)data)[i] = x;
+}
+
+static double get(const void *data, int64_t dtype, int64_t i)
+{
+    return dtype == KULLBACK_FLOAT32 ? (double)((const float *)data)[i] : ((const double *)data)[i];
+}
+
+static void *array(int64_t dtype, int64_t count)
+{
+    void *data = malloc((size_t)count * (dtype == KULLBACK_FLOAT32 ? 4 : 8));
+    if (!data)
+        exit(2);
+    for (int64_t i = 0; i < count; i++)
+        set(data, dtype, i, uniform());
+    return data;
+}
+
+static long double log_variance(double x, int64_t parameterisation)
+{
+    return parameterisation == KULLBACK_LOGVAR ? (long double)x : (parameterisation == KULLBACK_STD ? 2 : 1) * logl(x);
+}
+
+static int wrong(const kullback_diagonal_call *call)
+{
+    for (int64_t row = call->first; row < call->last; row++) {
+        long double want = 0;
+        for (int64_t j = 0; j < call->n; j++) {
+            double x[4];
+            for (int k = 0; k < 4; k++)
+                x[k] = get((void *)call->data[k], call->dtype, row * call->row[k] + j * call->column[k]);
+            long double p = log_variance(x[1], call->parameterisation), q = log_variance(x[3], call->parameterisation);
+            long double delta = (long double)x[0] - x[2];
+            want += 0.5L * (expl(p - q) - 1 - (p - q)) + 0.5L * delta * delta * expl(-q);
+        }
+        double got = get((void *)call->value, call->dtype, row);
+        if (!(fabsl(got - want) <= 1e-4L * want + 1e-6L)) {
+            fprintf(stderr, "row %ld of n = %ld: %g, not %Lg\n", (long)row, (long)call->n, got, want);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Operands full, shared by all rows, or one number; values, gradients or both; some rows only. */
+static int run(int64_t dtype, int64_t parameterisation, int64_t rows, int64_t n, int layout, int outputs)
+{
+    kullback_diagonal_call call;
+    memset(&call, 0, sizeof call);
+    call.dtype = dtype;
+    call.parameterisation = parameterisation;
+    call.first = rows / 3;
+    call.last = rows;
+    call.n = n;
+    for (int k = 0; k < 4; k++) {
+        int how = k < 2 ? 0 : layout;
+        call.row[k] = how ? 0 : n + (k == 1);
+        call.column[k] = how != 2;
+        int64_t count = how == 2 ? 1 : how == 1 ? n : (rows - 1) * call.row[k] + n;
+        call.data[k] = (int64_t)array(dtype, count);
+        call.gradient[k] = (outputs & 2) && k != layout ? (int64_t)array(dtype, rows * n) : 0;
+    }
+    call.weight = outputs & 2 ? (int64_t)array(dtype, layout ? 1 : rows) : 0;
+    call.weight_row = layout ? 0 : 1;
+    call.value = outputs & 1 ? (int64_t)array(dtype, rows) : 0;
+    kullback_diagonal(&call);
+    int failed = (outputs & 1) && wrong(&call);
+    for (int k = 0; k < 4; k++) {
+        free((void *)call.data[k]);
+        free((void *)call.gradient[k]);
+    }
+    free((void *)call.weight);
+    free((void *)call.value);
+    return failed;
+}
+
+int main(void)
+{
+    static const int64_t lengths[] = { 1, 2, 3, 5, 15, 16, 17, 31, 33, 255, 256, 257, 511, 512, 513, 1500 };
+    int failed = 0;
+    for (int64_t most = 0; most < 3; most++) {
+        int cases = 0;
+        kullback_allow(most);
+        for (int64_t dtype = 0; dtype < 2; dtype++)
+            for (int64_t parameterisation = 0; parameterisation < 3; parameterisation++)
+                for (unsigned i = 0; i < sizeof lengths / sizeof *lengths; i++)
+                    for (int64_t rows = 1; rows < 1000; rows = rows * 7 + 1)
+                        for (int layout = 0; layout < 3; layout++)
+                            for (int outputs = 1; outputs < 4; outputs++, cases++)
+                                failed += run(dtype, parameterisation, rows, lengths[i], layout, outputs);
+        printf("%s: %d calls, %d wrong so far\n", kullback_instructions(), cases, failed);
+    }
+    return failed != 0;
+}
