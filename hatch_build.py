@@ -51,7 +51,7 @@ def compile_library(target: Path, extra: tuple[str, ...] = (), *, program: bool 
     x86 = platform.machine() in ("x86_64", "AMD64") and sys.maxsize > 2**32
     kinds = INSTRUCTIONS if x86 else {"baseline": []}
     define = ["-DKULLBACK_X86"] if x86 else []
-    units = [("diagonal.c", kind, [f"-DKULLBACK_ISA={kind}", *flags]) for kind, flags in kinds.items()]
+    units = [("kernels.c", kind, [f"-DKULLBACK_ISA={kind}", *flags]) for kind, flags in kinds.items()]
     units += [("dispatch.c", "dispatch", [])] + ([("driver.c", "driver", [])] if program else [])
     with tempfile.TemporaryDirectory() as folder:
         objects = []

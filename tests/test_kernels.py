@@ -340,6 +340,116 @@ def test_numpy_gives_numpy(body):
     assert type(kl_divergence(p, Gaussian.standard(5))).__module__ == "numpy"
 
 
+FULL = ("covariance", "scale_tril")
+
+
+def full_operands(rows, n, kind, dtype=torch.float64, seed=0):
+    """Means and well-conditioned matrices."""
+    g = torch.Generator().manual_seed(seed)
+    noise = [torch.randn(rows, n, n, generator=g, dtype=torch.float64) / n**0.5 for _ in range(2)]
+    means = [torch.randn(rows, n, generator=g, dtype=torch.float64) for _ in range(2)]
+    matrices = [x @ x.mT + 0.5 * torch.eye(n, dtype=torch.float64) for x in noise]
+    if kind == "scale_tril":
+        matrices = [torch.linalg.cholesky(x) for x in matrices]
+    return [x.to(dtype) for x in (means[0], matrices[0], means[1], matrices[1])]
+
+
+def full_divergence(a, b, c, d, kind):
+    make = getattr(Gaussian, f"from_{kind}")
+    return kl_divergence(make(a, b, validate=False), make(c, d, validate=False))
+
+
+@pytest.fixture
+def native(monkeypatch):
+    library = next(body for body in choice.BODIES if body.name == "native")
+    if library.absent():
+        pytest.skip(library.absent())
+    monkeypatch.setattr(choice, "_chosen", choice.usable("native"))
+
+
+def serves(x, kind):
+    make = getattr(Gaussian, f"from_{kind}")
+    return selected(make(*x[:2], validate=False), make(*x[2:], validate=False)).body == "native"
+
+
+@pytest.mark.parametrize("kind", FULL)
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 8, 9, 16, 31, 32])
+def test_full_pairs_have_the_formulas_values_and_gradients(native, by_formula, n, kind):
+    for rows in (1, 7, 8, 9, 20):
+        for dtype in (torch.float32, torch.float64):
+            leaves = [v.requires_grad_() for v in full_operands(rows, n, kind, dtype)]
+            assert serves(leaves, kind)
+            (value, found), _ = both(lambda *v: full_divergence(*v, kind), leaves, by_formula)
+            wide = [v.detach().double().requires_grad_() for v in leaves]
+            _, (want, truths) = both(lambda *v: full_divergence(*v, kind), wide, by_formula)
+            # Within 450 units in the last place; condition numbers are below 20, which either side feels.
+            eps = 450 * torch.finfo(dtype).eps
+            assert value.dtype == dtype
+            assert_close(value.double(), want, rtol=eps, atol=0)
+            for got, truth in zip(found, truths, strict=True):
+                assert_close(got.double(), truth, rtol=eps, atol=eps * float(truth.abs().max()))
+
+
+@pytest.mark.parametrize("kind", FULL)
+def test_full_pairs_broadcast_and_lie_as_they_like(native, by_formula, kind):
+    a, b, c, d = full_operands(6, 3, kind)
+    cases = [
+        (a, b, c[0], d[0]),
+        (a, b[:1], c, d[0]),
+        (a[:, None], b[:, None], c[:2], d[:2]),
+        (a, b.mT.contiguous().mT, c.expand(2, 6, 3), d),
+        (a[::2], b[::2], c[::2], d[::2]),
+        (a[0], b[0], c[0], d[0]),
+        (a, b, a, b),
+    ]
+    for x in cases:
+        for wanted in ((0, 1, 2, 3), (1,), (2,), ()):
+            leaves = [v.detach().requires_grad_() if i in wanted else v for i, v in enumerate(x)]
+            (value, found), (want, truths) = both(lambda *v: full_divergence(*v, kind), leaves, by_formula)
+            assert_close(value, want, rtol=1e-12, atol=0)
+            for got, truth in zip(found, truths, strict=True):
+                assert_close(got, truth, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", FULL)
+def test_second_derivatives_of_full_pairs_and_their_loss(native, by_formula, kind):
+    leaves = [v.requires_grad_() for v in full_operands(2, 3, kind)]
+    assert torch.autograd.gradgradcheck(lambda *v: full_divergence(*v, kind), leaves)
+    make = getattr(Gaussian, f"from_{kind}")
+    weights = torch.tensor([0.5, 2.0], dtype=torch.float64)
+
+    def loss(*v):
+        return kl_loss(make(*v[:2], validate=False), make(*v[2:], validate=False), weights)
+
+    (value, found), (want, truths) = both(loss, leaves, by_formula)
+    assert_close(value, want, rtol=1e-13, atol=0)
+    assert_close(found, truths, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", FULL)
+def test_a_matrix_that_no_gaussian_has_gives_nan_in_its_own_row_only(native, kind):
+    for n in (2, 3, 9):
+        x = full_operands(10, n, kind)
+        x[1][4] = -torch.eye(n)
+        assert torch.isnan(full_divergence(*x, kind)).nonzero().flatten().tolist() == [4]
+        x = full_operands(10, n, kind)
+        x[0][7, 0] = torch.nan
+        assert torch.isnan(full_divergence(*x, kind)).nonzero().flatten().tolist() == [7]
+
+
+def test_more_coordinates_than_lie_side_by_side_are_the_formulas(native):
+    assert not serves(full_operands(2, 33, "covariance"), "covariance")
+    before = torch.get_num_threads()
+    x = full_operands(3000, 8, "covariance")
+    want = torch.cat([full_divergence(*(v[i : i + 200] for v in x), "covariance") for i in range(0, 3000, 200)])
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            assert_close(full_divergence(*x, "covariance"), want, rtol=0, atol=0)
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("n", [3, 40])
 def test_the_loss_is_the_mean_of_the_weighted_rows(body, by_formula, weighted, n):

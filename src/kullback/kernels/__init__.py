@@ -5,8 +5,8 @@
 - ``native``: the same function over a C library (``native/``, through ``library.py``), where one could be built.
 
 ``choice.py`` says when which runs, and is what the public functions ask: read it next. ``guard.py`` says where plain
-memory may be read at all, ``layout.py`` how it lies; ``diagonal.py`` holds the autograd functions. To delete a body,
-remove its file and its row of ``choice.BODIES``.
+memory may be read at all, ``layout.py`` how it lies; ``diagonal.py`` and ``full.py`` find the operands of a pair,
+``function.py`` holds the autograd functions. To delete a body, remove its file and its row of ``choice.BODIES``.
 """
 
 from kullback.kernels.choice import Selection, selected

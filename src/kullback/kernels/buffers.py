@@ -16,12 +16,16 @@ from torch import Tensor
 _LARGE = 32 * 2**20
 
 
-def empty(shape: Sequence[int], dtype: torch.dtype, wanted: Sequence[bool]) -> list[Tensor | None]:
-    """Tensors of undefined values on the CPU, one for each that is wanted."""
+def empty(shapes: Sequence[Sequence[int]], dtype: torch.dtype, wanted: Sequence[bool]) -> list[Tensor | None]:
+    """Tensors of undefined values on the CPU, one for each shape that is wanted."""
+    return [_empty(shape, dtype) if want else None for shape, want in zip(shapes, wanted, strict=True)]
+
+
+def _empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     size = math.prod(shape) * dtype.itemsize
     if size < _LARGE or sys.platform != "linux":
-        return [torch.empty(shape, dtype=dtype) if want else None for want in wanted]
-    return [_mapped(size, dtype).view(tuple(shape)) if want else None for want in wanted]
+        return torch.empty(shape, dtype=dtype)
+    return _mapped(size, dtype).view(tuple(shape))
 
 
 def _mapped(size: int, dtype: torch.dtype) -> Tensor:

@@ -9,8 +9,11 @@ import torch
 from torch import Tensor
 
 from kullback.gaussian import Gaussian
-from kullback.kernels import diagonal, library, tiled
+from kullback.kernels import diagonal, full, function, library, tiled
+from kullback.kernels.function import Operands
 from kullback.kernels.guard import content, surroundings
+from kullback.kernels.layout import Kind
+from kullback.scale.diagonal import Diagonal
 
 
 class Body(NamedTuple):
@@ -66,24 +69,35 @@ def kl_divergence(p: Gaussian, q: Gaussian) -> Tensor | None:
     """The Kullback–Leibler divergence by a faster body; None if the formula is to answer."""
     if _chosen.module is None or surroundings():
         return None
-    found = diagonal.operands(p, q)
-    if isinstance(found, str) or content(found[0]):
-        return None
-    return diagonal.kl(_chosen.module, *found)
+    found = _operands(p, q)
+    return None if isinstance(found, str) else function.kl(_chosen.module, *found)
 
 
 def mean_kl(p: Gaussian, q: Gaussian, weights: Tensor | None) -> Tensor | None:
     """The mean over rows of the weighted divergence in one pass; None if the formula is to answer."""
     if _chosen.module is None or surroundings():
         return None
-    found = diagonal.operands(p, q)
-    if isinstance(found, str) or content(found[0]):
+    found = _operands(p, q)
+    if isinstance(found, str):
         return None
     if weights is not None:
         batch = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
         if weights.requires_grad or content((found[0][0], weights)) or not _fits(weights.shape, batch):
             return None
-    return diagonal.mean_kl(_chosen.module, *found, weights)
+    return function.mean_kl(_chosen.module, *found, weights)
+
+
+def _operands(p: Gaussian, q: Gaussian) -> tuple[Operands, Kind, int] | str:
+    """What the chosen body computes on, or why it does not."""
+    found = diagonal.operands(p, q) if type(p.scale) is Diagonal else full.operands(p, q)
+    if isinstance(found, str):
+        return found
+    against = content(found[0])
+    if against:
+        return against
+    if _chosen.module is not None and found[1] not in _chosen.module.KINDS:
+        return f"{_chosen.name} does not serve {found[1]}"
+    return found
 
 
 def _fits(shape: torch.Size, batch: torch.Size) -> bool:
@@ -106,8 +120,8 @@ def selected(p: Gaussian, q: Gaussian) -> Selection:
         >>> selected(p, Gaussian.from_variance(torch.zeros(8), torch.ones(8))).body
         'formula'
     """
-    found = diagonal.operands(p, q)
-    against = surroundings() or (found if isinstance(found, str) else content(found[0]))
+    found = surroundings() or _operands(p, q)
+    against = found if isinstance(found, str) else None
     if _chosen.module is None or not against:
         return Selection(_chosen.name, _chosen.reason)
     return Selection("formula", against)

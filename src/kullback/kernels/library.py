@@ -19,14 +19,19 @@ from kullback.kernels.layout import Layout
 FILE = Path(__file__).parent / "native" / "libkullback.so"
 
 # What this module packs; the library has the same number, or was built from other sources.
-INTERFACE = 2
+INTERFACE = 3
 
 # From this many elements on, threads are worth their start.
 _PARALLEL = 2**18
 
-_KINDS = {"std": 0, "variance": 1, "logvar": 2}
+# What is served, and its number within its family.
+_DIAGONAL = {"std": 0, "variance": 1, "logvar": 2}
+_FULL = {"covariance": 0, "scale_tril": 1}
+KINDS = frozenset(_DIAGONAL) | frozenset(_FULL)
+
 _DTYPES = {torch.float32: 0, torch.float64: 1}
-_CALL = struct.Struct("=24q")
+_DIAGONAL_CALL = struct.Struct("=24q")
+_FULL_CALL = struct.Struct("=20q")
 _NOT_WANTED = (0, 0, 0, 0)
 
 
@@ -41,13 +46,13 @@ def _load() -> ctypes.CDLL | None:
     library.kullback_instructions.restype = ctypes.c_char_p
     library.kullback_allow.argtypes = [ctypes.c_int64]
     library.kullback_allow.restype = None
-    library.kullback_diagonal.argtypes = [ctypes.c_char_p]
-    library.kullback_diagonal.restype = None
+    for entry in (library.kullback_diagonal, library.kullback_full):
+        entry.argtypes = [ctypes.c_char_p]
+        entry.restype = None
     return library
 
 
 _LIBRARY = _load()
-_diagonal = None if _LIBRARY is None else _LIBRARY.kullback_diagonal
 
 
 def absent() -> str | None:
@@ -93,7 +98,7 @@ def value_and_gradients(
 def _differentiated(
     operands: Sequence[Tensor], layout: Layout, out: int, weight: Tensor, wanted: Sequence[bool]
 ) -> list[Tensor | None]:
-    found, row = empty(layout.shape, operands[0].dtype, wanted), _row_stride(weight)
+    found, row = empty(layout.shapes, operands[0].dtype, wanted), _row_stride(weight)
     if row is None:
         weight, row = weight.contiguous(), 1
     pointers = tuple([0 if x is None else x.data_ptr() for x in found])
@@ -113,22 +118,30 @@ def _row_stride(weight: Tensor) -> int | None:
 def _call(
     operands: Sequence[Tensor], layout: Layout, out: int, weight: int, weight_row: int, found: tuple[int, ...]
 ) -> None:
-    assert _diagonal is not None
+    assert _LIBRARY is not None
     a, b, c, d = operands
-    rows, n = layout.rows, layout.n
-    fixed = (
-        a.data_ptr(), b.data_ptr(), c.data_ptr(), d.data_ptr(), *layout.row, *layout.column, out, weight, weight_row,
-        *found,
-    )  # fmt: skip
-    kind, dtype = _KINDS[layout.kind], _DTYPES[a.dtype]
-    threads = 1 if rows * n < _PARALLEL else min(torch.get_num_threads(), rows)
+    rows, n, dtype = layout.rows, layout.n, _DTYPES[a.dtype]
+    data = (a.data_ptr(), b.data_ptr(), c.data_ptr(), d.data_ptr(), *layout.row)
+    results = (out, weight, weight_row, *found)
+    number = _DIAGONAL.get(layout.kind)
+    if number is not None:
+        function, pack, size, fixed = (
+            _LIBRARY.kullback_diagonal,
+            _DIAGONAL_CALL.pack,
+            n,
+            (*data, *layout.column, *results),
+        )
+    else:
+        number = _FULL[layout.kind]
+        function, pack, size, fixed = _LIBRARY.kullback_full, _FULL_CALL.pack, n * n * n, (*data, *results)
+    threads = 1 if rows * size < _PARALLEL else min(torch.get_num_threads(), rows)
     if threads == 1:
-        _diagonal(_CALL.pack(dtype, kind, 0, rows, n, *fixed))
+        function(pack(dtype, number, 0, rows, n, *fixed))
         return
     edges = [rows * i // threads for i in range(threads + 1)]
-    calls = [_CALL.pack(dtype, kind, *edges[i : i + 2], n, *fixed) for i in range(threads)]
-    waiting = [_threads().submit(_diagonal, call) for call in calls[1:]]
-    _diagonal(calls[0])
+    calls = [pack(dtype, number, *edges[i : i + 2], n, *fixed) for i in range(threads)]
+    waiting = [_threads().submit(function, call) for call in calls[1:]]
+    function(calls[0])
     for one in waiting:
         one.result()
 

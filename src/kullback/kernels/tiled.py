@@ -5,6 +5,7 @@ wider: its tiles are computed, and differentiated, by the formula.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -12,7 +13,10 @@ from torch import Tensor
 from kullback.kernels.buffers import empty
 from kullback.kernels.layout import Layout
 from kullback.relative.axes import Axes
-from kullback.scale.diagonal import Diagonal
+from kullback.scale.diagonal import Diagonal, Parameterisation
+
+# What is served.
+KINDS = frozenset(("std", "variance", "logvar"))
 
 # Elements of a tile.
 _TILE = 2**15
@@ -33,7 +37,7 @@ def gradients(
     operands: Sequence[Tensor], layout: Layout, weight: Tensor, wanted: Sequence[bool]
 ) -> list[Tensor | None]:
     """The derivatives of the weighted sum of the rows' divergences with respect to each operand, of full shape."""
-    found = empty(layout.shape, operands[0].dtype, wanted)
+    found = empty(layout.shapes, operands[0].dtype, wanted)
     _run(operands, layout, weight, found, with_value=False)
     return found
 
@@ -42,7 +46,7 @@ def value_and_gradients(
     operands: Sequence[Tensor], layout: Layout, weight: Tensor, wanted: Sequence[bool]
 ) -> tuple[Tensor, list[Tensor | None]]:
     """Both in one pass over the operands."""
-    found = empty(layout.shape, operands[0].dtype, wanted)
+    found = empty(layout.shapes, operands[0].dtype, wanted)
     return _run(operands, layout, weight, found, with_value=True), found
 
 
@@ -139,6 +143,7 @@ def _by_formula(
 
 def _terms(x: Sequence[Tensor], layout: Layout) -> Tensor:
     mean_p, a, mean_q, b = x
-    scales = [Diagonal(v if layout.kind == "logvar" else torch.where(v > 0, v, torch.nan), layout.kind) for v in (a, b)]
+    kind = cast(Parameterisation, layout.kind)
+    scales = [Diagonal(v if kind == "logvar" else torch.where(v > 0, v, torch.nan), kind) for v in (a, b)]
     pair = Axes.of(mean_p, scales[0], mean_q, scales[1], torch.Size())
     return pair.excess_terms() + pair.square_terms()

@@ -4,8 +4,11 @@
 #ifdef KULLBACK_X86
 void kullback_diagonal_avx512(const kullback_diagonal_call *call);
 void kullback_diagonal_avx2(const kullback_diagonal_call *call);
+void kullback_full_avx512(const kullback_full_call *call);
+void kullback_full_avx2(const kullback_full_call *call);
 #endif
 void kullback_diagonal_baseline(const kullback_diagonal_call *call);
+void kullback_full_baseline(const kullback_full_call *call);
 
 static int64_t allowed = 2;
 
@@ -29,7 +32,7 @@ void kullback_allow(int64_t most)
 
 int64_t kullback_interface(void)
 {
-    return 2;
+    return 3;
 }
 
 const char *kullback_instructions(void)
@@ -38,18 +41,27 @@ const char *kullback_instructions(void)
     return names[level()];
 }
 
-void kullback_diagonal(const kullback_diagonal_call *call)
-{
-    switch (level()) {
 #ifdef KULLBACK_X86
-    case 2:
-        kullback_diagonal_avx512(call);
+#define FASTER(what) \
+    case 2: \
+        kullback_##what##_avx512(call); \
+        return; \
+    case 1: \
+        kullback_##what##_avx2(call); \
         return;
-    case 1:
-        kullback_diagonal_avx2(call);
-        return;
+#else
+#define FASTER(what)
 #endif
-    default:
-        kullback_diagonal_baseline(call);
+
+#define ENTRY(what) \
+    void kullback_##what(const kullback_##what##_call *call) \
+    { \
+        switch (level()) { \
+            FASTER(what) \
+        default: \
+            kullback_##what##_baseline(call); \
+        } \
     }
-}
+
+ENTRY(diagonal)
+ENTRY(full)

@@ -32,7 +32,23 @@ typedef struct {
 
 KULLBACK_EXPORT void kullback_diagonal(const kullback_diagonal_call *call);
 
-/* Counts the layouts of the block above: another number, another layout. */
+enum { KULLBACK_COVARIANCE = 0, KULLBACK_SCALE_TRIL = 1 };
+enum { KULLBACK_LARGEST = 32 };    /* coordinates of a full Gaussian; larger ones are for others */
+
+/* The same for full Gaussians: means (rows, n), scales (rows, n, n), each matrix and vector packed. */
+typedef struct {
+    int64_t dtype, parameterisation;
+    int64_t first, last, n;
+    int64_t data[4];
+    int64_t row[4];                /* from one row to the next: 0 if all rows share it */
+    int64_t value;
+    int64_t weight, weight_row;
+    int64_t gradient[4];           /* out: packed; of a covariance symmetric, of a factor lower triangular */
+} kullback_full_call;
+
+KULLBACK_EXPORT void kullback_full(const kullback_full_call *call);
+
+/* Counts the layouts of the blocks above: another number, another layout. */
 KULLBACK_EXPORT int64_t kullback_interface(void);
 
 /* The instruction set in use, "avx512", "avx2" or "baseline": the best that this machine has, or that is allowed. */

@@ -12,13 +12,21 @@
 #define SUFFIX f64
 #include "elementary.h"
 #include "diagonal.h"
+#include "full.h"
 #include "forget.h"
 
-#define ENTRY_(isa) kullback_diagonal_##isa
-#define ENTRY(isa) ENTRY_(isa)
+#define ENTRY_(what, isa) kullback_##what##_##isa
+#define ENTRY(what, isa) ENTRY_(what, isa)
 
-void ENTRY(KULLBACK_ISA)(const kullback_diagonal_call *call);
-void ENTRY(KULLBACK_ISA)(const kullback_diagonal_call *call)
+void ENTRY(diagonal, KULLBACK_ISA)(const kullback_diagonal_call *call);
+void ENTRY(full, KULLBACK_ISA)(const kullback_full_call *call);
+
+void ENTRY(full, KULLBACK_ISA)(const kullback_full_call *call)
+{
+    full(call);
+}
+
+void ENTRY(diagonal, KULLBACK_ISA)(const kullback_diagonal_call *call)
 {
     if (call->dtype == KULLBACK_FLOAT32)
         diagonal_f32(call);

@@ -1,0 +1,341 @@
+/* Pairs of full Gaussians of few coordinates: LANES pairs side by side, so that what is done to one number of a matrix is
+ * done to that of every pair at once. Included once, after elementary.h for double, in which everything is computed: for
+ * float inputs that is exact enough by itself, for double ones a Newton step restores what the factors lost near p = q.
+ *
+ * With L the Cholesky factors, N = tril(Lq^-1 (Lp - Lq)) and y = Lq^-1 delta the divergence is
+ * sum of half (t^2 + 2 (t - log(1 + t))) over t = N_kk, plus half of the squares below the diagonal and of y: no
+ * inverse, no determinant, nothing that cancels. With T = I + N and E = N + N' + N N' its derivatives are
+ *   mean of p    Lq^-T y
+ *   covariances  1/2 Lp^-T (N' + N T^-1) Lq^-1   and   -1/2 Lq^-T (E + y y') Lq^-1
+ *   factors      tril(Lq^-T (N + (N T^-1)'))     and   -tril(Lq^-T (E + y y')).
+ */
+
+enum { LANES = 8, MOST = KULLBACK_LARGEST };
+
+typedef double lane __attribute__((vector_size(LANES * sizeof(double))));
+
+#define EACH for (int l = 0; l < LANES; l++)
+#define AT(a, i, j) a[(i) * n + (j)]
+
+/* Sums of four neighbouring rows (or columns) at once, which do not wait for each other. */
+enum { BLOCK = 4 };
+
+/* The lower factor in place of the lower triangle, NaN where there is none. */
+INLINE void cholesky(lane *a, int n)
+{
+    for (int j = 0; j < n; j++) {
+        lane inverse = { 0 };
+        for (int i = j; i < n; i += BLOCK) {
+            lane s[BLOCK];
+            const int rows = n - i < BLOCK ? n - i : BLOCK;
+            for (int r = 0; r < BLOCK; r++)
+                s[r] = AT(a, r < rows ? i + r : i, j);
+            for (int k = 0; k < j; k++)
+                for (int r = 0; r < BLOCK; r++)
+                    s[r] -= AT(a, r < rows ? i + r : i, k) * AT(a, j, k);
+            if (i == j) {
+                EACH s[0][l] = s[0][l] > 0.0 ? sqrt(s[0][l]) : (double)NAN;
+                inverse = 1.0 / s[0];
+                AT(a, j, j) = s[0];
+            }
+            for (int r = i == j; r < rows; r++)
+                AT(a, i + r, j) = s[r] * inverse;
+        }
+    }
+}
+
+INLINE void inverses(const lane *factor, lane *inverse, int n)
+{
+    for (int i = 0; i < n; i++)
+        inverse[i] = 1.0 / AT(factor, i, i);
+}
+
+/* L^-1 X for columns with a step between their entries and one between columns; the entries before ``from`` are 0. */
+INLINE void forward(const lane *factor, const lane *inverse, lane *x, int step, int next, int columns, int from, int n)
+{
+    for (int j = 0; j < columns; j += BLOCK) {
+        const int block = columns - j < BLOCK ? columns - j : BLOCK;
+        lane *at[BLOCK];
+        for (int r = 0; r < BLOCK; r++)
+            at[r] = x + (r < block ? j + r : j) * next;
+        for (int i = from ? j : 0; i < n; i++) {
+            lane s[BLOCK];
+            for (int r = 0; r < BLOCK; r++)
+                s[r] = at[r][i * step];
+            for (int k = from ? j : 0; k < i; k++)
+                for (int r = 0; r < BLOCK; r++)
+                    s[r] -= AT(factor, i, k) * at[r][k * step];
+            for (int r = 0; r < block; r++)
+                at[r][i * step] = s[r] * inverse[i];
+        }
+    }
+}
+
+/* L^-T X for columns likewise. */
+INLINE void backward(const lane *factor, const lane *inverse, lane *x, int step, int next, int columns, int n)
+{
+    for (int j = 0; j < columns; j += BLOCK) {
+        const int block = columns - j < BLOCK ? columns - j : BLOCK;
+        lane *at[BLOCK];
+        for (int r = 0; r < BLOCK; r++)
+            at[r] = x + (r < block ? j + r : j) * next;
+        for (int i = n - 1; i >= 0; i--) {
+            lane s[BLOCK];
+            for (int r = 0; r < BLOCK; r++)
+                s[r] = at[r][i * step];
+            for (int k = i + 1; k < n; k++)
+                for (int r = 0; r < BLOCK; r++)
+                    s[r] -= AT(factor, k, i) * at[r][k * step];
+            for (int r = 0; r < block; r++)
+                at[r][i * step] = s[r] * inverse[i];
+        }
+    }
+}
+
+/* L^-1 A L^-T in place of a whole symmetric matrix. */
+INLINE void whiten(const lane *factor, const lane *inverse, lane *a, int n)
+{
+    forward(factor, inverse, a, n, 1, n, 0, n);
+    forward(factor, inverse, a, 1, n, n, 0, n);
+}
+
+/* N + N' + N N' of a lower triangular N, whole. */
+INLINE void excess_of(const lane *x, lane *e, int n)
+{
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j <= i; j++) {
+            lane s = i == j ? 2.0 * AT(x, i, j) : AT(x, i, j);
+            for (int k = 0; k <= j; k++)
+                s += AT(x, i, k) * AT(x, j, k);
+            AT(e, i, j) = AT(e, j, i) = s;
+        }
+}
+
+/* One Newton step of N towards the whole matrix E, in the lanes where E is small. */
+INLINE void correct(lane *x, lane *e, const lane near, lane *r, lane *t, int n)
+{
+    lane inverse[MOST];
+    for (int i = 0; i < n * n; i++) /* elsewhere a step that changes nothing */
+        EACH t[i][l] = near[l] != 0.0 && i % n <= i / n ? x[i][l] : 0.0;
+    excess_of(t, r, n);
+    for (int i = 0; i < n * n; i++)
+        EACH r[i][l] = near[l] != 0.0 ? e[i][l] - r[i][l] : 0.0;
+    for (int i = 0; i < n; i++)
+        AT(t, i, i) += 1.0;
+    inverses(t, inverse, n);
+    whiten(t, inverse, r, n);
+    for (int j = 0; j < n; j++)
+        for (int i = n - 1; i >= j; i--) {
+            lane s = 0.5 * AT(t, i, j) * AT(r, j, j);
+            for (int k = j + 1; k <= i; k++)
+                s += AT(t, i, k) * AT(r, k, j);
+            AT(x, i, j) += s;
+        }
+}
+
+/* Half of r^2 - 1 - log r^2 for r = 1 + t, from t alone near 0 and from the two numbers elsewhere. */
+INLINE lane diagonal_term(lane t, lane a, lane b, lane near)
+{
+    lane total;
+    for (int l = 0; l < LANES; l++) {
+        parts_f64 parts = split_f64(b[l]);
+        double half_t, half_psi, s = t[l] / (2.0 + t[l]);
+        ratio_f64(a[l], parts, 1.0 / parts.m, &half_t, &half_psi);
+        double psi = t[l] * s - s * s * s * polynomial_f64(R_f64, R_TERMS, s * s);
+        double x = near[l] != 0.0 ? t[l] : 2.0 * half_t;
+        total[l] = 0.5 * x * x + (near[l] != 0.0 ? psi : 2.0 * half_psi);
+    }
+    return total;
+}
+
+typedef struct {
+    lane p[MOST * MOST], q[MOST * MOST], x[MOST * MOST], e[MOST * MOST], r[MOST * MOST], t[MOST * MOST];
+    lane y[MOST], inverse_p[MOST], inverse_q[MOST], weight, value;
+} workspace;
+
+INLINE double read(const void *data, int64_t dtype, int64_t i)
+{
+    return dtype == KULLBACK_FLOAT32 ? (double)((const float *)data)[i] : ((const double *)data)[i];
+}
+
+INLINE void write(int64_t data, int64_t dtype, int64_t i, double x)
+{
+    if (dtype == KULLBACK_FLOAT32)
+        ((float *)data)[i] = (float)x;
+    else
+        ((double *)data)[i] = x;
+}
+
+/* Factors, N and y of the pairs from row on; lanes beyond the last row repeat it. */
+INLINE void prepare(const kullback_full_call *call, workspace *w, int64_t row, int n, int dtype, int kind)
+{
+    int64_t at[LANES];
+    EACH at[l] = row + l < call->last ? row + l : call->last - 1;
+    for (int side = 0; side < 2; side++) {
+        lane *a = side ? w->q : w->p;
+        const void *data = (const void *)call->data[1 + 2 * side];
+        const int64_t step = call->row[1 + 2 * side];
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j <= i; j++)
+                EACH {
+                    int64_t base = at[l] * step;
+                    double x = read(data, dtype, base + i * n + j);
+                    if (kind == KULLBACK_COVARIANCE && i != j)
+                        x = 0.5 * x + 0.5 * read(data, dtype, base + j * n + i);
+                    AT(a, i, j)[l] = x;
+                }
+    }
+    const int correctable = dtype == KULLBACK_FLOAT64 && kind == KULLBACK_COVARIANCE;
+    if (correctable)
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j <= i; j++)
+                AT(w->e, i, j) = AT(w->e, j, i) = AT(w->p, i, j) - AT(w->q, i, j);
+    if (kind == KULLBACK_COVARIANCE) {
+        cholesky(w->p, n);
+        cholesky(w->q, n);
+    } else
+        for (int i = 0; i < n; i++)
+            EACH {
+                AT(w->p, i, i)[l] = AT(w->p, i, i)[l] > 0.0 ? AT(w->p, i, i)[l] : (double)NAN;
+                AT(w->q, i, i)[l] = AT(w->q, i, i)[l] > 0.0 ? AT(w->q, i, i)[l] : (double)NAN;
+            }
+    inverses(w->p, w->inverse_p, n);
+    inverses(w->q, w->inverse_q, n);
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++)
+            AT(w->x, i, j) = j <= i ? AT(w->p, i, j) - AT(w->q, i, j) : (lane){ 0 };
+    forward(w->q, w->inverse_q, w->x, n, 1, n, 1, n);
+    for (int i = 0; i < n; i++)
+        EACH w->y[i][l] = read((void *)call->data[0], dtype, at[l] * call->row[0] + i) -
+                          read((void *)call->data[2], dtype, at[l] * call->row[2] + i);
+    forward(w->q, w->inverse_q, w->y, 1, 0, 1, 0, n);
+    lane near = { 0 };
+    if (correctable) {
+        whiten(w->q, w->inverse_q, w->e, n);
+        for (int i = 0; i < n * n; i++)
+            near += w->e[i] * w->e[i];
+        EACH near[l] = near[l] < 0.25 ? 1.0 : 0.0;
+        correct(w->x, w->e, near, w->r, w->t, n);
+    }
+    lane total = { 0 };
+    for (int i = 0; i < n; i++) {
+        total += diagonal_term(AT(w->x, i, i), AT(w->p, i, i), AT(w->q, i, i), near);
+        for (int j = 0; j < i; j++)
+            total += 0.5 * AT(w->x, i, j) * AT(w->x, i, j);
+        total += 0.5 * w->y[i] * w->y[i];
+    }
+    w->value = total;
+}
+
+/* The derivatives, each written as it is ready. */
+INLINE void differentiate(const kullback_full_call *call, workspace *w, int64_t row, int n, int dtype, int kind)
+{
+    const int64_t lanes = call->last - row < LANES ? call->last - row : LANES;
+    const int factors = kind == KULLBACK_SCALE_TRIL;
+    EACH w->weight[l] = l < lanes ? read((void *)call->weight, dtype, (row + l) * call->weight_row) : 0.0;
+    lane mean[MOST], inverse[MOST];
+    if (call->gradient[0] || call->gradient[2]) {
+        for (int i = 0; i < n; i++)
+            mean[i] = w->y[i];
+        backward(w->q, w->inverse_q, mean, 1, 0, 1, n);
+        for (int64_t l = 0; l < lanes; l++)
+            for (int i = 0; i < n; i++) {
+                double x = w->weight[l] * mean[i][l];
+                if (call->gradient[0])
+                    write(call->gradient[0], dtype, (row + l) * n + i, x);
+                if (call->gradient[2])
+                    write(call->gradient[2], dtype, (row + l) * n + i, -x);
+            }
+    }
+    if (call->gradient[1]) {
+        /* R = N T^-1, lower triangular: R T = N, or T' R' = N', column by column of R'. */
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < n; j++) {
+                AT(w->r, i, j) = j <= i ? AT(w->x, i, j) : (lane){ 0 };
+                AT(w->t, i, j) = i == j ? 1.0 + AT(w->x, i, j) : AT(w->r, i, j);
+            }
+        inverses(w->t, inverse, n);
+        backward(w->t, inverse, w->r, 1, n, n, n);
+        /* M = N' + R, or N + R' for factors. */
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < n; j++)
+                if (factors)
+                    AT(w->t, i, j) = i == j ? AT(w->x, i, j) + AT(w->r, j, i) : j < i ? AT(w->x, i, j) : AT(w->r, j, i);
+                else
+                    AT(w->t, i, j) = i == j ? AT(w->x, j, i) + AT(w->r, i, j) : i < j ? AT(w->x, j, i) : AT(w->r, i, j);
+        backward(factors ? w->q : w->p, factors ? w->inverse_q : w->inverse_p, w->t, n, 1, n, n);
+        if (!factors)
+            backward(w->q, w->inverse_q, w->t, 1, n, n, n);
+        for (int64_t l = 0; l < lanes; l++)
+            for (int i = 0; i < n; i++)
+                for (int j = 0; j < n; j++) {
+                    double x = factors ? (j <= i ? AT(w->t, i, j)[l] : 0.0)
+                                       : 0.25 * (AT(w->t, i, j)[l] + AT(w->t, j, i)[l]);
+                    write(call->gradient[1], dtype, ((row + l) * n + i) * n + j, w->weight[l] * x);
+                }
+    }
+    if (call->gradient[3]) {
+        excess_of(w->x, w->e, n);
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < n; j++)
+                AT(w->e, i, j) += w->y[i] * w->y[j];
+        backward(w->q, w->inverse_q, w->e, n, 1, n, n);
+        if (!factors)
+            backward(w->q, w->inverse_q, w->e, 1, n, n, n);
+        for (int64_t l = 0; l < lanes; l++)
+            for (int i = 0; i < n; i++)
+                for (int j = 0; j < n; j++) {
+                    double x = factors ? (j <= i ? AT(w->e, i, j)[l] : 0.0)
+                                       : 0.25 * (AT(w->e, i, j)[l] + AT(w->e, j, i)[l]);
+                    write(call->gradient[3], dtype, ((row + l) * n + i) * n + j, -w->weight[l] * x);
+                }
+    }
+}
+
+INLINE void pairs(const kullback_full_call *call, int n, int dtype, int kind)
+{
+    workspace w;
+    for (int64_t row = call->first; row < call->last; row += LANES) {
+        prepare(call, &w, row, n, dtype, kind);
+        if (call->value)
+            for (int64_t l = 0; l < LANES && row + l < call->last; l++)
+                write(call->value, dtype, row + l, w.value[l]);
+        if (call->weight)
+            differentiate(call, &w, row, n, dtype, kind);
+    }
+}
+
+/* Compiled for each dtype and parameterisation, and for the smallest sizes, whose loops then are no loops. */
+#define PAIRS(size, n) \
+    static void pairs_##size(const kullback_full_call *call) \
+    { \
+        if (call->dtype == KULLBACK_FLOAT32) { \
+            if (call->parameterisation == KULLBACK_COVARIANCE) \
+                pairs(call, n, KULLBACK_FLOAT32, KULLBACK_COVARIANCE); \
+            else \
+                pairs(call, n, KULLBACK_FLOAT32, KULLBACK_SCALE_TRIL); \
+        } else { \
+            if (call->parameterisation == KULLBACK_COVARIANCE) \
+                pairs(call, n, KULLBACK_FLOAT64, KULLBACK_COVARIANCE); \
+            else \
+                pairs(call, n, KULLBACK_FLOAT64, KULLBACK_SCALE_TRIL); \
+        } \
+    }
+
+PAIRS(of_2, 2)
+PAIRS(of_3, 3)
+PAIRS(of_any, (int)call->n)
+
+static void full(const kullback_full_call *call)
+{
+    switch (call->n) {
+    case 2:
+        pairs_of_2(call);
+        break;
+    case 3:
+        pairs_of_3(call);
+        break;
+    default:
+        pairs_of_any(call);
+    }
+}
