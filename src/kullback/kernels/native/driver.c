@@ -98,6 +98,57 @@ static int run(int64_t dtype, int64_t parameterisation, int64_t rows, int64_t n,
     return failed;
 }
 
+/* Full pairs, diagonally dominant so that there is a factor; the last one of them of a Gaussian and itself. */
+static int run_full(int64_t dtype, int64_t parameterisation, int64_t rows, int64_t n, int shared, int outputs)
+{
+    kullback_full_call call;
+    memset(&call, 0, sizeof call);
+    call.dtype = dtype;
+    call.parameterisation = parameterisation;
+    call.first = rows / 3;
+    call.last = rows;
+    call.n = n;
+    for (int k = 0; k < 4; k++) {
+        int64_t size = k % 2 ? n * n : n, count = k > 1 && shared ? 1 : rows;
+        call.row[k] = k > 1 && shared ? 0 : size;
+        call.data[k] = (int64_t)array(dtype, count * size);
+        for (int64_t r = 0; k % 2 && r < count; r++)
+            for (int64_t i = 0; i < n; i++)
+                for (int64_t j = 0; j <= i; j++) {
+                    double x = i == j ? (double)n + 1.0 : get((void *)call.data[k], dtype, (r * n + i) * n + j) / 4.0;
+                    set((void *)call.data[k], dtype, (r * n + i) * n + j, x);
+                    set((void *)call.data[k], dtype, (r * n + j) * n + i, x);
+                }
+        call.gradient[k] = (outputs & 2) && (k != 2 || !shared) ? (int64_t)array(dtype, rows * size) : 0;
+    }
+    call.weight = outputs & 2 ? (int64_t)array(dtype, rows) : 0;
+    call.weight_row = 1;
+    call.value = outputs & 1 ? (int64_t)array(dtype, rows) : 0;
+    kullback_full(&call);
+    int failed = 0;
+    for (int64_t row = call.first; call.value && row < rows; row++) {
+        double value = get((void *)call.value, dtype, row);
+        failed += !(value > 0.0 && value < 1e6);
+    }
+    free((void *)call.data[2]);
+    call.data[2] = call.data[0];
+    int64_t q = call.data[3];
+    call.data[3] = call.data[1];
+    call.row[2] = n;
+    call.row[3] = n * n;
+    kullback_full(&call);
+    for (int64_t row = call.first; call.value && row < rows; row++)
+        failed += get((void *)call.value, dtype, row) != 0.0;
+    free((void *)q);
+    for (int k = 0; k < 4; k++) {
+        free(k < 2 ? (void *)call.data[k] : 0);
+        free((void *)call.gradient[k]);
+    }
+    free((void *)call.weight);
+    free((void *)call.value);
+    return failed != 0;
+}
+
 int main(void)
 {
     static const int64_t lengths[] = { 1, 2, 3, 5, 15, 16, 17, 31, 33, 255, 256, 257, 511, 512, 513, 1500 };
@@ -112,6 +163,13 @@ int main(void)
                         for (int layout = 0; layout < 3; layout++)
                             for (int outputs = 1; outputs < 4; outputs++, cases++)
                                 failed += run(dtype, parameterisation, rows, lengths[i], layout, outputs);
+        for (int64_t dtype = 0; dtype < 2; dtype++)
+            for (int64_t parameterisation = 0; parameterisation < 2; parameterisation++)
+                for (int64_t n = 1; n <= KULLBACK_LARGEST; n += n < 10 ? 1 : 11)
+                    for (int64_t rows = 1; rows < 30; rows += 7)
+                        for (int shared = 0; shared < 2; shared++)
+                            for (int outputs = 1; outputs < 4; outputs++, cases++)
+                                failed += run_full(dtype, parameterisation, rows, n, shared, outputs);
         printf("%s: %d calls, %d wrong so far\n", kullback_instructions(), cases, failed);
     }
     return failed != 0;
