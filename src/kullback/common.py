@@ -1,6 +1,7 @@
 """What Gaussians that meet have in common: dtype, device, kind of array; and how a formula on them runs."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -35,6 +36,20 @@ def common_kind(gaussians: "Sequence[Gaussian]") -> bool | None:
     """Are all of them NumPy? None if none of them says."""
     kinds = [g.numpy for g in gaussians if g.numpy is not None]
     return all(kinds) if kinds else None
+
+
+def broadcast_shapes(*shapes: Sequence[int]) -> torch.Size:
+    """The shape that these broadcast to; a RuntimeError if they do not.
+
+    As ``torch.broadcast_shapes``, which at its first call imports a computer algebra system: a third of a second.
+    """
+    result = []
+    for sizes in zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1):
+        size = next((n for n in sizes if n != 1), 1)
+        if any(n not in (1, size) for n in sizes):
+            raise RuntimeError(f"shapes do not broadcast: {', '.join(str(tuple(shape)) for shape in shapes)}")
+        result.append(size)
+    return torch.Size(reversed(result))
 
 
 def _result_type(tensors: Sequence[Tensor]) -> torch.dtype:

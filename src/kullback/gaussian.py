@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from kullback.adapt.arrays import FLOATING, as_given, to_tensor
-from kullback.common import common_device, common_dtype, common_kind, compute_dtype, no_autocast
+from kullback.common import broadcast_shapes, common_device, common_dtype, common_kind, compute_dtype, no_autocast
 from kullback.errors import ShapeError
 from kullback.moments import moments
 from kullback.scale.base import Scale, cast
@@ -254,7 +254,7 @@ class Gaussian:
         dtype = common_dtype(gaussians, half=len({g.scale.given for g in gaussians}) == 1)
         device = common_device(gaussians)
         try:
-            batch = torch.broadcast_shapes(*(g.batch_shape for g in gaussians))
+            batch = broadcast_shapes(*(g.batch_shape for g in gaussians))
         except RuntimeError:
             shapes = ", ".join(str(tuple(g.batch_shape)) for g in gaussians)
             raise ShapeError(f"stack got batch shapes that do not broadcast: {shapes}.") from None
@@ -296,7 +296,7 @@ class Gaussian:
         shapes = [x.shape[: x.ndim - n] for x, n in parts if x.ndim]
         if len(shapes) == 1 or (len(shapes) == 2 and shapes[0] == shapes[1]):
             return shapes[0]
-        return torch.broadcast_shapes(*shapes) if shapes else torch.Size()
+        return broadcast_shapes(*shapes) if shapes else torch.Size()
 
     @property
     def dtype(self) -> torch.dtype:

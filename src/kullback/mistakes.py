@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from kullback.common import broadcast_shapes
 from kullback.gaussian import Gaussian
 from kullback.scale.base import MatrixScale
 from kullback.scale.diagonal import Diagonal
@@ -139,7 +140,7 @@ def _terms(p: _Read, q: _Read) -> Terms:
 
 def _readings(p: Gaussian, q: Gaussian) -> Iterator[tuple[str | None, _Read, _Read]]:
     """Both Gaussians, read right and wrong, with full batches and flat events."""
-    batch = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+    batch = broadcast_shapes(p.batch_shape, q.batch_shape)
 
     def flat(x: Tensor) -> Tensor:
         return x.broadcast_to(batch + p.event_shape).reshape(*batch, -1)
@@ -167,7 +168,7 @@ def _readings(p: Gaussian, q: Gaussian) -> Iterator[tuple[str | None, _Read, _Re
 
 
 def _by_other_means(p: Gaussian, q: Gaussian) -> Iterator[Wrong]:
-    batch = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+    batch = broadcast_shapes(p.batch_shape, q.batch_shape)
     if isinstance(p.scale, Diagonal):
         logvar = p.scale.to("logvar").tensor.bfloat16()
         mean = p.mean.bfloat16()

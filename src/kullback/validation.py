@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from kullback.common import broadcast_shapes
 from kullback.concrete import has_visible_values
 from kullback.errors import NotPositiveDefinite, ShapeError
 from kullback.scale.diagonal import Parameterisation
@@ -23,7 +24,7 @@ def check_scale_shape(location: Tensor | float, value: Tensor | float, event: to
         )
     if isinstance(location, Tensor) and value.shape != location.shape:
         try:
-            torch.broadcast_shapes(location.shape, value.shape)
+            broadcast_shapes(location.shape, value.shape)
         except RuntimeError:
             raise ShapeError(
                 f"batches do not broadcast: mean is {shape_of(location)}, {given} is {shape_of(value)}."
@@ -95,7 +96,7 @@ def check_matrix_shape(
     batch = location.shape[:-1] if isinstance(location, Tensor) else torch.Size()
     if batch != matrix.shape[:-2]:
         try:
-            torch.broadcast_shapes(batch, matrix.shape[:-2])
+            broadcast_shapes(batch, matrix.shape[:-2])
         except RuntimeError:
             raise ShapeError(
                 f"batches do not broadcast: mean is {shape_of(location)}, {name} is {shape_of(matrix)}."

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kullback.adapt.arrays import as_given
 from kullback.adapt.gaussians import as_gaussian
-from kullback.common import common_device, common_dtype, common_kind, no_autocast
+from kullback.common import broadcast_shapes, common_device, common_dtype, common_kind, no_autocast
 from kullback.divergences.record import Record
 from kullback.errors import ShapeError
 from kullback.gaussian import Gaussian
@@ -85,7 +85,7 @@ def check_shapes(p: Gaussian, q: Gaussian) -> None:
     check_events(p, q)
     if p.batch_shape != q.batch_shape:
         try:
-            torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+            broadcast_shapes(p.batch_shape, q.batch_shape)
         except RuntimeError:
             raise ShapeError(
                 f"batches do not broadcast: p has batch shape {tuple(p.batch_shape)}, q has {tuple(q.batch_shape)}  "

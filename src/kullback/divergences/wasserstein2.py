@@ -11,6 +11,7 @@ equation.
 import torch
 from torch import Tensor
 
+from kullback.common import broadcast_shapes
 from kullback.divergences.formula import divergence
 from kullback.divergences.record import Record
 from kullback.gaussian import Gaussian
@@ -73,7 +74,7 @@ def wasserstein2(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
         dims = tuple(range(-1 - len(p.event_shape), 0))
     else:
         delta, matrix = (p.mean - q.mean).unsqueeze(-1), _factor_difference(p, q)
-        batch = torch.broadcast_shapes(delta.shape[:-1], matrix.shape[:-1])
+        batch = broadcast_shapes(delta.shape[:-1], matrix.shape[:-1])
         components = torch.cat([delta.expand(*batch, 1), matrix.expand(*batch, matrix.shape[-1])], -1)
         dims = (-2, -1)
     return components.square().sum(dims) if squared else length(components, dims)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from kullback.common import broadcast_shapes
 from kullback.gaussian import Gaussian
 from kullback.kernels import diagonal, full, function, library, tiled
 from kullback.kernels.function import Operands
@@ -81,7 +82,7 @@ def mean_kl(p: Gaussian, q: Gaussian, weights: Tensor | None) -> Tensor | None:
     if isinstance(found, str):
         return None
     if weights is not None:
-        batch = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+        batch = broadcast_shapes(p.batch_shape, q.batch_shape)
         if weights.requires_grad or content((found[0][0], weights)) or not _fits(weights.shape, batch):
             return None
     return function.mean_kl(_chosen.module, *found, weights)

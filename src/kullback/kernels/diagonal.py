@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from kullback.common import broadcast_shapes
 from kullback.gaussian import Gaussian
 from kullback.kernels.function import Operands
 from kullback.scale.diagonal import Diagonal, Parameterisation
@@ -49,7 +50,7 @@ def _others(
             return "a number that the dtype cannot hold"
         scales.append(converted.value)
     try:
-        torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+        broadcast_shapes(p.batch_shape, q.batch_shape)
     except RuntimeError:
         return "batches that do not broadcast"
     if p.event_shape != q.event_shape:

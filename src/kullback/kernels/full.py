@@ -1,8 +1,8 @@
 """What the kernels compute on, of pairs of full Gaussians of few coordinates."""
 
-import torch
 from torch import Tensor
 
+from kullback.common import broadcast_shapes
 from kullback.gaussian import Gaussian
 from kullback.kernels.function import Operands
 from kullback.kernels.layout import Kind
@@ -32,7 +32,7 @@ def operands(p: Gaussian, q: Gaussian) -> tuple[Operands, Kind, int] | str:
         return "events that differ"
     if a.shape != c.shape or b.shape != d.shape:
         try:
-            torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+            broadcast_shapes(p.batch_shape, q.batch_shape)
         except RuntimeError:
             return "batches that do not broadcast"
     return (a, b, c, d), kind, 1  # type: ignore[return-value]

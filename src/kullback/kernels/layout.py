@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from kullback.common import broadcast_shapes
+
 Kind = Literal["std", "variance", "logvar", "covariance", "scale_tril"]
 
 
@@ -46,7 +48,7 @@ def arranged(operands: Sequence[Tensor], kind: Kind, event: int) -> tuple[Sequen
     inner = (event, dims, event, dims)
     pairs = [(x, k) for x, k in zip(operands, inner, strict=True) if x.ndim]
     inside = max((x.shape[x.ndim - k :][:event] for x, k in pairs), key=len, default=torch.Size())
-    batch = torch.broadcast_shapes(*(x.shape[: x.ndim - k] for x, k in pairs))
+    batch = broadcast_shapes(*(x.shape[: x.ndim - k] for x, k in pairs))
     n, rows = inside.numel(), batch.numel()
     events = [inside if k == event else torch.Size((n, n)) for k in inner]
     laid = [_laid(x, batch, e) for x, e in zip(operands, events, strict=True)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kullback.common import sum_event
+from kullback.common import broadcast_shapes, sum_event
 from kullback.numerics import (
     difference_and_factor,
     half_excess_of_logvars,
@@ -142,7 +142,7 @@ class Axes(Relative):
 
     def _per_axis(self, terms: Tensor) -> Tensor:
         # Where both were given as numbers, the event has had no dimensions up to here.
-        return terms.broadcast_to(torch.broadcast_shapes(terms.shape, self.event))
+        return terms.broadcast_to(broadcast_shapes(terms.shape, self.event))
 
     def _sum(self, terms: Tensor) -> Tensor:
         return sum_event(terms, len(self.event))

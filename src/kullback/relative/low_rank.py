@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kullback.common import broadcast_shapes
 from kullback.linear_algebra import finite_or_zero
 from kullback.numerics import half_phi, log_ratio, power_of_two
 from kullback.relative.base import Relative
@@ -309,7 +310,7 @@ def _by_terms(p: LowRank, q: LowRank) -> tuple[Tensor, Tensor]:
     event = q.variance.shape[-1:]
     root = q.positive_variance().rsqrt()
     columns = root.unsqueeze(-1) * p.factor
-    residual, w = q.residual(columns.expand(*torch.broadcast_shapes(columns.shape, q.factor.shape)))
+    residual, w = q.residual(columns.expand(*broadcast_shapes(columns.shape, q.factor.shape)))
     rows = q.thin_qr()[1].square().sum(-1)
     ratio = p.positive_variance() / q.positive_variance()
     trace = residual.square().sum((-2, -1)) + w.square().sum((-2, -1))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from kullback.common import broadcast_shapes
 from kullback.gaussian import Gaussian
 from kullback.linear_algebra import cholesky, solve_lower_vector
 from kullback.relative.axes import Axes
@@ -122,7 +123,7 @@ def _covariance(scale: Scale, event: torch.Size) -> Tensor:
         return scale.covariance()
     assert isinstance(scale, Diagonal)
     variance = scale.to("variance").tensor
-    return variance.broadcast_to(torch.broadcast_shapes(variance.shape, event)).diag_embed()
+    return variance.broadcast_to(broadcast_shapes(variance.shape, event)).diag_embed()
 
 
 def _whitened(p: Gaussian, q: Gaussian, factor_q: Tensor) -> Tensor:

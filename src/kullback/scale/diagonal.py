@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from kullback.common import sum_event
+from kullback.common import broadcast_shapes, sum_event
 from kullback.numerics import difference_and_factor
 from kullback.scale.base import Scale, cast
 
@@ -129,7 +129,7 @@ class Diagonal(Scale):
         return (
             x
             if x.ndim >= len(event) and x.shape[x.ndim - len(event) :] == event
-            else x.broadcast_to(torch.broadcast_shapes(x.shape, event))
+            else x.broadcast_to(broadcast_shapes(x.shape, event))
         )
 
     def std(self) -> Tensor:

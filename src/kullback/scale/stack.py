@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from kullback.common import broadcast_shapes
 from kullback.scale.base import MatrixScale, Scale
 from kullback.scale.diagonal import Diagonal, common_parameterisation
 from kullback.scale.low_rank import LowRank
@@ -45,7 +46,7 @@ def as_low_rank(scale: Scale, event: torch.Size) -> LowRank:
         return scale
     assert isinstance(scale, Diagonal)
     variance = scale.to("variance").tensor
-    variance = variance.broadcast_to(torch.broadcast_shapes(variance.shape, event))
+    variance = variance.broadcast_to(broadcast_shapes(variance.shape, event))
     return LowRank(variance.unsqueeze(-1)[..., :0], variance)
 
 
