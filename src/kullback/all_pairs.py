@@ -34,7 +34,7 @@ from kullback.scale.diagonal import Diagonal
 SMALL = {torch.float32: 1e-7, torch.float64: 4.4e-4}
 
 # How many numbers a tile has, and how many pairs are computed again at once.
-_TILE = 2**21
+_TILE = 2**18
 _PAIRS = 2**16
 
 # How many coordinates are prepared at once.
@@ -67,10 +67,10 @@ class Product:
         """The divergences of some rows, as they come out."""
         return torch.addmm(self.constant[rows, None], self.left[rows], self.right.mT)
 
-    def doubtful(self, values: Tensor, rows: slice, small: float) -> Tensor:
-        """Which of them are small against their terms, or no numbers."""
-        bound = small * (self.size_p[rows, None] + self.size_q)
-        return ~(values * (1.0 - 5.0 * small) > bound)
+    def certain(self, values: Tensor, rows: slice, small: float) -> Tensor:
+        """Which of them are numbers, and not small against their terms."""
+        factor = small / (1.0 - 5.0 * small)
+        return values > factor * self.size_p[rows, None] + factor * self.size_q
 
 
 def _parts(g: Gaussian) -> list[Gaussian]:
@@ -177,13 +177,15 @@ def _by_product(p: Gaussian, q: Gaussian) -> Tensor:
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))
         values = product.values(rows)
-        doubtful = product.doubtful(values, rows, small)
+        certain = product.certain(values, rows, small)
         result[rows] = values
+        if bool(certain.all()):
+            continue
         # A row of many doubts is computed as a whole, which reads q in order; single entries are gathered.
-        many = doubtful.sum(-1) > m // 16
+        many = certain.sum(-1) < m - m // 16
         for i in many.nonzero()[:, 0].tolist():
             result[start + i] = kl_divergence(p[start + i], q)
-        row, column = (doubtful & ~many[:, None]).nonzero(as_tuple=True)
+        row, column = (~(certain | many[:, None])).nonzero(as_tuple=True)
         for i, j in zip((row + start).split(_PAIRS), column.split(_PAIRS), strict=True):
             result[i, j] = kl_divergence(p[i], q[j])
     return result
@@ -191,7 +193,7 @@ def _by_product(p: Gaussian, q: Gaussian) -> Tensor:
 
 def _tiled(p: Gaussian, q: Gaussian, function: Function) -> Tensor:
     size = q.event_size * (1 if isinstance(p.scale, Diagonal) and isinstance(q.scale, Diagonal) else q.event_size)
-    step = max(1, _TILE // max(len(q) * size, 1))
+    step = max(1, 8 * _TILE // max(len(q) * size, 1))
     tiles = [torch.as_tensor(function(p[i : i + step][:, None], q)) for i in range(0, max(len(p), 1), step)]
     return torch.cat(tiles)
 

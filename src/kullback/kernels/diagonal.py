@@ -1,5 +1,7 @@
 """What the kernels compute on, of pairs of diagonals."""
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -28,7 +30,20 @@ def operands(p: Gaussian, q: Gaussian) -> tuple[Operands, Parameterisation, int]
         and a.shape == b.shape == c.shape == d.shape
     ):
         return (a, b, c, d), scale_p.parameterisation, p.event_dims
+    if isinstance(a, Tensor) and isinstance(b, Tensor) and isinstance(c, float) and isinstance(d, float):
+        # A prior of numbers, such as the standard normal: the other line of a training loop.
+        kind = scale_p.parameterisation
+        prior = scale_q.to(kind)
+        if a.shape == b.shape and a.ndim and p.event_shape == q.event_shape and prior.fits(a.dtype):
+            return (a, b, _constant(c, a.dtype), _constant(float(prior.value), a.dtype)), kind, p.event_dims
     return _others(p, q, scale_p, scale_q)
+
+
+@functools.lru_cache(maxsize=64)
+def _constant(x: float, dtype: torch.dtype) -> Tensor:
+    # An inference tensor could not be saved for a backward pass later.
+    with torch.inference_mode(mode=False):
+        return torch.full((), x, dtype=dtype)
 
 
 def _others(

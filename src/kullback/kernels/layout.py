@@ -45,6 +45,11 @@ def arranged(operands: Sequence[Tensor], kind: Kind, event: int) -> tuple[Sequen
         return operands, Layout(
             kind, batch, (shape, b.shape) * 2, rows, n, (n, step, n, step), (1, 1, 1, 1), plain=True
         )
+    if not c.ndim and not d.ndim and shape == b.shape and a.is_contiguous() and b.is_contiguous():
+        batch = shape[: len(shape) - event]
+        rows = batch.numel()
+        n = a.numel() // rows
+        return operands, Layout(kind, batch, (shape,) * 4, rows, n, (n, n, 0, 0), (1, 1, 0, 0), plain=False)
     inner = (event, dims, event, dims)
     pairs = [(x, k) for x, k in zip(operands, inner, strict=True) if x.ndim]
     inside = max((x.shape[x.ndim - k :][:event] for x, k in pairs), key=len, default=torch.Size())
