@@ -85,3 +85,9 @@ def test_the_table_of_divergences_is_that_of_the_records():
 def test_the_table_of_every_pair_is_the_committed_result():
     rows = [x for x in (ROOT / "benchmarks/results/every_pair.md").read_text().splitlines() if x.startswith("|")]
     assert between("every pair") == rows
+
+
+def test_the_tables_of_speed_are_the_committed_results():
+    names = ("diagonal_speed", "full_speed", "pairwise_speed")
+    results = "\n".join((ROOT / f"benchmarks/results/{name}.md").read_text() for name in names)
+    assert [x for x in between("speed") if x] == [x for x in results.splitlines() if x.startswith("|")]
