@@ -531,6 +531,8 @@ def test_a_body_can_be_asked_for_and_what_is_not_there_says_so():
     assert choice.usable(None).name == next(b.name for b in choice.BODIES if not b.absent())
     p = Gaussian.from_std(torch.zeros(3), torch.ones(3))
     assert "different parameterisations" in selected(p, Gaussian.from_logvar(torch.zeros(3), torch.zeros(3))).reason
+    normal = torch.distributions.Normal(torch.zeros(3), torch.ones(3))
+    assert selected(normal, normal) == selected(p, p)
     assert "not a pair of diagonals" in selected(p, Gaussian.from_covariance(torch.zeros(3), torch.eye(3))).reason
 
 

@@ -3,11 +3,12 @@
 import os
 from collections.abc import Callable
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from kullback.adapt.gaussians import as_gaussian
 from kullback.common import broadcast_shapes
 from kullback.gaussian import Gaussian
 from kullback.kernels import diagonal, full, function, library, tiled
@@ -110,8 +111,15 @@ def _fits(shape: torch.Size, batch: torch.Size) -> bool:
 FASTER: dict[str, Callable[[Gaussian, Gaussian], Tensor | None]] = {"kl_divergence": kl_divergence}
 
 
-def selected(p: Gaussian, q: Gaussian) -> Selection:
+def selected(p: Any, q: Any) -> Selection:
     """Which body computes ``kl_divergence(p, q)`` here and now, and why.
+
+    Args:
+        p: whatever ``kl_divergence`` takes.
+        q: the same.
+
+    Returns:
+        ``Selection(body, reason)``: ``"native"``, ``"torch"`` or ``"formula"``, and why it is not a faster one.
 
     Example:
         >>> import torch
@@ -121,7 +129,7 @@ def selected(p: Gaussian, q: Gaussian) -> Selection:
         >>> selected(p, Gaussian.from_variance(torch.zeros(8), torch.ones(8))).body
         'formula'
     """
-    found = surroundings() or _operands(p, q)
+    found = surroundings() or _operands(as_gaussian(p, "p"), as_gaussian(q, "q"))
     against = found if isinstance(found, str) else None
     if _chosen.module is None or not against:
         return Selection(_chosen.name, _chosen.reason)
