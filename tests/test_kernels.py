@@ -529,10 +529,14 @@ def test_a_body_can_be_asked_for_and_what_is_not_there_says_so():
     with pytest.raises(ValueError, match="KULLBACK_KERNEL is one of"):
         choice.usable("fastest")
     assert choice.usable(None).name == next(b.name for b in choice.BODIES if not b.absent())
+
+
+def test_a_selection_says_why(body):
     p = Gaussian.from_std(torch.zeros(3), torch.ones(3))
-    assert "different parameterisations" in selected(p, Gaussian.from_logvar(torch.zeros(3), torch.zeros(3))).reason
+    assert selected(p, p) == (body, "asked for by KULLBACK_KERNEL")
     normal = torch.distributions.Normal(torch.zeros(3), torch.ones(3))
     assert selected(normal, normal) == selected(p, p)
+    assert "different parameterisations" in selected(p, Gaussian.from_logvar(torch.zeros(3), torch.zeros(3))).reason
     assert "not a pair of diagonals" in selected(p, Gaussian.from_covariance(torch.zeros(3), torch.eye(3))).reason
 
 

@@ -153,12 +153,12 @@ typedef struct {
     lane y[MOST], inverse_p[MOST], inverse_q[MOST], weight, value;
 } workspace;
 
-INLINE double read(const void *data, int64_t dtype, int64_t i)
+INLINE double read(const void *data, int dtype, int64_t i)
 {
     return dtype == KULLBACK_FLOAT32 ? (double)((const float *)data)[i] : ((const double *)data)[i];
 }
 
-INLINE void write(int64_t data, int64_t dtype, int64_t i, double x)
+INLINE void write(int64_t data, int dtype, int64_t i, double x)
 {
     if (dtype == KULLBACK_FLOAT32)
         ((float *)data)[i] = (float)x;
@@ -166,25 +166,96 @@ INLINE void write(int64_t data, int64_t dtype, int64_t i, double x)
         ((double *)data)[i] = x;
 }
 
+typedef float single __attribute__((vector_size(LANES * sizeof(float))));
+typedef int64_t order __attribute__((vector_size(LANES * sizeof(int64_t))));
+
+#ifdef __clang__
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (order){ __VA_ARGS__ })
+#endif
+
+#define STEP(distance, FIRST, SECOND) \
+    for (int i = 0; i < LANES; i++) \
+        if (!(i & distance)) { \
+            lane a = r[i], b = r[i + distance]; \
+            r[i] = FIRST(a, b); \
+            r[i + distance] = SECOND(a, b); \
+        }
+
+#define EVEN(a, b) SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14)
+#define ODD(a, b) SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15)
+#define EVEN_PAIRS(a, b) SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
+#define ODD_PAIRS(a, b) SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
+#define LOW_HALVES(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
+#define HIGH_HALVES(a, b) SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
+
+/* Eight numbers of each of eight pairs, to eight pairs of each of eight numbers, and back. */
+INLINE void transpose(lane *r)
+{
+    STEP(1, EVEN, ODD)
+    STEP(2, EVEN_PAIRS, ODD_PAIRS)
+    STEP(4, LOW_HALVES, HIGH_HALVES)
+}
+
+/* ``count`` numbers of each pair, which begin at ``at``. */
+INLINE void load(const void *data, int dtype, const int64_t *at, int count, lane *x)
+{
+    int i = 0;
+    for (; i + LANES <= count; i += LANES) {
+        for (int l = 0; l < LANES; l++)
+            if (dtype == KULLBACK_FLOAT32) {
+                single v;
+                memcpy(&v, (const float *)data + at[l] + i, sizeof v);
+                x[i + l] = __builtin_convertvector(v, lane);
+            } else
+                memcpy(&x[i + l], (const double *)data + at[l] + i, sizeof(lane));
+        transpose(x + i);
+    }
+    for (; i < count; i++) {
+        lane v = { 0 };
+        EACH v[l] = read(data, dtype, at[l] + i);
+        x[i] = v;
+    }
+}
+
+/* The same number of each pair back, one pair behind the other from ``row`` on; leaves x in disorder. */
+INLINE void store(int64_t data, int dtype, int64_t row, int lanes, int count, lane *x)
+{
+    int i = 0;
+    for (; i + LANES <= count; i += LANES) {
+        transpose(x + i);
+        for (int l = 0; l < lanes; l++) {
+            int64_t at = (row + l) * count + i;
+            if (dtype == KULLBACK_FLOAT32) {
+                single v = __builtin_convertvector(x[i + l], single);
+                memcpy((float *)data + at, &v, sizeof v);
+            } else
+                memcpy((double *)data + at, &x[i + l], sizeof(lane));
+        }
+    }
+    for (; i < count; i++)
+        for (int l = 0; l < lanes; l++)
+            write(data, dtype, (row + l) * count + i, x[i][l]);
+}
+
 /* Factors, N and y of the pairs from row on; lanes beyond the last row repeat it. */
 INLINE void prepare(const kullback_full_call *call, workspace *w, int64_t row, int n, int dtype, int kind)
 {
-    int64_t at[LANES];
-    EACH at[l] = row + l < call->last ? row + l : call->last - 1;
-    for (int side = 0; side < 2; side++) {
-        lane *a = side ? w->q : w->p;
-        const void *data = (const void *)call->data[1 + 2 * side];
-        const int64_t step = call->row[1 + 2 * side];
-        for (int i = 0; i < n; i++)
-            for (int j = 0; j <= i; j++)
-                EACH {
-                    int64_t base = at[l] * step;
-                    double x = read(data, dtype, base + i * n + j);
-                    if (kind == KULLBACK_COVARIANCE && i != j)
-                        x = 0.5 * x + 0.5 * read(data, dtype, base + j * n + i);
-                    AT(a, i, j)[l] = x;
-                }
+    int64_t last[LANES], at[4][LANES];
+    for (int l = 0; l < LANES; l++) {
+        last[l] = row + l < call->last ? row + l : call->last - 1;
+        for (int k = 0; k < 4; k++)
+            at[k][l] = last[l] * call->row[k];
     }
+    load((void *)call->data[1], dtype, at[1], n * n, w->p);
+    load((void *)call->data[3], dtype, at[3], n * n, w->q);
+    if (kind == KULLBACK_COVARIANCE)
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < i; j++) {
+                AT(w->p, i, j) = 0.5 * AT(w->p, i, j) + 0.5 * AT(w->p, j, i);
+                AT(w->q, i, j) = 0.5 * AT(w->q, i, j) + 0.5 * AT(w->q, j, i);
+            }
     const int correctable = dtype == KULLBACK_FLOAT64 && kind == KULLBACK_COVARIANCE;
     if (correctable)
         for (int i = 0; i < n; i++)
@@ -205,9 +276,11 @@ INLINE void prepare(const kullback_full_call *call, workspace *w, int64_t row, i
         for (int j = 0; j < n; j++)
             AT(w->x, i, j) = j <= i ? AT(w->p, i, j) - AT(w->q, i, j) : (lane){ 0 };
     forward(w->q, w->inverse_q, w->x, n, 1, n, 1, n);
+    lane mean_q[MOST];
+    load((void *)call->data[0], dtype, at[0], n, w->y);
+    load((void *)call->data[2], dtype, at[2], n, mean_q);
     for (int i = 0; i < n; i++)
-        EACH w->y[i][l] = read((void *)call->data[0], dtype, at[l] * call->row[0] + i) -
-                          read((void *)call->data[2], dtype, at[l] * call->row[2] + i);
+        w->y[i] -= mean_q[i];
     forward(w->q, w->inverse_q, w->y, 1, 0, 1, 0, n);
     lane near = { 0 };
     if (correctable) {
@@ -227,10 +300,21 @@ INLINE void prepare(const kullback_full_call *call, workspace *w, int64_t row, i
     w->value = total;
 }
 
+/* A derivative as it is given back: of a factor lower triangular, of a covariance half and symmetric. */
+INLINE void settle(const lane *x, lane *result, lane weight, int factors, int n)
+{
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++)
+            if (factors)
+                AT(result, i, j) = j <= i ? weight * AT(x, i, j) : (lane){ 0 };
+            else
+                AT(result, i, j) = weight * (0.25 * (AT(x, i, j) + AT(x, j, i)));
+}
+
 /* The derivatives, each written as it is ready. */
 INLINE void differentiate(const kullback_full_call *call, workspace *w, int64_t row, int n, int dtype, int kind)
 {
-    const int64_t lanes = call->last - row < LANES ? call->last - row : LANES;
+    const int lanes = call->last - row < LANES ? (int)(call->last - row) : LANES;
     const int factors = kind == KULLBACK_SCALE_TRIL;
     EACH w->weight[l] = l < lanes ? read((void *)call->weight, dtype, (row + l) * call->weight_row) : 0.0;
     lane mean[MOST], inverse[MOST];
@@ -238,13 +322,11 @@ INLINE void differentiate(const kullback_full_call *call, workspace *w, int64_t 
         for (int i = 0; i < n; i++)
             mean[i] = w->y[i];
         backward(w->q, w->inverse_q, mean, 1, 0, 1, n);
-        for (int64_t l = 0; l < lanes; l++)
-            for (int i = 0; i < n; i++) {
-                double x = w->weight[l] * mean[i][l];
-                if (call->gradient[0])
-                    write(call->gradient[0], dtype, (row + l) * n + i, x);
-                if (call->gradient[2])
-                    write(call->gradient[2], dtype, (row + l) * n + i, -x);
+        for (int side = 0; side < 2; side++)
+            if (call->gradient[2 * side]) {
+                for (int i = 0; i < n; i++)
+                    w->r[i] = (side ? -1.0 : 1.0) * w->weight * mean[i];
+                store(call->gradient[2 * side], dtype, row, lanes, n, w->r);
             }
     }
     if (call->gradient[1]) {
@@ -266,13 +348,8 @@ INLINE void differentiate(const kullback_full_call *call, workspace *w, int64_t 
         backward(factors ? w->q : w->p, factors ? w->inverse_q : w->inverse_p, w->t, n, 1, n, n);
         if (!factors)
             backward(w->q, w->inverse_q, w->t, 1, n, n, n);
-        for (int64_t l = 0; l < lanes; l++)
-            for (int i = 0; i < n; i++)
-                for (int j = 0; j < n; j++) {
-                    double x = factors ? (j <= i ? AT(w->t, i, j)[l] : 0.0)
-                                       : 0.25 * (AT(w->t, i, j)[l] + AT(w->t, j, i)[l]);
-                    write(call->gradient[1], dtype, ((row + l) * n + i) * n + j, w->weight[l] * x);
-                }
+        settle(w->t, w->r, w->weight, factors, n);
+        store(call->gradient[1], dtype, row, lanes, n * n, w->r);
     }
     if (call->gradient[3]) {
         excess_of(w->x, w->e, n);
@@ -282,13 +359,8 @@ INLINE void differentiate(const kullback_full_call *call, workspace *w, int64_t 
         backward(w->q, w->inverse_q, w->e, n, 1, n, n);
         if (!factors)
             backward(w->q, w->inverse_q, w->e, 1, n, n, n);
-        for (int64_t l = 0; l < lanes; l++)
-            for (int i = 0; i < n; i++)
-                for (int j = 0; j < n; j++) {
-                    double x = factors ? (j <= i ? AT(w->e, i, j)[l] : 0.0)
-                                       : 0.25 * (AT(w->e, i, j)[l] + AT(w->e, j, i)[l]);
-                    write(call->gradient[3], dtype, ((row + l) * n + i) * n + j, -w->weight[l] * x);
-                }
+        settle(w->e, w->r, -w->weight, factors, n);
+        store(call->gradient[3], dtype, row, lanes, n * n, w->r);
     }
 }
 

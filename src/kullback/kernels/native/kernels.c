@@ -1,6 +1,7 @@
 /* The kernels of one instruction set, KULLBACK_ISA: compiled once for each, with the flags that go with it. */
 #include "kullback.h"
 #include <math.h>
+#include <string.h>
 
 #define REAL_BITS 32
 #define SUFFIX f32
