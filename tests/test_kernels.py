@@ -540,6 +540,12 @@ def test_a_selection_says_why(body):
     assert "not a pair of diagonals" in selected(p, Gaussian.from_covariance(torch.zeros(3), torch.eye(3))).reason
 
 
+def test_modules_are_found_without_importing_them():
+    code = "import kullback; print(kullback.kernels.selected.__name__, kullback.losses.kl_loss.__name__)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "selected kl_loss\n"
+
+
 def test_without_a_library_the_package_works_and_says_why(monkeypatch, tmp_path):
     from kullback.kernels import library
 

@@ -65,6 +65,9 @@ _HOME = {
     "wasserstein2": "kullback.divergences.wasserstein2",
 }
 
+# What is used as a module: kullback.losses.kl_loss.
+_MODULES = ("kernels", "losses")
+
 __all__ = [
     "Augmented",
     "Bounds",
@@ -103,8 +106,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "losses":
-        return importlib.import_module("kullback.losses")
+    if name in _MODULES:
+        return importlib.import_module(f"kullback.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'kullback' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME[name]), name)
@@ -113,4 +116,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "losses"]
+    return [*__all__, *_MODULES]
