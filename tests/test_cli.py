@@ -114,6 +114,14 @@ def test_a_closed_pipe_ends_quietly(files):
     assert result.stderr == ""
 
 
+def test_info_says_which_kernels_run():
+    from kullback.kernels import choice
+
+    result = run("info")
+    assert result.exit_code == 0
+    assert f"kernels: {choice.usable(os.environ.get('KULLBACK_KERNEL')).name} (" in result.stdout
+
+
 def test_both_models_in_one_file(files):
     np.savez("both.npz", mu_1=MU, logvar_1=LOGVAR, mu_2=MU + 1, logvar_2=LOGVAR / 2)
     one, two = run("kl", "both.npz"), run("kl", "a.npz", "b.npz")

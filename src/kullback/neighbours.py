@@ -98,8 +98,8 @@ def _by_product(p: Gaussian, q: Gaussian, k: int) -> tuple[Tensor, Tensor]:
             error = unit * (5.0 * best[:, -1:] + product.size_p[rows, None] + product.size_q.amax())
             doubtful = ~(beyond - error > best[:, -1:] + error).squeeze(1)
             for i in doubtful.nonzero()[:, 0].tolist():
-                row = slice(start + i, start + i + 1)
-                values[row], indices[row] = smallest(torch.as_tensor(pairwise(p[row], q)), k)
+                best, where = smallest(kl_divergence(p[start + i], q)[None], k)
+                values[start + i], indices[start + i] = best[0], where[0]
     return values, indices
 
 
