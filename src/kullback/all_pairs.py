@@ -119,7 +119,7 @@ def pairwise(p: Any, q: Any, divergence: str | Function = "kl") -> Any:
     Kullback–Leibler divergence of diagonals takes hardly more memory than its result.
 
     Shape:
-        ``(n, m)`` for batches of shapes ``(n,)`` and ``(m,)``.
+        A row for each of p and a column for each of q: ``(n, m)`` for batches of shapes ``(n,)`` and ``(m,)``.
     Gradient:
         Differentiable like the divergence; with gradients, memory is that of a few results.
     Stability:

@@ -36,8 +36,8 @@ def nearest(p: Any, q: Any, k: int, divergence: str | Function = "kl") -> Neighb
     ``kl_divergence(p[:, None], q[indices])`` has those of the values.
 
     Shape:
-        ``values`` and ``indices`` are ``(n, k)`` for batches of shapes ``(n,)`` and ``(m,)``. Of equal divergences any
-        may come first.
+        A row for each of p, nearest first: ``(n, k)`` for batches of shapes ``(n,)`` and ``(m,)``. Of equal divergences
+        any may come first.
 
     Args:
         p: a batch of Gaussians, the queries; whatever :func:`kl_divergence` takes.
