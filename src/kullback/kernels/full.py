@@ -1,4 +1,4 @@
-"""What the kernels compute on, of pairs of full Gaussians of few coordinates."""
+"""What the kernels compute on, of pairs of full Gaussians."""
 
 from torch import Tensor
 
@@ -8,8 +8,8 @@ from kullback.kernels.function import Operands
 from kullback.kernels.layout import Kind
 from kullback.scale.matrix import Dense, Tril
 
-# Pairs lie side by side in vector registers; beyond, one pair fills them by itself.
-LARGEST = 32
+# Beyond, one pair is work for several cores: the linear algebra of torch uses them.
+LARGEST = 512
 
 
 def operands(p: Gaussian, q: Gaussian) -> tuple[Operands, Kind, int] | str:

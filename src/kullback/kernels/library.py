@@ -19,7 +19,7 @@ from kullback.kernels.layout import Layout
 FILE = Path(__file__).parent / "native" / "libkullback.so"
 
 # What this module packs; the library has the same number, or was built from other sources.
-INTERFACE = 3
+INTERFACE = 4
 
 # From this many elements on, threads are worth their start.
 _PARALLEL = 2**18
@@ -31,7 +31,7 @@ KINDS = frozenset(_DIAGONAL) | frozenset(_FULL)
 
 _DTYPES = {torch.float32: 0, torch.float64: 1}
 _DIAGONAL_CALL = struct.Struct("=24q")
-_FULL_CALL = struct.Struct("=20q")
+_FULL_CALL = struct.Struct("=21q")
 _NOT_WANTED = (0, 0, 0, 0)
 
 
@@ -46,6 +46,8 @@ def _load() -> ctypes.CDLL | None:
     library.kullback_instructions.restype = ctypes.c_char_p
     library.kullback_allow.argtypes = [ctypes.c_int64]
     library.kullback_allow.restype = None
+    library.kullback_full_workspace.argtypes = [ctypes.c_int64]
+    library.kullback_full_workspace.restype = ctypes.c_int64
     for entry in (library.kullback_diagonal, library.kullback_full):
         entry.argtypes = [ctypes.c_char_p]
         entry.restype = None
@@ -124,24 +126,23 @@ def _call(
     data = (a.data_ptr(), b.data_ptr(), c.data_ptr(), d.data_ptr(), *layout.row)
     results = (out, weight, weight_row, *found)
     number = _DIAGONAL.get(layout.kind)
-    if number is not None:
-        function, pack, size, fixed = (
-            _LIBRARY.kullback_diagonal,
-            _DIAGONAL_CALL.pack,
-            n,
-            (*data, *layout.column, *results),
-        )
-    else:
-        number = _FULL[layout.kind]
-        function, pack, size, fixed = _LIBRARY.kullback_full, _FULL_CALL.pack, n * n * n, (*data, *results)
+    size = n if number is not None else n * n * n
     threads = 1 if rows * size < _PARALLEL else min(torch.get_num_threads(), rows)
+    if number is not None:
+        entry, pack = _LIBRARY.kullback_diagonal, _DIAGONAL_CALL.pack
+        fixed, own = (*data, *layout.column, *results), [()] * threads
+    else:
+        number, entry, pack, fixed = _FULL[layout.kind], _LIBRARY.kullback_full, _FULL_CALL.pack, (*data, *results)
+        needed = _LIBRARY.kullback_full_workspace(n)
+        memory = torch.empty(threads * needed, dtype=torch.uint8)
+        own = [(memory.data_ptr() + i * needed,) for i in range(threads)]
     if threads == 1:
-        function(pack(dtype, number, 0, rows, n, *fixed))
+        entry(pack(dtype, number, 0, rows, n, *fixed, *own[0]))
         return
     edges = [rows * i // threads for i in range(threads + 1)]
-    calls = [pack(dtype, number, *edges[i : i + 2], n, *fixed) for i in range(threads)]
-    waiting = [_threads().submit(function, call) for call in calls[1:]]
-    function(calls[0])
+    calls = [pack(dtype, number, *edges[i : i + 2], n, *fixed, *own[i]) for i in range(threads)]
+    waiting = [_threads().submit(entry, call) for call in calls[1:]]
+    entry(calls[0])
     for one in waiting:
         one.result()
 

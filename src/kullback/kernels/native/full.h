@@ -1,6 +1,6 @@
 /* Pairs of full Gaussians of few coordinates: LANES pairs side by side, so that what is done to one number of a matrix is
- * done to that of every pair at once. Included once, after elementary.h for double, in which everything is computed: for
- * float inputs that is exact enough by itself, for double ones a Newton step restores what the factors lost near p = q.
+ * done to that of every pair at once. Included once, after lanes.h. Everything is computed in double: for float inputs that
+ * is exact enough by itself, for double ones a Newton step restores what the factors lost near p = q.
  *
  * With L the Cholesky factors, N = tril(Lq^-1 (Lp - Lq)) and y = Lq^-1 delta the divergence is
  * sum of half (t^2 + 2 (t - log(1 + t))) over t = N_kk, plus half of the squares below the diagonal and of y: no
@@ -10,11 +10,11 @@
  *   factors      tril(Lq^-T (N + (N T^-1)'))     and   -tril(Lq^-T (E + y y')).
  */
 
-enum { LANES = 8, MOST = KULLBACK_LARGEST };
+enum { MOST = KULLBACK_SIDE_BY_SIDE };
 
-typedef double lane __attribute__((vector_size(LANES * sizeof(double))));
+/* Up to this squared norm of N a Newton step improves on the difference of the factors. Both agree around it. */
+#define NEAR 0.0625
 
-#define EACH for (int l = 0; l < LANES; l++)
 #define AT(a, i, j) a[(i) * n + (j)]
 
 /* Sums of four neighbouring rows (or columns) at once, which do not wait for each other. */
@@ -133,111 +133,10 @@ INLINE void correct(lane *x, lane *e, const lane near, lane *r, lane *t, int n)
         }
 }
 
-/* Half of r^2 - 1 - log r^2 for r = 1 + t, from t alone near 0 and from the two numbers elsewhere. */
-INLINE lane diagonal_term(lane t, lane a, lane b, lane near)
-{
-    lane total;
-    for (int l = 0; l < LANES; l++) {
-        parts_f64 parts = split_f64(b[l]);
-        double half_t, half_psi, s = t[l] / (2.0 + t[l]);
-        ratio_f64(a[l], parts, 1.0 / parts.m, &half_t, &half_psi);
-        double psi = t[l] * s - s * s * s * polynomial_f64(R_f64, R_TERMS, s * s);
-        double x = near[l] != 0.0 ? t[l] : 2.0 * half_t;
-        total[l] = 0.5 * x * x + (near[l] != 0.0 ? psi : 2.0 * half_psi);
-    }
-    return total;
-}
-
 typedef struct {
     lane p[MOST * MOST], q[MOST * MOST], x[MOST * MOST], e[MOST * MOST], r[MOST * MOST], t[MOST * MOST];
     lane y[MOST], inverse_p[MOST], inverse_q[MOST], weight, value;
 } workspace;
-
-INLINE double read(const void *data, int dtype, int64_t i)
-{
-    return dtype == KULLBACK_FLOAT32 ? (double)((const float *)data)[i] : ((const double *)data)[i];
-}
-
-INLINE void write(int64_t data, int dtype, int64_t i, double x)
-{
-    if (dtype == KULLBACK_FLOAT32)
-        ((float *)data)[i] = (float)x;
-    else
-        ((double *)data)[i] = x;
-}
-
-typedef float single __attribute__((vector_size(LANES * sizeof(float))));
-typedef int64_t order __attribute__((vector_size(LANES * sizeof(int64_t))));
-
-#ifdef __clang__
-#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (order){ __VA_ARGS__ })
-#endif
-
-#define STEP(distance, FIRST, SECOND) \
-    for (int i = 0; i < LANES; i++) \
-        if (!(i & distance)) { \
-            lane a = r[i], b = r[i + distance]; \
-            r[i] = FIRST(a, b); \
-            r[i + distance] = SECOND(a, b); \
-        }
-
-#define EVEN(a, b) SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14)
-#define ODD(a, b) SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15)
-#define EVEN_PAIRS(a, b) SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
-#define ODD_PAIRS(a, b) SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
-#define LOW_HALVES(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
-#define HIGH_HALVES(a, b) SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
-
-/* Eight numbers of each of eight pairs, to eight pairs of each of eight numbers, and back. */
-INLINE void transpose(lane *r)
-{
-    STEP(1, EVEN, ODD)
-    STEP(2, EVEN_PAIRS, ODD_PAIRS)
-    STEP(4, LOW_HALVES, HIGH_HALVES)
-}
-
-/* ``count`` numbers of each pair, which begin at ``at``. */
-INLINE void load(const void *data, int dtype, const int64_t *at, int count, lane *x)
-{
-    int i = 0;
-    for (; i + LANES <= count; i += LANES) {
-        for (int l = 0; l < LANES; l++)
-            if (dtype == KULLBACK_FLOAT32) {
-                single v;
-                memcpy(&v, (const float *)data + at[l] + i, sizeof v);
-                x[i + l] = __builtin_convertvector(v, lane);
-            } else
-                memcpy(&x[i + l], (const double *)data + at[l] + i, sizeof(lane));
-        transpose(x + i);
-    }
-    for (; i < count; i++) {
-        lane v = { 0 };
-        EACH v[l] = read(data, dtype, at[l] + i);
-        x[i] = v;
-    }
-}
-
-/* The same number of each pair back, one pair behind the other from ``row`` on; leaves x in disorder. */
-INLINE void store(int64_t data, int dtype, int64_t row, int lanes, int count, lane *x)
-{
-    int i = 0;
-    for (; i + LANES <= count; i += LANES) {
-        transpose(x + i);
-        for (int l = 0; l < lanes; l++) {
-            int64_t at = (row + l) * count + i;
-            if (dtype == KULLBACK_FLOAT32) {
-                single v = __builtin_convertvector(x[i + l], single);
-                memcpy((float *)data + at, &v, sizeof v);
-            } else
-                memcpy((double *)data + at, &x[i + l], sizeof(lane));
-        }
-    }
-    for (; i < count; i++)
-        for (int l = 0; l < lanes; l++)
-            write(data, dtype, (row + l) * count + i, x[i][l]);
-}
 
 /* Factors, N and y of the pairs from row on; lanes beyond the last row repeat it. */
 INLINE void prepare(const kullback_full_call *call, workspace *w, int64_t row, int n, int dtype, int kind)
@@ -284,11 +183,14 @@ INLINE void prepare(const kullback_full_call *call, workspace *w, int64_t row, i
     forward(w->q, w->inverse_q, w->y, 1, 0, 1, 0, n);
     lane near = { 0 };
     if (correctable) {
-        whiten(w->q, w->inverse_q, w->e, n);
+        double any = 0.0;
         for (int i = 0; i < n * n; i++)
-            near += w->e[i] * w->e[i];
-        EACH near[l] = near[l] < 0.25 ? 1.0 : 0.0;
-        correct(w->x, w->e, near, w->r, w->t, n);
+            near += w->x[i] * w->x[i];
+        EACH any += near[l] = near[l] < NEAR ? 1.0 : 0.0;
+        if (any != 0.0) {
+            whiten(w->q, w->inverse_q, w->e, n);
+            correct(w->x, w->e, near, w->r, w->t, n);
+        }
     }
     lane total = { 0 };
     for (int i = 0; i < n; i++) {
@@ -397,17 +299,3 @@ INLINE void pairs(const kullback_full_call *call, int n, int dtype, int kind)
 PAIRS(of_2, 2)
 PAIRS(of_3, 3)
 PAIRS(of_any, (int)call->n)
-
-static void full(const kullback_full_call *call)
-{
-    switch (call->n) {
-    case 2:
-        pairs_of_2(call);
-        break;
-    case 3:
-        pairs_of_3(call);
-        break;
-    default:
-        pairs_of_any(call);
-    }
-}

@@ -13,7 +13,9 @@
 #define SUFFIX f64
 #include "elementary.h"
 #include "diagonal.h"
+#include "lanes.h"
 #include "full.h"
+#include "blocked.h"
 #include "forget.h"
 
 #define ENTRY_(what, isa) kullback_##what##_##isa
@@ -21,10 +23,28 @@
 
 void ENTRY(diagonal, KULLBACK_ISA)(const kullback_diagonal_call *call);
 void ENTRY(full, KULLBACK_ISA)(const kullback_full_call *call);
+int64_t ENTRY(workspace, KULLBACK_ISA)(int64_t n);
+
+int64_t ENTRY(workspace, KULLBACK_ISA)(int64_t n)
+{
+    return full_workspace(n);
+}
 
 void ENTRY(full, KULLBACK_ISA)(const kullback_full_call *call)
 {
-    full(call);
+    switch (call->n) {
+    case 2:
+        pairs_of_2(call);
+        break;
+    case 3:
+        pairs_of_3(call);
+        break;
+    default:
+        if (call->n <= KULLBACK_SIDE_BY_SIDE)
+            pairs_of_any(call);
+        else
+            pairs_in_blocks(call);
+    }
 }
 
 void ENTRY(diagonal, KULLBACK_ISA)(const kullback_diagonal_call *call)
