@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -54,11 +55,13 @@ def compile_library(target: Path, extra: tuple[str, ...] = (), *, program: bool 
     units = [("kernels.c", kind, [f"-DKULLBACK_ISA={kind}", *flags]) for kind, flags in kinds.items()]
     units += [("dispatch.c", "dispatch", [])] + ([("driver.c", "driver", [])] if program else [])
     with tempfile.TemporaryDirectory() as folder:
-        objects = []
-        for source, name, flags in units:
-            out = str(Path(folder) / f"{name}.o")
-            run([*compiler.split(), *FLAGS, *extra, *define, *flags, "-c", str(NATIVE / source), "-o", out])
-            objects.append(out)
+        objects = [str(Path(folder) / f"{name}.o") for _, name, _ in units]
+        commands = [
+            [*compiler.split(), *FLAGS, *extra, *define, *flags, "-c", str(NATIVE / source), "-o", out]
+            for (source, _, flags), out in zip(units, objects, strict=True)
+        ]
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(run, commands))
         built = Path(folder) / target.name
         run([*compiler.split(), *extra, *([] if program else ["-shared"]), *objects, "-o", str(built), "-lm"])
         shutil.move(built, target)

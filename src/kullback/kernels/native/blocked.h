@@ -255,13 +255,16 @@ INLINE void write_lane(int64_t data, int dtype, int64_t at, int count, lane v)
 /* A matrix as it was given, with ``diagonal`` for the coordinates that fill the last block. */
 INLINE void load_matrix(const blocked *w, const void *data, int dtype, int64_t at, double diagonal, lane *x)
 {
-    for (int J = 0; J < w->blocks; J++) {
-        const int count = w->n - J * LANES < LANES ? w->n - J * LANES : LANES;
-        for (int i = 0; i < w->n; i++)
-            PANEL(x, J)[i] = read_lane(data, dtype, at + (int64_t)i * w->n + J * LANES, count);
+    const int whole = w->n / LANES, rest = w->n % LANES;
+    for (int i = 0; i < w->n; i++, at += w->n) {
+        for (int J = 0; J < whole; J++)
+            PANEL(x, J)[i] = read_lane(data, dtype, at + J * LANES, LANES);
+        if (rest)
+            PANEL(x, whole)[i] = read_lane(data, dtype, at + whole * LANES, rest);
+    }
+    for (int J = 0; J < w->blocks; J++)
         for (int i = w->n; i < w->size; i++)
             PANEL(x, J)[i] = (lane){ 0 };
-    }
     for (int i = w->n; i < w->size; i++)
         ENTRY_AT(x, i, i) = diagonal;
 }
@@ -474,7 +477,7 @@ INLINE void blocked_gradients(const blocked *w, const kullback_full_call *call, 
     }
 }
 
-INLINE void one_by_one(const kullback_full_call *call, int dtype, int kind)
+INLINE void pairs_in_blocks(const kullback_full_call *call, int dtype, int kind)
 {
     const blocked layout = laid_out(call->n, call->workspace), *w = &layout;
     for (int64_t row = call->first; row < call->last; row++) {
@@ -486,10 +489,10 @@ INLINE void one_by_one(const kullback_full_call *call, int dtype, int kind)
     }
 }
 
-static void pairs_in_blocks(const kullback_full_call *call)
+static void one_by_one(const kullback_full_call *call)
 {
-    if (call->dtype == KULLBACK_FLOAT32)
-        one_by_one(call, KULLBACK_FLOAT32, call->parameterisation == KULLBACK_COVARIANCE ? 0 : 1);
+    if (call->parameterisation == KULLBACK_COVARIANCE)
+        pairs_in_blocks(call, (int)call->dtype, KULLBACK_COVARIANCE);
     else
-        one_by_one(call, KULLBACK_FLOAT64, call->parameterisation == KULLBACK_COVARIANCE ? 0 : 1);
+        pairs_in_blocks(call, (int)call->dtype, KULLBACK_SCALE_TRIL);
 }

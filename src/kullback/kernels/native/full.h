@@ -17,30 +17,57 @@ enum { MOST = KULLBACK_SIDE_BY_SIDE };
 
 #define AT(a, i, j) a[(i) * n + (j)]
 
-/* Sums of four neighbouring rows (or columns) at once, which do not wait for each other. */
+/* Sums of so many neighbouring rows (or columns) at once, which do not wait for each other. */
+#if defined(__AVX512F__)
+enum { BLOCK = 8 };
+#else
 enum { BLOCK = 4 };
+#endif
+
+/* WORK(at, count) for all of ``first`` to ``end``, in blocks whose count is a constant. */
+#define IN_BLOCKS(first, end, WORK) \
+    do { \
+        int at = (first); \
+        for (; at + BLOCK <= (end); at += BLOCK) \
+            WORK(at, BLOCK); \
+        if (BLOCK > 4 && at + 4 <= (end)) { \
+            WORK(at, 4); \
+            at += 4; \
+        } \
+        if (at + 2 <= (end)) { \
+            WORK(at, 2); \
+            at += 2; \
+        } \
+        if (at < (end)) \
+            WORK(at, 1); \
+    } while (0)
+
+/* Entries (i, j) to (i + count, j) of the factor, below the diagonal or from it on. */
+INLINE void factor_column(lane *a, int i, int j, int count, lane *inverse, int n)
+{
+    lane s[BLOCK];
+    for (int r = 0; r < count; r++)
+        s[r] = AT(a, i + r, j);
+    for (int k = 0; k < j; k++)
+        for (int r = 0; r < count; r++)
+            s[r] -= AT(a, i + r, k) * AT(a, j, k);
+    if (i == j) {
+        s[0] = root(s[0]);
+        *inverse = 1.0 / s[0];
+        AT(a, j, j) = s[0] + 0.0 * *inverse; /* NaN for 0, as it is for less */
+    }
+    for (int r = i == j; r < count; r++)
+        AT(a, i + r, j) = s[r] * *inverse;
+}
 
 /* The lower factor in place of the lower triangle, NaN where there is none. */
 INLINE void cholesky(lane *a, int n)
 {
     for (int j = 0; j < n; j++) {
         lane inverse = { 0 };
-        for (int i = j; i < n; i += BLOCK) {
-            lane s[BLOCK];
-            const int rows = n - i < BLOCK ? n - i : BLOCK;
-            for (int r = 0; r < BLOCK; r++)
-                s[r] = AT(a, r < rows ? i + r : i, j);
-            for (int k = 0; k < j; k++)
-                for (int r = 0; r < BLOCK; r++)
-                    s[r] -= AT(a, r < rows ? i + r : i, k) * AT(a, j, k);
-            if (i == j) {
-                EACH s[0][l] = s[0][l] > 0.0 ? sqrt(s[0][l]) : (double)NAN;
-                inverse = 1.0 / s[0];
-                AT(a, j, j) = s[0];
-            }
-            for (int r = i == j; r < rows; r++)
-                AT(a, i + r, j) = s[r] * inverse;
-        }
+#define COLUMN(i, count) factor_column(a, i, j, count, &inverse, n)
+        IN_BLOCKS(j, n, COLUMN);
+#undef COLUMN
     }
 }
 
@@ -50,46 +77,49 @@ INLINE void inverses(const lane *factor, lane *inverse, int n)
         inverse[i] = 1.0 / AT(factor, i, i);
 }
 
-/* L^-1 X for columns with a step between their entries and one between columns; the entries before ``from`` are 0. */
-INLINE void forward(const lane *factor, const lane *inverse, lane *x, int step, int next, int columns, int from, int n)
+/* L^-1 X of ``count`` columns with a step between their entries and one between columns; those before ``from`` are 0. */
+INLINE void forward_columns(const lane *factor, const lane *inverse, lane *x, int step, int next, int count, int from, int n)
 {
-    for (int j = 0; j < columns; j += BLOCK) {
-        const int block = columns - j < BLOCK ? columns - j : BLOCK;
-        lane *at[BLOCK];
-        for (int r = 0; r < BLOCK; r++)
-            at[r] = x + (r < block ? j + r : j) * next;
-        for (int i = from ? j : 0; i < n; i++) {
-            lane s[BLOCK];
-            for (int r = 0; r < BLOCK; r++)
-                s[r] = at[r][i * step];
-            for (int k = from ? j : 0; k < i; k++)
-                for (int r = 0; r < BLOCK; r++)
-                    s[r] -= AT(factor, i, k) * at[r][k * step];
-            for (int r = 0; r < block; r++)
-                at[r][i * step] = s[r] * inverse[i];
-        }
+    for (int i = from; i < n; i++) {
+        lane s[BLOCK];
+        for (int r = 0; r < count; r++)
+            s[r] = x[r * next + i * step];
+        for (int k = from; k < i; k++)
+            for (int r = 0; r < count; r++)
+                s[r] -= AT(factor, i, k) * x[r * next + k * step];
+        for (int r = 0; r < count; r++)
+            x[r * next + i * step] = s[r] * inverse[i];
     }
 }
 
-/* L^-T X for columns likewise. */
+/* L^-1 X; of a lower triangular X if so said. */
+INLINE void forward(const lane *factor, const lane *inverse, lane *x, int step, int next, int columns, int lower, int n)
+{
+#define COLUMNS(j, count) forward_columns(factor, inverse, x + (j) * next, step, next, count, lower ? j : 0, n)
+    IN_BLOCKS(0, columns, COLUMNS);
+#undef COLUMNS
+}
+
+INLINE void backward_columns(const lane *factor, const lane *inverse, lane *x, int step, int next, int count, int n)
+{
+    for (int i = n - 1; i >= 0; i--) {
+        lane s[BLOCK];
+        for (int r = 0; r < count; r++)
+            s[r] = x[r * next + i * step];
+        for (int k = i + 1; k < n; k++)
+            for (int r = 0; r < count; r++)
+                s[r] -= AT(factor, k, i) * x[r * next + k * step];
+        for (int r = 0; r < count; r++)
+            x[r * next + i * step] = s[r] * inverse[i];
+    }
+}
+
+/* L^-T X. */
 INLINE void backward(const lane *factor, const lane *inverse, lane *x, int step, int next, int columns, int n)
 {
-    for (int j = 0; j < columns; j += BLOCK) {
-        const int block = columns - j < BLOCK ? columns - j : BLOCK;
-        lane *at[BLOCK];
-        for (int r = 0; r < BLOCK; r++)
-            at[r] = x + (r < block ? j + r : j) * next;
-        for (int i = n - 1; i >= 0; i--) {
-            lane s[BLOCK];
-            for (int r = 0; r < BLOCK; r++)
-                s[r] = at[r][i * step];
-            for (int k = i + 1; k < n; k++)
-                for (int r = 0; r < BLOCK; r++)
-                    s[r] -= AT(factor, k, i) * at[r][k * step];
-            for (int r = 0; r < block; r++)
-                at[r][i * step] = s[r] * inverse[i];
-        }
-    }
+#define COLUMNS(j, count) backward_columns(factor, inverse, x + (j) * next, step, next, count, n)
+    IN_BLOCKS(0, columns, COLUMNS);
+#undef COLUMNS
 }
 
 /* L^-1 A L^-T in place of a whole symmetric matrix. */
@@ -279,23 +309,29 @@ INLINE void pairs(const kullback_full_call *call, int n, int dtype, int kind)
     }
 }
 
-/* Compiled for each dtype and parameterisation, and for the smallest sizes, whose loops then are no loops. */
-#define PAIRS(size, n) \
+/* Compiled for each parameterisation, and for the smallest sizes, whose loops then are no loops, for each dtype. */
+#define PAIRS(size, n, dtype) \
     static void pairs_##size(const kullback_full_call *call) \
     { \
-        if (call->dtype == KULLBACK_FLOAT32) { \
-            if (call->parameterisation == KULLBACK_COVARIANCE) \
-                pairs(call, n, KULLBACK_FLOAT32, KULLBACK_COVARIANCE); \
-            else \
-                pairs(call, n, KULLBACK_FLOAT32, KULLBACK_SCALE_TRIL); \
-        } else { \
-            if (call->parameterisation == KULLBACK_COVARIANCE) \
-                pairs(call, n, KULLBACK_FLOAT64, KULLBACK_COVARIANCE); \
-            else \
-                pairs(call, n, KULLBACK_FLOAT64, KULLBACK_SCALE_TRIL); \
-        } \
+        if (call->parameterisation == KULLBACK_COVARIANCE) \
+            pairs(call, n, dtype, KULLBACK_COVARIANCE); \
+        else \
+            pairs(call, n, dtype, KULLBACK_SCALE_TRIL); \
     }
 
-PAIRS(of_2, 2)
-PAIRS(of_3, 3)
-PAIRS(of_any, (int)call->n)
+PAIRS(of_2_float, 2, KULLBACK_FLOAT32)
+PAIRS(of_2_double, 2, KULLBACK_FLOAT64)
+PAIRS(of_3_float, 3, KULLBACK_FLOAT32)
+PAIRS(of_3_double, 3, KULLBACK_FLOAT64)
+PAIRS(of_any, (int)call->n, (int)call->dtype)
+
+static void side_by_side(const kullback_full_call *call)
+{
+    const int single = call->dtype == KULLBACK_FLOAT32;
+    if (call->n == 2)
+        (single ? pairs_of_2_float : pairs_of_2_double)(call);
+    else if (call->n == 3)
+        (single ? pairs_of_3_float : pairs_of_3_double)(call);
+    else
+        pairs_of_any(call);
+}

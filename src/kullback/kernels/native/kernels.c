@@ -32,19 +32,10 @@ int64_t ENTRY(workspace, KULLBACK_ISA)(int64_t n)
 
 void ENTRY(full, KULLBACK_ISA)(const kullback_full_call *call)
 {
-    switch (call->n) {
-    case 2:
-        pairs_of_2(call);
-        break;
-    case 3:
-        pairs_of_3(call);
-        break;
-    default:
-        if (call->n <= KULLBACK_SIDE_BY_SIDE)
-            pairs_of_any(call);
-        else
-            pairs_in_blocks(call);
-    }
+    if (call->n <= KULLBACK_SIDE_BY_SIDE)
+        side_by_side(call);
+    else
+        one_by_one(call);
 }
 
 void ENTRY(diagonal, KULLBACK_ISA)(const kullback_diagonal_call *call)

@@ -6,6 +6,11 @@ typedef double lane __attribute__((vector_size(LANES * sizeof(double))));
 
 #define EACH for (int l = 0; l < LANES; l++)
 
+INLINE lane root(lane x)
+{
+    return (lane){ sqrt(x[0]), sqrt(x[1]), sqrt(x[2]), sqrt(x[3]), sqrt(x[4]), sqrt(x[5]), sqrt(x[6]), sqrt(x[7]) };
+}
+
 /* Half of r^2 - 1 - log r^2 for r = 1 + t, from t alone near 0 and from the two numbers elsewhere. */
 INLINE lane diagonal_term(lane t, lane a, lane b, lane near)
 {
