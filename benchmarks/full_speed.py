@@ -35,8 +35,8 @@ def operands(rows, n):
 
 def main():
     print(machine(), "\n")
-    row("coordinates, pairs", "forward", "forward and backward", "forward, formula", "both, formula")
-    row("---", *["--:"] * 4)
+    row("coordinates, pairs", "forward", "forward and backward", "forward, torch body", "both, torch body", "forward, formula", "both, formula")
+    row("---", *["--:"] * 6)
     for n, rows in SIZES:
         x = operands(rows, n)
         plain = [v.detach() for v in x]
@@ -50,6 +50,8 @@ def main():
                 "td both": gradients(by_torch),
                 "native": by("native", lambda plain=plain: by_kullback(*plain)),
                 "native both": by("native", gradients(by_kullback)),
+                "torch": by("torch", lambda plain=plain: by_kullback(*plain)),
+                "torch both": by("torch", gradients(by_kullback)),
                 "formula": by("formula", lambda plain=plain: by_kullback(*plain)),
                 "formula both": by("formula", gradients(by_kullback)),
             },
@@ -57,6 +59,7 @@ def main():
         )
         row(
             f"{n}, {rows}", ratio(taken["td"], taken["native"]), ratio(taken["td both"], taken["native both"]),
+            ratio(taken["td"], taken["torch"]), ratio(taken["td both"], taken["torch both"]),
             ratio(taken["td"], taken["formula"]), ratio(taken["td both"], taken["formula both"]),
         )  # fmt: skip
 

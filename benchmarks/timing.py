@@ -55,13 +55,13 @@ class Body:
     """A body of the kernels, in force within a ``with`` block."""
 
     def __init__(self, name: str) -> None:
-        self.chosen = choice.usable(name)
+        self.usable = choice.usable(name)
 
     def __enter__(self) -> None:
-        self.before, choice._chosen = choice._chosen, self.chosen
+        self.before, choice._usable = choice._usable, self.usable
 
     def __exit__(self, *error: object) -> None:
-        choice._chosen = self.before
+        choice._usable = self.before
 
 
 def by(name: str, f: Callable[[], object]) -> Callable[[], object]:

@@ -119,7 +119,8 @@ def test_info_says_which_kernels_run():
 
     result = run("info")
     assert result.exit_code == 0
-    assert f"kernels: {choice.usable(os.environ.get('KULLBACK_KERNEL')).name} (" in result.stdout
+    names = ", ".join(body.name for body in choice.usable(os.environ.get("KULLBACK_KERNEL")).bodies)
+    assert f"kernels: {names}" in result.stdout
 
 
 def test_both_models_in_one_file(files):

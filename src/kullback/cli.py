@@ -296,11 +296,13 @@ def info() -> None:
 
     from kullback.kernels import choice, library
 
-    chosen = choice.usable(os.environ.get("KULLBACK_KERNEL"))
+    usable = choice.usable(os.environ.get("KULLBACK_KERNEL"))
+    names = ", ".join(body.name for body in usable.bodies)
+    reason = f" ({usable.reason})" if usable.reason else ""
     click.echo(f"kullback: {kullback.__version__}")
     click.echo(f"torch: {torch.__version__}, {torch.get_num_threads()} threads")
     click.echo(f"python: {platform.python_version()}, {platform.system()} {platform.machine()}")
-    click.echo(f"kernels: {chosen.name} ({chosen.reason}); instructions: {library.instructions()}")
+    click.echo(f"kernels: {names}{reason}; instructions: {library.instructions()}")
 
 
 def _print(comparison: "Comparison") -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from kullback.adapt.gaussians import as_gaussian
 from kullback.common import broadcast_shapes
 from kullback.gaussian import Gaussian
-from kullback.kernels import diagonal, full, function, library, tiled
+from kullback.kernels import diagonal, factored, full, function, library, tiled
 from kullback.kernels.function import Operands
 from kullback.kernels.guard import content, surroundings
 from kullback.kernels.layout import Kind
@@ -19,17 +19,17 @@ from kullback.scale.diagonal import Diagonal
 
 
 class Body(NamedTuple):
-    """A way of computing, and why it is not there (None if it is)."""
+    """A way of computing: modules, of which the first that serves a pair computes it; and why it is not there."""
 
     name: str
-    module: ModuleType | None
+    modules: tuple[ModuleType, ...]
     absent: Callable[[], str | None]
 
 
 BODIES = (
-    Body("native", library, library.absent),
-    Body("torch", tiled, lambda: None),
-    Body("formula", None, lambda: None),
+    Body("native", (library,), library.absent),
+    Body("torch", (tiled, factored), lambda: None),
+    Body("formula", (), lambda: None),
 )
 
 
@@ -40,66 +40,68 @@ class Selection(NamedTuple):
     reason: str
 
 
-class Chosen(NamedTuple):
-    """The first body that is there, and why it is this one."""
+class Usable(NamedTuple):
+    """The bodies that may compute, in order, and why no others."""
 
-    module: ModuleType | None
-    name: str
+    bodies: tuple[Body, ...]
     reason: str
 
 
-def usable(forced: str | None) -> Chosen:
-    """The first body that is there, or the one that is asked for."""
+def usable(forced: str | None) -> Usable:
+    """The bodies that are there, or the one that is asked for; beside them the formula always answers."""
     names = [body.name for body in BODIES]
-    if forced:
-        if forced not in names:
-            raise ValueError(f"KULLBACK_KERNEL is one of {', '.join(names)}, got {forced!r}.")
-        body = BODIES[names.index(forced)]
-        missing = body.absent()
-        if missing:
-            raise ValueError(f"KULLBACK_KERNEL={forced}: {missing}.")
-        return Chosen(body.module, body.name, "asked for by KULLBACK_KERNEL")
-    missed = [f"no {body.name}: {body.absent()}" for body in BODIES if body.absent()]
-    body = next(body for body in BODIES if not body.absent())
-    return Chosen(body.module, body.name, "; ".join(missed) or "the fastest there is")
+    if not forced:
+        missed = [f"no {body.name}: {body.absent()}" for body in BODIES if body.absent()]
+        return Usable(tuple(body for body in BODIES if not body.absent()), "; ".join(missed))
+    if forced not in names:
+        raise ValueError(f"KULLBACK_KERNEL is one of {', '.join(names)}, got {forced!r}.")
+    body = BODIES[names.index(forced)]
+    missing = body.absent()
+    if missing:
+        raise ValueError(f"KULLBACK_KERNEL={forced}: {missing}.")
+    return Usable((body,), "asked for by KULLBACK_KERNEL")
 
 
-_chosen = usable(os.environ.get("KULLBACK_KERNEL"))
+_usable = usable(os.environ.get("KULLBACK_KERNEL"))
 
 
 def kl_divergence(p: Gaussian, q: Gaussian) -> Tensor | None:
     """The Kullback–Leibler divergence by a faster body; None if the formula is to answer."""
-    if _chosen.module is None or surroundings():
-        return None
-    found = _operands(p, q)
-    return None if isinstance(found, str) else function.kl(_chosen.module, *found)
+    found = _work(p, q)
+    return found if found is None else function.kl(*found)
 
 
 def mean_kl(p: Gaussian, q: Gaussian, weights: Tensor | None) -> Tensor | None:
     """The mean over rows of the weighted divergence in one pass; None if the formula is to answer."""
-    if _chosen.module is None or surroundings():
+    found = _work(p, q)
+    if found is None:
+        return None
+    if weights is not None:
+        batch = broadcast_shapes(p.batch_shape, q.batch_shape)
+        if weights.requires_grad or content((found[1][0], weights)) or not _fits(weights.shape, batch):
+            return None
+    return function.mean_kl(*found, weights)
+
+
+def _work(p: Gaussian, q: Gaussian) -> tuple[ModuleType, Operands, Kind, int] | None:
+    """What computes a pair, and on what; None if the formula does."""
+    if not _usable.bodies[0].modules or surroundings():
         return None
     found = _operands(p, q)
     if isinstance(found, str):
         return None
-    if weights is not None:
-        batch = broadcast_shapes(p.batch_shape, q.batch_shape)
-        if weights.requires_grad or content((found[0][0], weights)) or not _fits(weights.shape, batch):
-            return None
-    return function.mean_kl(_chosen.module, *found, weights)
+    operands, kind, _ = found
+    for body in _usable.bodies:
+        for module in body.modules:
+            if not module.declines(kind, operands[1]):
+                return module, *found
+    return None
 
 
 def _operands(p: Gaussian, q: Gaussian) -> tuple[Operands, Kind, int] | str:
-    """What the chosen body computes on, or why it does not."""
+    """What a body computes on, or why none does."""
     found = diagonal.operands(p, q) if type(p.scale) is Diagonal else full.operands(p, q)
-    if isinstance(found, str):
-        return found
-    against = content(found[0])
-    if against:
-        return against
-    if _chosen.module is not None and found[1] not in _chosen.module.KINDS:
-        return f"{_chosen.name} does not serve {found[1]}"
-    return found
+    return found if isinstance(found, str) else content(found[0]) or found
 
 
 def _fits(shape: torch.Size, batch: torch.Size) -> bool:
@@ -130,7 +132,13 @@ def selected(p: Any, q: Any) -> Selection:
         'formula'
     """
     found = surroundings() or _operands(as_gaussian(p, "p"), as_gaussian(q, "q"))
-    against = found if isinstance(found, str) else None
-    if _chosen.module is None or not against:
-        return Selection(_chosen.name, _chosen.reason)
-    return Selection("formula", against)
+    if isinstance(found, str):
+        return Selection("formula", found if _usable.bodies[0].modules else _usable.reason)
+    operands, kind, _ = found
+    declined = [_usable.reason] if _usable.reason else []
+    for body in _usable.bodies:
+        against = [module.declines(kind, operands[1]) for module in body.modules]
+        if None in against or not body.modules:
+            return Selection(body.name, "; ".join(declined) or "the fastest there is")
+        declined += [f"{body.name} takes {reason}" for reason in against]
+    return Selection("formula", "; ".join(declined))

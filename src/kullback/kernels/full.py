@@ -8,9 +8,6 @@ from kullback.kernels.function import Operands
 from kullback.kernels.layout import Kind
 from kullback.scale.matrix import Dense, Tril
 
-# Beyond, one pair is work for several cores: the linear algebra of torch uses them.
-LARGEST = 512
-
 
 def operands(p: Gaussian, q: Gaussian) -> tuple[Operands, Kind, int] | str:
     """Means and matrices as tensors, what the matrices are, and the one event dimension; or why there is nothing to
@@ -26,8 +23,6 @@ def operands(p: Gaussian, q: Gaussian) -> tuple[Operands, Kind, int] | str:
     if not isinstance(a, Tensor) or not isinstance(c, Tensor) or not a.ndim or not c.ndim:
         return "a number for a mean"
     n = b.shape[-1]
-    if n > LARGEST:
-        return f"more than {LARGEST} coordinates"
     if a.shape[-1] != n or c.shape[-1] != n or d.shape[-1] != n:
         return "events that differ"
     if a.shape != c.shape or b.shape != d.shape:

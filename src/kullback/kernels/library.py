@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from kullback.kernels.buffers import empty
-from kullback.kernels.layout import Layout
+from kullback.kernels.layout import Kind, Layout
 
 FILE = Path(__file__).parent / "native" / "libkullback.so"
 
@@ -24,10 +24,11 @@ INTERFACE = 4
 # From this many elements on, threads are worth their start.
 _PARALLEL = 2**18
 
-# What is served, and its number within its family.
+# What is served, and its number within its family; full Gaussians of so many coordinates. Beyond, one pair is work for
+# several cores, which the linear algebra of torch uses.
 _DIAGONAL = {"std": 0, "variance": 1, "logvar": 2}
 _FULL = {"covariance": 0, "scale_tril": 1}
-KINDS = frozenset(_DIAGONAL) | frozenset(_FULL)
+_LARGEST = 512
 
 _DTYPES = {torch.float32: 0, torch.float64: 1}
 _DIAGONAL_CALL = struct.Struct("=24q")
@@ -62,6 +63,13 @@ def absent() -> str | None:
     if _LIBRARY is not None:
         return None
     return f"{FILE.name} is of another version: install again" if FILE.exists() else "no C library was built"
+
+
+def declines(kind: Kind, scale: Tensor) -> str | None:
+    """What is served instead, of pairs that are not; None for those that are."""
+    if kind in _DIAGONAL or scale.shape[-1] <= _LARGEST:
+        return None
+    return f"full Gaussians of at most {_LARGEST} coordinates"
 
 
 def instructions() -> str:

@@ -1,31 +1,37 @@
-"""The kernels in torch arithmetic, tile by tile, so that what is computed on the way stays in a cache.
+"""Diagonals in torch arithmetic, tile by tile, so that what is computed on the way stays in a cache.
 
-float32 is computed in float64, where ``e^x - 1 - x`` has digits to spare but for the smallest x. float64 has nothing
-wider: its tiles are computed, and differentiated, by the formula.
+Of float32 only what cancels is computed in float64: ``t - log(1 + t)`` of ``t = (a - b) / b``, which is at least
+6e-8 if it is not 0, and ``e^x - 1 - x``, but for the smallest x. float64 has nothing wider: its tiles are computed, and
+differentiated, by the formula.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 import torch
 from torch import Tensor
 
 from kullback.kernels.buffers import empty
-from kullback.kernels.layout import Layout
+from kullback.kernels.layout import Kind, Layout
 from kullback.relative.axes import Axes
 from kullback.scale.diagonal import Diagonal, Parameterisation
 
-# What is served.
-KINDS = frozenset(("std", "variance", "logvar"))
-
 # Elements of a tile.
-_TILE = 2**15
+_TILE = 2**14
 
-# Below, four terms of a series are exact enough for float32, and a difference in float64 is not.
-_SMALL = 3e-3
+# Below, two terms of a series are exact enough for float32, and a difference in float64 soon is not.
+_SMALL = 1e-4
+
+# A ratio of scales below a thousandth is the formula's.
+_LEAST = -0.999
 
 # Half a log-variance of this size is beyond float32 on every mean but 0.
 _LIMIT = 700.0
+
+
+def declines(kind: Kind, scale: Tensor) -> str | None:
+    """What is served instead, of pairs that are not; None for those that are."""
+    return None if kind in _COMPUTE else "pairs of diagonals"
 
 
 def value(operands: Sequence[Tensor], layout: Layout) -> Tensor:
@@ -64,17 +70,18 @@ def _run(
     ]
     weights = None if weight is None else weight.expand(layout.batch).reshape(rows, 1)
     into = [None if x is None else x.view(rows, n) for x in found]
-    total = torch.zeros(rows, dtype=torch.float64)
-    compute = _wide if dtype == torch.float32 else _by_formula
+    compute = _COMPUTE[layout.kind] if dtype == torch.float32 else _by_formula(layout.kind)
+    if rows * n <= _TILE:
+        total = compute(seen, weights, into, with_value)
+        return total.to(dtype).reshape(layout.batch) if with_value else total
+    total = torch.zeros(rows if with_value else 0, dtype=torch.float64)
     for tile in _tiles(rows, n):
+        x = [v[tile] for v in seen]
         w = None if weights is None else weights[tile[0]]
-        terms, slopes = compute([x[tile] for x in seen], layout, w, [x is not None for x in into])
+        value = compute(x, w, [None if v is None else v[tile] for v in into], with_value)
         if with_value:
-            total[tile[0]] += terms.sum(-1, dtype=torch.float64)
-        for target, slope in zip(into, slopes, strict=False):
-            if target is not None and slope is not None:
-                target[tile] = slope
-    return total.to(dtype).reshape(layout.batch)
+            total[tile[0]] += value
+    return total.to(dtype).reshape(layout.batch) if with_value else total
 
 
 def _tiles(rows: int, n: int) -> Iterator[tuple[slice, slice]]:
@@ -84,66 +91,110 @@ def _tiles(rows: int, n: int) -> Iterator[tuple[slice, slice]]:
             yield slice(row, row + height), slice(column, column + width)
 
 
-Slopes = list[Tensor | None]
+# What is computed of a tile: the sum of each row, if that is wanted, and with weights the gradients into their places.
+Into = Sequence[Tensor | None]
+Compute = Callable[[Sequence[Tensor], Tensor | None, Into, bool], Tensor]
+_NOTHING = torch.empty(0)
 
 
-def _wide(x: Sequence[Tensor], layout: Layout, weight: Tensor | None, wanted: Sequence[bool]) -> tuple[Tensor, Slopes]:
-    """In float64, by the expressions that need it."""
-    mean_p, a, mean_q, b = (v.double() for v in x)
-    delta = mean_p - mean_q
-    if layout.kind == "logvar":
-        change = a - b
-        grown = torch.expm1(change)
-        series = change * change * (0.5 + change * (1.0 / 6.0 + change * (1.0 / 24.0 + change * (1.0 / 120.0))))
-        excess = torch.where(change.abs() < _SMALL, series, grown - change)
-        root = torch.exp((-0.5 * b).clamp(-_LIMIT, _LIMIT))
-        z = delta * root
-        square = z * z
-        if weight is None:
-            return 0.5 * (excess + square), []
-        slope, for_p, for_q = z * root, 0.5 * grown, -0.5 * (grown + square)
-    else:
-        valid = (a > 0.0) & (b > 0.0)
-        b = torch.where(valid, b, torch.nan)
-        inverse = 1.0 / b
-        t = (a - b) * inverse
-        series = t * t * (0.5 - t * (1.0 / 3.0 - t * (0.25 - 0.2 * t)))
-        psi = torch.where(t.abs() < _SMALL, series, t - torch.log(a * inverse))
-        slope = delta * inverse
-        if layout.kind == "std":
-            square = slope * slope
-            term = 0.5 * (t * t + square) + psi
-            if weight is None:
-                return term, []
-            both = t * (t + 2.0)
-            slope, for_p, for_q = slope * inverse, both / a, -(both + square) * inverse
-        else:
-            square = delta * slope
-            term = 0.5 * (psi + square)
-            if weight is None:
-                return term, []
-            for_p, for_q = 0.5 * t / a, -0.5 * (t + square) * inverse
-        excess = 2.0 * term - square
-    slope = weight * slope
-    return 0.5 * (excess + square), [slope, weight * for_p if wanted[1] else None, -slope, weight * for_q]
-
-
-def _by_formula(
-    x: Sequence[Tensor], layout: Layout, weight: Tensor | None, wanted: Sequence[bool]
-) -> tuple[Tensor, Slopes]:
-    if weight is None:
-        return _terms(x, layout), []
-    with torch.enable_grad():
-        leaves = [v.detach().requires_grad_(want) for v, want in zip(x, wanted, strict=True)]
-        terms = _terms(leaves, layout)
-        at = [v for v in leaves if v.requires_grad]
-        found = iter(torch.autograd.grad(terms, at, weight.expand(terms.shape)))
-    return terms.detach(), [next(found) if want else None for want in wanted]
-
-
-def _terms(x: Sequence[Tensor], layout: Layout) -> Tensor:
+def _std(x: Sequence[Tensor], weight: Tensor | None, into: Into, with_value: bool) -> Tensor:
     mean_p, a, mean_q, b = x
-    kind = cast(Parameterisation, layout.kind)
-    scales = [Diagonal(v if kind == "logvar" else torch.where(v > 0, v, torch.nan), kind) for v in (a, b)]
-    pair = Axes.of(mean_p, scales[0], mean_q, scales[1], torch.Size())
-    return pair.excess_terms() + pair.square_terms()
+    t = a.double().sub_(b).div_(b)
+    if not _ordinary(t, b):
+        return _by_formula("std")(x, weight, into, with_value)
+    z = (mean_p - mean_q).div_(b)
+    value = _NOTHING
+    if with_value:
+        term = t.log1p()
+        value = torch.sub(t, term, out=term).addcmul_(t, t, value=0.5).addcmul_(z, z, value=0.5).sum(-1)
+    if weight is not None:
+        both = t.addcmul_(t, t, value=0.5).mul_(2.0).float()  # (a/b)^2 - 1
+        if into[3] is not None:
+            torch.addcmul(both, z, z, out=into[3]).div_(b).mul_(weight).neg_()
+        if into[1] is not None:
+            torch.div(both, a, out=into[1]).mul_(weight)
+        _store_means(into, z.div_(b).mul_(weight))
+    return value
+
+
+def _variance(x: Sequence[Tensor], weight: Tensor | None, into: Into, with_value: bool) -> Tensor:
+    mean_p, a, mean_q, b = x
+    t = a.double().sub_(b).div_(b)
+    if not _ordinary(t, b):
+        return _by_formula("variance")(x, weight, into, with_value)
+    delta = mean_p - mean_q
+    slope = delta / b
+    value = _NOTHING
+    if with_value:
+        term = t.log1p()
+        value = torch.sub(t, term, out=term).addcmul_(delta, slope).sum(-1).mul_(0.5)
+    if weight is not None:
+        half = t.mul_(0.5).float()
+        if into[3] is not None:
+            torch.addcmul(half, delta, slope, value=0.5, out=into[3]).div_(b).mul_(weight).neg_()
+        if into[1] is not None:
+            torch.div(half, a, out=into[1]).mul_(weight)
+        _store_means(into, slope.mul_(weight))
+    return value
+
+
+def _logvar(x: Sequence[Tensor], weight: Tensor | None, into: Into, with_value: bool) -> Tensor:
+    mean_p, a, mean_q, b = x
+    change = a.double().sub_(b)
+    grown = change.expm1()
+    root = b.double().mul_(-0.5).clamp_(-_LIMIT, _LIMIT).exp_()
+    z = (mean_p - mean_q) * root
+    value = _NOTHING
+    if with_value:
+        # e^x - 1 - x; near 0, where that is a difference of equals, x^2 (1 + x / 3) / 2.
+        series = change.square().mul_(change.div(6.0).add_(0.5))
+        excess = (grown - change).sub_(series).mul_(change.abs_().gt_(_SMALL)).add_(series)
+        value = excess.addcmul_(z, z).sum(-1).mul_(0.5)
+    if weight is not None:
+        if into[3] is not None:
+            into[3].copy_(torch.addcmul(grown, z, z).mul_(weight).mul_(-0.5))
+        if into[1] is not None:
+            into[1].copy_(grown.mul_(weight).mul_(0.5))
+        _store_means(into, z.mul_(root).mul_(weight))
+    return value
+
+
+_COMPUTE: dict[str, Compute] = {"std": _std, "variance": _variance, "logvar": _logvar}
+
+
+def _ordinary(t: Tensor, b: Tensor) -> bool:
+    """Is each scale positive, and none so small beside the other that 1 + t has lost its digits?"""
+    return t.amin().item() > _LEAST and b.amin().item() > 0.0
+
+
+def _store_means(into: Into, slope: Tensor) -> None:
+    if into[0] is not None:
+        into[0].copy_(slope)
+    if into[2] is not None:
+        into[2].copy_(slope.neg_())
+
+
+def _by_formula(given: Kind) -> Compute:
+    kind = cast(Parameterisation, given)
+
+    def terms(x: Sequence[Tensor]) -> Tensor:
+        mean_p, a, mean_q, b = x
+        scales = [Diagonal(v if kind == "logvar" else torch.where(v > 0, v, torch.nan), kind) for v in (a, b)]
+        pair = Axes.of(mean_p, scales[0], mean_q, scales[1], torch.Size())
+        return pair.excess_terms() + pair.square_terms()
+
+    def compute(x: Sequence[Tensor], weight: Tensor | None, into: Into, with_value: bool) -> Tensor:
+        if weight is None:
+            return terms(x).sum(-1)
+        wanted = [v is not None for v in into]
+        with torch.enable_grad():
+            leaves = [v.detach().requires_grad_(want) for v, want in zip(x, wanted, strict=True)]
+            value = terms(leaves)
+            at = [v for v in leaves if v.requires_grad]
+            found = iter(torch.autograd.grad(value, at, weight.expand(value.shape)))
+        for target in into:
+            if target is not None:
+                target.copy_(next(found))
+        return value.detach().sum(-1)
+
+    return compute
