@@ -11,34 +11,34 @@ INLINE REAL NAME(or_nan)(REAL x, int valid)
     return valid ? x : (REAL)NAN;
 }
 
-INLINE NAME(axis) NAME(axis_logvar)(REAL mean_p, REAL a, REAL mean_q, REAL b)
+INLINE NAME(axis) NAME(axis_logvar)(REAL mean_p, REAL a, REAL mean_q, REAL b, int guarded)
 {
     REAL x = a - b, b_seen = x - a;
     REAL low = (a - (x - b_seen)) - (b + b_seen); /* what the difference lost when it was rounded */
-    low = low - low == C(0.0) ? low : C(0.0);
+    low = !guarded || low - low == C(0.0) ? low : C(0.0);
     REAL phi, expm1, z, slope, factor;
-    NAME(half_phi)(x, &phi, &expm1);
-    REAL delta = NAME(difference)(mean_p, mean_q, &factor);
-    NAME(scaled)(delta, C(-0.5) * b, &z, &slope);
+    NAME(half_phi)(x, guarded, &phi, &expm1);
+    REAL delta = NAME(difference)(mean_p, mean_q, guarded, &factor);
+    NAME(scaled)(delta, C(-0.5) * b, guarded, &z, &slope);
     z *= factor;
     slope *= factor;
     /* d e^x = e^x dx; where e^x is infinite the correction is of no account. */
     REAL corrected = expm1 + low * (expm1 + C(0.5));
-    corrected = expm1 - expm1 == C(0.0) ? corrected : expm1;
+    corrected = !guarded || expm1 - expm1 == C(0.0) ? corrected : expm1;
     REAL square = z * (C(0.5) * z);
     NAME(axis) result = { (phi + low * expm1) + square, slope, corrected, -(corrected + square) };
-    result.term = phi - phi == C(0.0) ? result.term : phi + square;
+    result.term = !guarded || phi - phi == C(0.0) ? result.term : phi + square;
     return result;
 }
 
-INLINE NAME(axis) NAME(axis_std)(REAL mean_p, REAL a, REAL mean_q, REAL b)
+INLINE NAME(axis) NAME(axis_std)(REAL mean_p, REAL a, REAL mean_q, REAL b, int guarded)
 {
-    int valid = a > C(0.0) && b > C(0.0);
-    NAME(parts) parts = NAME(split)(b);
+    int valid = !guarded || (a > C(0.0) && b > C(0.0));
+    NAME(parts) parts = NAME(split)(b, guarded);
     REAL inverse = C(1.0) / parts.m, half_t, half_psi, factor;
-    NAME(ratio)(a, parts, inverse, &half_t, &half_psi);
+    NAME(ratio)(a, parts, inverse, guarded, &half_t, &half_psi);
     REAL t = C(2.0) * half_t;
-    REAL delta = NAME(difference)(mean_p, mean_q, &factor);
+    REAL delta = NAME(difference)(mean_p, mean_q, guarded, &factor);
     REAL z = NAME(over)(delta, parts, inverse) * factor, square = z * (C(0.5) * z);
     REAL excess = t * (t + C(2.0)); /* r^2 - 1 */
     NAME(axis) result = {
@@ -50,13 +50,13 @@ INLINE NAME(axis) NAME(axis_std)(REAL mean_p, REAL a, REAL mean_q, REAL b)
     return result;
 }
 
-INLINE NAME(axis) NAME(axis_variance)(REAL mean_p, REAL a, REAL mean_q, REAL b)
+INLINE NAME(axis) NAME(axis_variance)(REAL mean_p, REAL a, REAL mean_q, REAL b, int guarded)
 {
-    int valid = a > C(0.0) && b > C(0.0);
-    NAME(parts) parts = NAME(split)(b);
+    int valid = !guarded || (a > C(0.0) && b > C(0.0));
+    NAME(parts) parts = NAME(split)(b, guarded);
     REAL inverse = C(1.0) / parts.m, half_t, half_psi, factor;
-    NAME(ratio)(a, parts, inverse, &half_t, &half_psi);
-    REAL delta = NAME(difference)(mean_p, mean_q, &factor);
+    NAME(ratio)(a, parts, inverse, guarded, &half_t, &half_psi);
+    REAL delta = NAME(difference)(mean_p, mean_q, guarded, &factor);
     REAL slope = NAME(over)(delta, parts, inverse) * factor, square = (delta * factor) * (C(0.5) * slope);
     NAME(axis) result = {
         NAME(or_nan)(half_psi + square, valid),
@@ -67,24 +67,30 @@ INLINE NAME(axis) NAME(axis_variance)(REAL mean_p, REAL a, REAL mean_q, REAL b)
     return result;
 }
 
-#define VALUES(kind) \
-    static void NAME(values_##kind)(const REAL *restrict mean_p, const REAL *restrict scale_p, \
-                                    const REAL *restrict mean_q, const REAL *restrict scale_q, \
-                                    REAL *restrict term, int64_t n) \
+/* Loops over a tile, for each kind: guarded against whatever numbers there are, or for ordinary ones, and whether all
+ * were. */
+#define LOOPS(kind, name, guarded, logarithms) \
+    static int NAME(values_##name)(const REAL *restrict mean_p, const REAL *restrict scale_p, \
+                                   const REAL *restrict mean_q, const REAL *restrict scale_q, REAL *restrict term, \
+                                   int64_t n) \
     { \
-        for (int64_t i = 0; i < n; i++) \
-            term[i] = NAME(axis_##kind)(mean_p[i], scale_p[i], mean_q[i], scale_q[i]).term; \
-    }
-
-#define GRADIENTS(kind) \
-    static void NAME(gradients_##kind)(const REAL *restrict mean_p, const REAL *restrict scale_p, \
-                                       const REAL *restrict mean_q, const REAL *restrict scale_q, \
-                                       const REAL *restrict weight, REAL *restrict term, REAL *restrict d_mean_p, \
-                                       REAL *restrict d_scale_p, REAL *restrict d_mean_q, REAL *restrict d_scale_q, \
-                                       int64_t n) \
-    { \
+        NAME(extremes) seen = { 0, 0 }; \
         for (int64_t i = 0; i < n; i++) { \
-            NAME(axis) x = NAME(axis_##kind)(mean_p[i], scale_p[i], mean_q[i], scale_q[i]); \
+            NAME(see)(&seen, mean_p[i], scale_p[i], mean_q[i], scale_q[i], logarithms); \
+            term[i] = NAME(axis_##kind)(mean_p[i], scale_p[i], mean_q[i], scale_q[i], guarded).term; \
+        } \
+        return guarded || NAME(ordinary)(seen, logarithms); \
+    } \
+    static int NAME(gradients_##name)(const REAL *restrict mean_p, const REAL *restrict scale_p, \
+                                      const REAL *restrict mean_q, const REAL *restrict scale_q, \
+                                      const REAL *restrict weight, REAL *restrict term, REAL *restrict d_mean_p, \
+                                      REAL *restrict d_scale_p, REAL *restrict d_mean_q, REAL *restrict d_scale_q, \
+                                      int64_t n) \
+    { \
+        NAME(extremes) seen = { 0, 0 }; \
+        for (int64_t i = 0; i < n; i++) { \
+            NAME(see)(&seen, mean_p[i], scale_p[i], mean_q[i], scale_q[i], logarithms); \
+            NAME(axis) x = NAME(axis_##kind)(mean_p[i], scale_p[i], mean_q[i], scale_q[i], guarded); \
             REAL w = weight[i], d = w * x.mean; \
             term[i] = x.term; \
             d_mean_p[i] = d; \
@@ -92,28 +98,31 @@ INLINE NAME(axis) NAME(axis_variance)(REAL mean_p, REAL a, REAL mean_q, REAL b)
             d_mean_q[i] = -d; \
             d_scale_q[i] = w * x.scale_q; \
         } \
+        return guarded || NAME(ordinary)(seen, logarithms); \
     }
 
-VALUES(std)
-VALUES(variance)
-VALUES(logvar)
-GRADIENTS(std)
-GRADIENTS(variance)
-GRADIENTS(logvar)
+LOOPS(std, ordinary_std, 0, 0)
+LOOPS(std, any_std, 1, 0)
+LOOPS(variance, ordinary_variance, 0, 0)
+LOOPS(variance, any_variance, 1, 0)
+LOOPS(logvar, ordinary_logvar, 0, 1)
+LOOPS(logvar, any_logvar, 1, 1)
 
 static void NAME(terms)(int64_t kind, const REAL *const x[4], const REAL *weight, REAL *term, REAL *const d[4], int64_t n)
 {
-    static void (*const values[])(const REAL *, const REAL *, const REAL *, const REAL *, REAL *, int64_t) = {
-        NAME(values_std), NAME(values_variance), NAME(values_logvar)
+    static int (*const values[][3])(const REAL *, const REAL *, const REAL *, const REAL *, REAL *, int64_t) = {
+        { NAME(values_ordinary_std), NAME(values_ordinary_variance), NAME(values_ordinary_logvar) },
+        { NAME(values_any_std), NAME(values_any_variance), NAME(values_any_logvar) }
     };
-    static void (*const gradients[])(const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, REAL *, REAL *,
-                                     REAL *, REAL *, REAL *, int64_t) = {
-        NAME(gradients_std), NAME(gradients_variance), NAME(gradients_logvar)
+    static int (*const gradients[][3])(const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, REAL *,
+                                       REAL *, REAL *, REAL *, REAL *, int64_t) = {
+        { NAME(gradients_ordinary_std), NAME(gradients_ordinary_variance), NAME(gradients_ordinary_logvar) },
+        { NAME(gradients_any_std), NAME(gradients_any_variance), NAME(gradients_any_logvar) }
     };
-    if (weight)
-        gradients[kind](x[0], x[1], x[2], x[3], weight, term, d[0], d[1], d[2], d[3], n);
-    else
-        values[kind](x[0], x[1], x[2], x[3], term, n);
+    int done = 0;
+    for (int guarded = 0; !done; guarded++)
+        done = weight ? gradients[guarded][kind](x[0], x[1], x[2], x[3], weight, term, d[0], d[1], d[2], d[3], n)
+                      : values[guarded][kind](x[0], x[1], x[2], x[3], term, n);
 }
 
 /* In lanes that a register holds, which also keeps the rounding errors of a long sum small. */

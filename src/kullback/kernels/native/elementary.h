@@ -115,13 +115,13 @@ INLINE REAL NAME(magnitude)(REAL x)
  *
  * With x = k log 2 + r, e^r = 1 + r + p and a = 2^k / 2 they are a p + (a - 1/2) r + (a - 1/2 - k log(2) / 2) and
  * a (r + p) + (a - 1/2): k is 0 for |x| < 1, where nothing is left to cancel. */
-INLINE void NAME(half_phi)(REAL x, REAL *phi, REAL *expm1)
+INLINE void NAME(half_phi)(REAL x, int guarded, REAL *phi, REAL *expm1)
 {
-    REAL below = x < EXP_LEAST ? EXP_LEAST - x : C(0.0);
-    REAL y = x < EXP_LEAST ? EXP_LEAST : x;
-    y = y > EXP_MOST ? EXP_MOST : y;
+    REAL below = guarded && x < EXP_LEAST ? EXP_LEAST - x : C(0.0);
+    REAL y = guarded && x < EXP_LEAST ? EXP_LEAST : x;
+    y = guarded && y > EXP_MOST ? EXP_MOST : y;
     REAL k = NAME(rounded)(y * C(1.44269504088896340736));
-    k = k > POWER_MOST ? POWER_MOST : k;
+    k = guarded && k > POWER_MOST ? POWER_MOST : k;
     k = NAME(magnitude)(y) < C(1.0) ? C(0.0) : k;
     REAL r = (y - k * LN2_HI) - k * LN2_LO;
     REAL p = r * r * NAME(polynomial)(NAME(Q), Q_TERMS, r);
@@ -133,13 +133,19 @@ INLINE void NAME(half_phi)(REAL x, REAL *phi, REAL *expm1)
 }
 
 /* z = x e^y and z e^y, finite as long as they are: e^y is applied as two powers of two and a number near 1. */
-INLINE void NAME(scaled)(REAL x, REAL y, REAL *once, REAL *twice)
+INLINE void NAME(scaled)(REAL x, REAL y, int guarded, REAL *once, REAL *twice)
 {
-    y = y < -SPLIT_MOST ? -SPLIT_MOST : y;
-    y = y > SPLIT_MOST ? SPLIT_MOST : y;
+    y = guarded && y < -SPLIT_MOST ? -SPLIT_MOST : y;
+    y = guarded && y > SPLIT_MOST ? SPLIT_MOST : y;
     REAL k = NAME(rounded)(y * C(1.44269504088896340736));
     REAL r = (y - k * LN2_HI) - k * LN2_LO;
     REAL e = C(1.0) + (r + r * r * NAME(polynomial)(NAME(E), E_TERMS, r));
+    if (!guarded) {
+        e *= NAME(power)(k);
+        *once = x * e;
+        *twice = *once * e;
+        return;
+    }
     REAL half = NAME(rounded)(C(0.5) * k);
     REAL a = NAME(power)(half), b = NAME(power)(k - half);
     /* The power first: it rounds nothing, and takes a subnormal x to where e does not round it away. */
@@ -147,15 +153,17 @@ INLINE void NAME(scaled)(REAL x, REAL y, REAL *once, REAL *twice)
     *twice = *once * a * e * b;
 }
 
-/* A positive number as m 2^e with 2 <= m < 4: 2^-e, which is always a number, and e. Subnormal ones are lifted first. */
+/* A positive number as m 2^e; where there is something to guard against, with 2 <= m < 4: 2^-e, which is always a number, and e. Subnormal ones are lifted first. */
 typedef struct {
     REAL m, reciprocal, lift, e;
 } NAME(parts);
 
-INLINE NAME(parts) NAME(split)(REAL x)
+INLINE NAME(parts) NAME(split)(REAL x, int guarded)
 {
     union { REAL r; UNSIGNED u; } bits, whole;
-    NAME(parts) result;
+    NAME(parts) result = { x, C(1.0), C(1.0), C(0.0) };
+    if (!guarded)
+        return result;
     result.lift = x < TINY ? LIFT : C(1.0);
     bits.r = x * result.lift;
     UNSIGNED biased = (bits.u << 1) >> (MANTISSA + 1);
@@ -175,14 +183,37 @@ INLINE REAL NAME(over)(REAL x, NAME(parts) b, REAL inverse)
     return x * inverse * b.reciprocal * b.lift;
 }
 
+/* The same as below for ordinary numbers: a is brought to the binade of b, which is exact, unless it is near enough. */
+INLINE void NAME(ordinary_ratio)(REAL a, REAL b, REAL inverse, REAL *half_t, REAL *half_psi)
+{
+    union { REAL r; UNSIGNED u; } bits_a, bits_b, whole;
+    bits_a.r = a;
+    bits_b.r = b;
+    REAL t = (a - b) * inverse;
+    UNSIGNED k = (bits_a.u >> MANTISSA) - (bits_b.u >> MANTISSA);
+    k = t > C(-0.5) && t < C(1.0) ? 0 : k;
+    bits_a.u -= k << MANTISSA;
+    whole.r = MAGIC;
+    whole.u += k;
+    REAL power = whole.r - MAGIC;
+    REAL difference = bits_a.r - b, u = difference * inverse, s = difference / (bits_a.r + b);
+    REAL near = u * s - s * s * s * NAME(polynomial)(NAME(R), R_TERMS, s * s);
+    *half_t = C(0.5) * t;
+    *half_psi = C(0.5) * (((t - power * LN2_HI) - u) + (near - power * LN2_LO));
+}
+
 /* The ratio r = a / b of two positive numbers: halves of t = r - 1 and of t - log(1 + t) >= 0, which are numbers where r
  * is none.
  *
  * With s = t / (2 + t), log(1 + t) = 2 s + s^3 R(s^2), and t - 2 s = t s. For r outside 1/2 ... 2 the logarithm is that
  * of the ratio of the parts, which lies inside, and of the powers of two. */
-INLINE void NAME(ratio)(REAL a, NAME(parts) b, REAL inverse, REAL *half_t, REAL *half_psi)
+INLINE void NAME(ratio)(REAL a, NAME(parts) b, REAL inverse, int guarded, REAL *half_t, REAL *half_psi)
 {
-    NAME(parts) whole = NAME(split)(a);
+    if (!guarded) {
+        NAME(ordinary_ratio)(a, b.m, inverse, half_t, half_psi);
+        return;
+    }
+    NAME(parts) whole = NAME(split)(a, 1);
     REAL h = (a * (C(0.125) * b.reciprocal) * b.lift - C(0.125) * b.m) * (C(4.0) * inverse);
     int far = !(h > C(-0.25) && h < C(0.5));
     REAL u = far ? (whole.m - b.m) * inverse : C(2.0) * h;
@@ -196,10 +227,44 @@ INLINE void NAME(ratio)(REAL a, NAME(parts) b, REAL inverse, REAL *half_t, REAL 
 }
 
 /* x - y, halved where it would overflow, and what to multiply by afterwards. */
-INLINE REAL NAME(difference)(REAL x, REAL y, REAL *factor)
+INLINE REAL NAME(difference)(REAL x, REAL y, int guarded, REAL *factor)
 {
-    int large = NAME(magnitude)(x) + NAME(magnitude)(y) > HUGE_SUM;
+    int large = guarded && NAME(magnitude)(x) + NAME(magnitude)(y) > HUGE_SUM;
     REAL scale = large ? C(0.5) : C(1.0);
     *factor = large ? C(2.0) : C(1.0);
     return x * scale - y * scale;
+}
+
+INLINE UNSIGNED NAME(bits_of)(REAL x)
+{
+    union { REAL r; UNSIGNED u; } bits;
+    bits.r = x;
+    return bits.u;
+}
+
+/* The largest of the means and of the scales seen so far, as bits, which order positive numbers; others come above. */
+typedef struct {
+    UNSIGNED mean, scale;
+} NAME(extremes);
+
+#define LARGE C(1099511627776.0) /* 2^40 */
+
+INLINE void NAME(see)(NAME(extremes) *seen, REAL mean_p, REAL a, REAL mean_q, REAL b, int logarithms)
+{
+    const UNSIGNED size = ~(UNSIGNED)0 >> 1, least = NAME(bits_of)(C(1.0) / LARGE);
+    UNSIGNED p = NAME(bits_of)(mean_p) & size, q = NAME(bits_of)(mean_q) & size;
+    UNSIGNED of_a = NAME(bits_of)(a), of_b = NAME(bits_of)(b);
+    of_a = logarithms ? of_a & size : of_a - least;
+    of_b = logarithms ? of_b & size : of_b - least;
+    p = p > q ? p : q;
+    of_a = of_a > of_b ? of_a : of_b;
+    seen->mean = p > seen->mean ? p : seen->mean;
+    seen->scale = of_a > seen->scale ? of_a : seen->scale;
+}
+
+/* Was there nothing to guard against: were all scales positive, and all numbers far from where a square leaves the range? */
+INLINE int NAME(ordinary)(NAME(extremes) seen, int logarithms)
+{
+    const UNSIGNED large = NAME(bits_of)(LARGE), range = large - NAME(bits_of)(C(1.0) / LARGE);
+    return seen.mean <= large && seen.scale <= (logarithms ? NAME(bits_of)(C(25.0)) : range);
 }

@@ -23,6 +23,6 @@
 #undef INLINE
 #undef PASTE
 #undef PASTE_
-#undef VALUES
-#undef GRADIENTS
+#undef LOOPS
 #undef HUGE_SUM
+#undef LARGE

@@ -16,9 +16,9 @@ INLINE lane diagonal_term(lane t, lane a, lane b, lane near)
 {
     lane total;
     for (int l = 0; l < LANES; l++) {
-        parts_f64 parts = split_f64(b[l]);
+        parts_f64 parts = split_f64(b[l], 1);
         double half_t, half_psi, s = t[l] / (2.0 + t[l]);
-        ratio_f64(a[l], parts, 1.0 / parts.m, &half_t, &half_psi);
+        ratio_f64(a[l], parts, 1.0 / parts.m, 1, &half_t, &half_psi);
         double psi = t[l] * s - s * s * s * polynomial_f64(R_f64, R_TERMS, s * s);
         double x = near[l] != 0.0 ? t[l] : 2.0 * half_t;
         total[l] = 0.5 * x * x + (near[l] != 0.0 ? psi : 2.0 * half_psi);
