@@ -50,6 +50,71 @@ def test_every_entry_is_as_exact_as_a_single_call(spread, given, dtype):
     assert pairwise(p, q).dtype == dtype
 
 
+MATRICES = ("covariance", "scale_tril", "precision", "low_rank")
+
+
+def matrices(n, d, spread, seed, dtype, given="covariance", condition=1.0):
+    """Full Gaussians: like ``batch``, turned, and with the widths of their axes spread over ``condition``."""
+    diagonal = batch(n, d, spread, seed, torch.float64)
+    g = torch.Generator().manual_seed(seed)
+    turned = torch.linalg.qr(torch.randn(1 if "tight" in spread else n, d, d, generator=g, dtype=torch.float64)).Q
+    widths = diagonal.scale.value * torch.logspace(0, -0.5 * math.log10(condition), d, dtype=torch.float64)
+    factor = turned * widths[:, None, :]
+    cov = factor @ factor.mT
+    cov = 0.5 * (cov + cov.mT)
+    parts = {
+        "covariance": lambda: (cov,),
+        "scale_tril": lambda: (torch.linalg.cholesky(cov),),
+        "precision": lambda: (torch.linalg.inv(cov),),
+        "low_rank": lambda: (factor[..., :2], widths**2),
+    }[given]()
+    return getattr(Gaussian, f"from_{given}")(diagonal.mean.to(dtype), *(x.to(dtype) for x in parts))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("given", MATRICES)
+@pytest.mark.parametrize("spread", SPREADS)
+def test_every_entry_of_full_gaussians_is_as_exact_as_a_single_call(spread, given, dtype):
+    p, q = matrices(30, 6, spread, 0, dtype, given), matrices(20, 6, spread, 1, dtype)
+    as_exact(pairwise(p, q), kl_divergence, p[:, None], q)
+    as_exact(pairwise(q, p, "jeffreys"), kullback.jeffreys, q[:, None], p)
+    assert (pairwise(q, q).diagonal() == 0).all()
+    values, indices = nearest(p, q, 5)
+    for i in range(len(p)):
+        as_exact(values[i], kl_divergence, p[i], q[indices[i]])
+    assert (values <= kl_divergence(p[:, None], q).topk(5, largest=False).values * (1 + 1e-3)).all()
+
+
+def as_exact(got, divergence, p, q):
+    """Each entry is right, or what a single call gives, which feels how the scales were rounded."""
+    truth, single = divergence(p.to(torch.float64), q.to(torch.float64)), divergence(p, q)
+    error = torch.minimum((got.double() - truth).abs(), (got - single).abs().double())
+    assert (error <= ERROR[got.dtype] * truth).all()
+
+
+@pytest.mark.parametrize("condition", [1e2, 1e6, 1e10, 1e13])
+def test_ill_conditioned_full_gaussians_keep_what_a_single_call_has(condition):
+    p = matrices(30, 6, "ordinary", 0, torch.float64, condition=condition)
+    q = matrices(20, 6, "ordinary", 1, torch.float64, condition=condition)
+    # Either side feels the condition with which the covariances were rounded.
+    sensitivity = 20 * condition * torch.finfo(torch.float64).eps
+    assert_close(pairwise(p, q), kl_divergence(p[:, None], q), rtol=max(ERROR[torch.float64], sensitivity), atol=0)
+
+
+def test_full_gaussians_that_are_none_or_too_large():
+    p = matrices(5, 3, "ordinary", 0, torch.float64)
+    broken = p.scale.matrix.clone()
+    broken[2] = -torch.eye(3)
+    q = Gaussian.from_covariance(p.mean, broken, validate=False)
+    values = pairwise(p, q)
+    assert values[:, 2].isnan().all()
+    assert not values[:, [0, 1, 3, 4]].isnan().any()
+    large = matrices(3, 70, "ordinary", 0, torch.float64)
+    assert_close(pairwise(large, large), kl_divergence(large[:, None], large), rtol=1e-12, atol=0)
+    diagonal = Gaussian.from_std(p.mean, torch.ones(3, dtype=torch.float64))
+    assert_close(pairwise(p, diagonal), kl_divergence(p[:, None], diagonal), rtol=1e-12, atol=0)
+
+
 def test_events_of_several_dimensions_numbers_and_mixed_parameterisations():
     x = torch.randn(7, 2, 3, 3, generator=torch.Generator().manual_seed(0))
     p = Gaussian.from_logvar(x, 0.1 * x.flip(0), event_dims=3)
@@ -89,6 +154,11 @@ def test_gradients_flow_through_all_pairs(spread):
     want = torch.autograd.grad((weight * kl_divergence(p[:, None], q)).sum(), leaves)
     # Sums of 5 or 6 parts of both signs, of the size of 1 a nat.
     assert_close(got, want, rtol=1e-9, atol=1e-9)
+    full = [matrices(n, 4, spread, n, torch.float64) for n in (6, 5)]
+    leaves = [x.requires_grad_() for g in full for x in g.tensors()]
+    got = torch.autograd.grad((weight * pairwise(*full)).sum(), leaves)
+    want = torch.autograd.grad((weight * kl_divergence(full[0][:, None], full[1])).sum(), leaves)
+    assert_close(got, want, rtol=1e-8, atol=1e-8)
 
 
 def test_under_transforms_and_compilation_the_formula_answers():

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from kullback.adapt.arrays import as_given
-from kullback.all_pairs import Function, Product, as_tensors, has_product_form, pairwise, prepared
+from kullback.all_pairs import Function, as_tensors, pairwise, prepared
 from kullback.common import common_device, common_dtype, common_kind, no_autocast
 from kullback.divergences.kl import kl_divergence
 from kullback.gaussian import Gaussian
+from kullback.products import Product, product
 
 # Queries and vectors of one tile, and the length of the blocks of which only the smallest number is looked at first.
 _QUERIES, _VECTORS, _BLOCK = 64, 65_536, 64
@@ -62,10 +63,8 @@ def nearest(p: Any, q: Any, k: int, divergence: str | Function = "kl") -> Neighb
     numpy = common_kind([p, q]) is True
     with no_autocast(common_device([p, q])):
         p, q = as_tensors(p.detach(), q.detach(), common_dtype([p, q]))
-        if function is kl_divergence and has_product_form(p, q):
-            found = _by_product(p, q, k)
-        else:
-            found = _in_full(p, q, k, function)
+        vectors = product(p, q, common_dtype([p, q])) if function is kl_divergence else None
+        found = _in_full(p, q, k, function) if vectors is None else _by_product(p, q, k, vectors)
     return Neighbours(*(as_given(x, numpy=numpy) for x in found))
 
 
@@ -78,24 +77,26 @@ def _in_full(p: Gaussian, q: Gaussian, k: int, function: Function) -> tuple[Tens
     return torch.cat([v for v, _ in parts]), torch.cat([i for _, i in parts])
 
 
-def _by_product(p: Gaussian, q: Gaussian, k: int) -> tuple[Tensor, Tensor]:
+def _by_product(p: Gaussian, q: Gaussian, k: int, vectors: Product) -> tuple[Tensor, Tensor]:
     dtype = p.mean.dtype
-    product, kept = Product.of(p, q, dtype), min(k + _SPARE, len(q))
+    kept = min(k + _SPARE, len(q))
     values = torch.empty(len(p), k, dtype=dtype, device=p.device)
     indices = torch.empty(len(p), k, dtype=torch.int64, device=p.device)
     # A product of 2d + 1 terms is off by at most this times the sum of their sizes, 5 D + A + B; the features, which
     # are rounded too, by one unit more each.
-    unit = (product.left.shape[1] + 3) * torch.finfo(dtype).eps
+    unit = (vectors.left.shape[1] + 3) * torch.finfo(vectors.left.dtype).eps
     for start in range(0, len(p), _QUERIES):
         rows = slice(start, min(start + _QUERIES, len(p)))
-        scores, where = _candidates(product, rows, kept)
+        scores, where = _candidates(vectors, rows, kept)
         exact = kl_divergence(p[rows][:, None], q[where])
         best, order = exact.topk(k, largest=False)
         values[rows], indices[rows] = best, where.gather(1, order)
         if kept < len(q):
             # What was not kept scored no lower than the last that was. Is it farther than the k nearest for certain?
             beyond = scores[:, -1:]
-            error = unit * (5.0 * best[:, -1:] + product.size_p[rows, None] + product.size_q.amax())
+            error = unit * (5.0 * best[:, -1:] + vectors.size_p[rows, None] + vectors.size_q.amax())
+            if vectors.norm_p is not None and vectors.norm_q is not None:
+                error = error + unit * vectors.norm_p[rows, None] * vectors.norm_q.amax()
             doubtful = ~(beyond - error > best[:, -1:] + error).squeeze(1)
             for i in doubtful.nonzero()[:, 0].tolist():
                 best, where = smallest(kl_divergence(p[start + i], q)[None], k)
@@ -103,11 +104,11 @@ def _by_product(p: Gaussian, q: Gaussian, k: int) -> tuple[Tensor, Tensor]:
     return values, indices
 
 
-def _candidates(product: Product, rows: slice, kept: int) -> tuple[Tensor, Tensor]:
+def _candidates(vectors: Product, rows: slice, kept: int) -> tuple[Tensor, Tensor]:
     """The lowest scores of some rows, ascending, and where they are."""
     scores, where = [], []
-    for start in range(0, len(product.right), _VECTORS):
-        tile = torch.addmm(product.constant[rows, None], product.left[rows], product.right[start : start + _VECTORS].mT)
+    for start in range(0, len(vectors.right), _VECTORS):
+        tile = torch.addmm(vectors.constant[rows, None], vectors.left[rows], vectors.right[start : start + _VECTORS].mT)
         tile = tile.nan_to_num(-torch.inf)  # no number, so that it is looked at
         found, index = smallest(tile, min(kept, tile.shape[1]))
         scores.append(found)
