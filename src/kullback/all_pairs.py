@@ -14,6 +14,7 @@ from kullback.divergences.formula import check_events, operands
 from kullback.divergences.kl import kl_divergence
 from kullback.errors import ShapeError
 from kullback.gaussian import Gaussian
+from kullback.kernels.buffers import empty
 from kullback.products import Product, of_diagonals, product
 from kullback.scale.diagonal import Diagonal
 
@@ -89,7 +90,7 @@ def _pairwise(p: Gaussian, q: Gaussian, function: Function) -> Tensor:
 
 def _by_product(p: Gaussian, q: Gaussian, found: Product) -> Tensor:
     n, m, dtype = len(p), len(q), p.mean.dtype
-    result = torch.empty(n, m, dtype=dtype, device=p.device)
+    result = empty((n, m), dtype, p.device)
     step = max(1, _TILE // max(m, 1))
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))

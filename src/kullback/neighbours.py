@@ -13,7 +13,7 @@ from kullback.gaussian import Gaussian
 from kullback.products import Product, product
 
 # Queries and vectors of one tile, and the length of the blocks of which only the smallest number is looked at first.
-_QUERIES, _VECTORS, _BLOCK = 64, 65_536, 64
+_QUERIES, _VECTORS, _BLOCK = 64, 32_768, 64
 
 # How many more are kept than asked for, so that rounding cannot lose one that belongs among them.
 _SPARE = 8
@@ -85,9 +85,11 @@ def _by_product(p: Gaussian, q: Gaussian, k: int, vectors: Product) -> tuple[Ten
     # A product of 2d + 1 terms is off by at most this times the sum of their sizes, 5 D + A + B; the features, which
     # are rounded too, by one unit more each.
     unit = (vectors.left.shape[1] + 3) * torch.finfo(vectors.left.dtype).eps
+    # One piece for all tiles: memory that is new each time costs more than the product.
+    memory = vectors.left.new_empty(_QUERIES * min(_VECTORS, len(q)))
     for start in range(0, len(p), _QUERIES):
         rows = slice(start, min(start + _QUERIES, len(p)))
-        scores, where = _candidates(vectors, rows, kept)
+        scores, where = _candidates(vectors, rows, kept, memory)
         exact = kl_divergence(p[rows][:, None], q[where])
         best, order = exact.topk(k, largest=False)
         values[rows], indices[rows] = best, where.gather(1, order)
@@ -104,17 +106,19 @@ def _by_product(p: Gaussian, q: Gaussian, k: int, vectors: Product) -> tuple[Ten
     return values, indices
 
 
-def _candidates(vectors: Product, rows: slice, kept: int) -> tuple[Tensor, Tensor]:
-    """The lowest scores of some rows, ascending, and where they are."""
+def _candidates(vectors: Product, rows: slice, kept: int, memory: Tensor) -> tuple[Tensor, Tensor]:
+    """The lowest scores of some rows, ascending, and where they are; the scores of a tile are formed in ``memory``."""
     scores, where = [], []
     for start in range(0, len(vectors.right), _VECTORS):
-        tile = torch.addmm(vectors.constant[rows, None], vectors.left[rows], vectors.right[start : start + _VECTORS].mT)
-        tile = tile.nan_to_num(-torch.inf)  # no number, so that it is looked at
-        found, index = smallest(tile, min(kept, tile.shape[1]))
+        right = vectors.right[start : start + _VECTORS]
+        tile = memory[: len(vectors.left[rows]) * len(right)].view(-1, len(right))
+        torch.mm(vectors.left[rows], right.mT, out=tile)
+        tile.nan_to_num_(-torch.inf)  # no number, so that it is looked at
+        found, index = smallest(tile, min(kept, len(right)))
         scores.append(found)
         where.append(index + start)
     found, order = torch.cat(scores, 1).topk(kept, largest=False)
-    return found, torch.cat(where, 1).gather(1, order)
+    return found + vectors.constant[rows, None], torch.cat(where, 1).gather(1, order)
 
 
 def smallest(x: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ For diagonals they sum to at most :math:`5 D + A_i + B_j`, with :math:`A_i = \tf
 a bound, the larger by the condition of :math:`\Sigma_j`, with which its inverse was rounded.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from kullback.concrete import has_visible_values
 from kullback.gaussian import Gaussian
+from kullback.kernels.buffers import empty
 from kullback.linear_algebra import identity_like, solve_lower
 from kullback.scale.base import MatrixScale
 from kullback.scale.diagonal import Diagonal
@@ -54,9 +56,12 @@ class Product:
         return torch.addmm(self.constant[rows, None], self.left[rows], self.right.mT)
 
     def certain(self, values: Tensor, rows: slice, dtype: torch.dtype) -> Tensor:
-        """Which of them are numbers, and not small against their terms, for results of a dtype."""
+        """Which of them are numbers, and not small against their terms, for results of a dtype; one truth if all are."""
         small = _SMALL[dtype] * self.left.shape[1]
         factor = small / max(1.0 - 5.0 * small, small)
+        least = factor * (self.size_p[rows].amax() + self.size_q.amax())
+        if self.norm_p is None and bool(values.amin() > least):
+            return torch.ones((), dtype=torch.bool, device=values.device)
         sizes = factor * self.size_p[rows, None] + factor * self.size_q
         if self.norm_p is not None and self.norm_q is not None:
             sizes.addr_(self.norm_p[rows], self.norm_q, alpha=factor)
@@ -77,20 +82,16 @@ def product(p: Gaussian, q: Gaussian, dtype: torch.dtype) -> Product | None:
 def of_diagonals(p: Gaussian, q: Gaussian, dtype: torch.dtype) -> Product:
     """Means are moved to the centre of q's first, in float64."""
     centre = _centre(q)
-    left = [[x.to(dtype) for x in _left(part, centre)] for part in _parts(p, p.event_size)]
-    right = [[x.to(dtype) for x in _right(part, centre)] for part in _parts(q, q.event_size)]
-    constant, queries, size_p = (torch.cat(x) for x in zip(*left, strict=True))
-    vectors, size_q = (torch.cat(x) for x in zip(*right, strict=True))
+    constant, queries, size_p = _in_parts(lambda part: _left(part, centre), p, p.event_size, dtype)
+    vectors, size_q = _in_parts(lambda part: _right(part, centre), q, q.event_size, dtype)
     return Product(constant, queries, vectors, size_p, size_q)
 
 
 def of_matrices(p: Gaussian, q: Gaussian) -> Product:
     """The same for full covariances, by their upper triangles, in float64: their terms cancel more."""
-    centre = _centre(q)
-    left = [_left_matrix(part, centre) for part in _parts(p, p.event_size**2)]
-    right = [_right_matrix(part, centre) for part in _parts(q, q.event_size**2)]
-    constant, queries, size_p, norm_p = (torch.cat(x) for x in zip(*left, strict=True))
-    vectors, size_q, norm_q = (torch.cat(x) for x in zip(*right, strict=True))
+    centre, size = _centre(q), p.event_size**2
+    constant, queries, size_p, norm_p = _in_parts(lambda part: _left_matrix(part, centre), p, size, torch.float64)
+    vectors, size_q, norm_q = _in_parts(lambda part: _right_matrix(part, centre), q, size, torch.float64)
     return Product(constant, queries, vectors, size_p, size_q, norm_p, norm_q)
 
 
@@ -98,10 +99,20 @@ def _centre(q: Gaussian) -> Tensor:
     return q.mean.detach().mean(0, dtype=torch.float64).flatten()
 
 
-def _parts(g: Gaussian, size: int) -> list[Gaussian]:
-    """A batch in parts that a cache holds."""
+def _in_parts(
+    prepare: Callable[[Gaussian], tuple[Tensor, ...]], g: Gaussian, size: int, dtype: torch.dtype
+) -> tuple[Tensor, ...]:
+    """What is prepared of a batch, in parts that a cache holds; ``size`` numbers for each Gaussian."""
     step = max(1, _PART // max(size, 1))
-    return [g[i : i + step] for i in range(0, max(len(g), 1), step)]
+    parts = (prepare(g[i : i + step]) for i in range(0, max(len(g), 1), step))
+    if torch.is_grad_enabled() and any(x.requires_grad for x in g.tensors()):
+        return tuple(torch.cat(x).to(dtype) for x in zip(*parts, strict=True))
+    found: list[Tensor] = []
+    for k, part in enumerate(parts):
+        found = found or [empty((len(g), *x.shape[1:]), dtype, x.device) for x in part]
+        for whole, x in zip(found, part, strict=True):
+            whole[k * step : k * step + len(x)] = x
+    return tuple(found)
 
 
 def _left(p: Gaussian, centre: Tensor) -> tuple[Tensor, Tensor, Tensor]:

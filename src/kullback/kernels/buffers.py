@@ -16,19 +16,16 @@ from torch import Tensor
 _LARGE = 32 * 2**20
 
 
-def empty(shapes: Sequence[Sequence[int]], dtype: torch.dtype, wanted: Sequence[bool]) -> list[Tensor | None]:
-    """Tensors of undefined values on the CPU, one for each shape that is wanted."""
-    return [_empty(shape, dtype) if want else None for shape, want in zip(shapes, wanted, strict=True)]
-
-
-def _empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+def empty(shape: Sequence[int], dtype: torch.dtype, device: torch.device | None = None) -> Tensor:
+    """A tensor of undefined values."""
     size = math.prod(shape) * dtype.itemsize
-    if size < _LARGE or sys.platform != "linux":
-        return torch.empty(shape, dtype=dtype)
-    return _mapped(size, dtype).view(tuple(shape))
-
-
-def _mapped(size: int, dtype: torch.dtype) -> Tensor:
+    if size < _LARGE or sys.platform != "linux" or (device is not None and device.type != "cpu"):
+        return torch.empty(shape, dtype=dtype, device=device)
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     memory.madvise(mmap.MADV_HUGEPAGE)
-    return torch.frombuffer(memory, dtype=dtype)
+    return torch.frombuffer(memory, dtype=dtype).view(tuple(shape))
+
+
+def wanted_of(shapes: Sequence[Sequence[int]], dtype: torch.dtype, wanted: Sequence[bool]) -> list[Tensor | None]:
+    """One for each shape that is wanted."""
+    return [empty(shape, dtype) if want else None for shape, want in zip(shapes, wanted, strict=True)]

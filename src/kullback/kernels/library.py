@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from kullback.kernels.buffers import empty
+from kullback.kernels.buffers import wanted_of
 from kullback.kernels.layout import Kind, Layout
 
 FILE = Path(__file__).parent / "native" / "libkullback.so"
@@ -108,7 +108,7 @@ def value_and_gradients(
 def _differentiated(
     operands: Sequence[Tensor], layout: Layout, out: int, weight: Tensor, wanted: Sequence[bool]
 ) -> list[Tensor | None]:
-    found, row = empty(layout.shapes, operands[0].dtype, wanted), _row_stride(weight)
+    found, row = wanted_of(layout.shapes, operands[0].dtype, wanted), _row_stride(weight)
     if row is None:
         weight, row = weight.contiguous(), 1
     pointers = tuple([0 if x is None else x.data_ptr() for x in found])

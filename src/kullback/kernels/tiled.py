@@ -11,7 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from kullback.kernels.buffers import empty
+from kullback.kernels.buffers import wanted_of
 from kullback.kernels.layout import Kind, Layout
 from kullback.relative.axes import Axes
 from kullback.scale.diagonal import Diagonal, Parameterisation
@@ -43,7 +43,7 @@ def gradients(
     operands: Sequence[Tensor], layout: Layout, weight: Tensor, wanted: Sequence[bool]
 ) -> list[Tensor | None]:
     """The derivatives of the weighted sum of the rows' divergences with respect to each operand, of full shape."""
-    found = empty(layout.shapes, operands[0].dtype, wanted)
+    found = wanted_of(layout.shapes, operands[0].dtype, wanted)
     _run(operands, layout, weight, found, with_value=False)
     return found
 
@@ -52,7 +52,7 @@ def value_and_gradients(
     operands: Sequence[Tensor], layout: Layout, weight: Tensor, wanted: Sequence[bool]
 ) -> tuple[Tensor, list[Tensor | None]]:
     """Both in one pass over the operands."""
-    found = empty(layout.shapes, operands[0].dtype, wanted)
+    found = wanted_of(layout.shapes, operands[0].dtype, wanted)
     return _run(operands, layout, weight, found, with_value=True), found
 
 
