@@ -142,8 +142,28 @@ def standard_rows():
         row(f"[{rows}, {n}]", ratio(taken["line"], taken["native"]), ratio(taken["line"], taken["torch"]))
 
 
+def double_rows():
+    print()
+    row("float64 as a multiple of float32", "forward", "forward and backward", "td forward", "td forward and backward")
+    row("---", *["--:"] * 4)
+    for rows, n in ((1024, 256), (65536, 256)):
+        x = operands(rows, n)
+        wide = [v.detach().double().requires_grad_() for v in x]
+        cases = {}
+        for name, at in (("32", x), ("64", wide)):
+            plain = [v.detach() for v in at]
+            cases["ours " + name] = by("native", lambda plain=plain: by_kullback(*plain))
+            cases["ours both " + name] = by("native", gradients(by_kullback, at))
+            cases["td " + name] = lambda plain=plain: by_torch(*plain)
+            cases["td both " + name] = gradients(by_torch, at)
+        taken = alternating(cases, seconds=1.0)
+        names = ("ours", "ours both", "td", "td both")
+        row(f"[{rows}, {n}]", *(ratio(taken[f"{name} 64"], taken[f"{name} 32"]) for name in names))
+
+
 if __name__ == "__main__":
     print(machine(), "\n")
     forward_rows()
     gradient_rows()
     standard_rows()
+    double_rows()

@@ -29,8 +29,9 @@ def pairwise(p: Any, q: Any, divergence: str | Function = "kl") -> Any:
     r"""The divergence of every Gaussian of p from every one of q.
 
     For the Kullback–Leibler and the Jeffreys divergence of diagonals, and of full covariances of up to 64 coordinates,
-    one matrix product, with every entry that cancelled computed again; otherwise tile by tile. The diagonal of ``pairwise(p, p)`` is exactly 0. The
-    Kullback–Leibler divergence of diagonals takes hardly more memory than its result.
+    one matrix product, with every entry that cancelled computed again; otherwise tile by tile. The diagonal of
+    ``pairwise(p, p)`` is exactly 0. The Kullback–Leibler divergence of diagonals takes hardly more memory than its
+    result.
 
     Shape:
         A row for each of p and a column for each of q: ``(n, m)`` for batches of shapes ``(n,)`` and ``(m,)``.

@@ -7,8 +7,9 @@ For diagonals the Kullback–Leibler divergence is
     \Big\rangle ,
 
 and what is nearest has the largest product. For full covariances the first parts are the matrices
-:math:`\Sigma_i + \mu_i \mu_i^\top` and :math:`\tfrac12 \Lambda_j`. Expanded like this it cancels: near Gaussians come out
-negative. So the sizes of the terms are bounded, and every entry that is small against them is computed again, exactly.
+:math:`\Sigma_i + \mu_i \mu_i^\top` and :math:`\tfrac12 \Lambda_j`. Expanded like this it cancels: near Gaussians
+come out negative. So the sizes of the terms are bounded, and every entry that is small against them is computed again,
+exactly.
 
 For diagonals they sum to at most :math:`5 D + A_i + B_j`, with :math:`A_i = \tfrac d2 + \sum \max(\log v_i, 0)` and
 :math:`B_j = \tfrac d2 + \sum \max(-\log v_j, 0) + 3 \sum \mu_j^2 / v_j`. For matrices the product of their norms is
@@ -28,8 +29,8 @@ from kullback.linear_algebra import identity_like, solve_lower
 from kullback.scale.base import MatrixScale
 from kullback.scale.diagonal import Diagonal
 
-# What is small against its terms, for each of which there is one rounding. The product is formed in float64: for float32
-# inputs it has digits to spare.
+# What is small against its terms, for each of which there is one rounding. The product is formed in float64: for
+# float32 inputs it has digits to spare.
 _SMALL = {torch.float32: 1.5e-9, torch.float64: 6.8e-6}
 
 # How many numbers are prepared at once.
@@ -56,7 +57,7 @@ class Product:
         return torch.addmm(self.constant[rows, None], self.left[rows], self.right.mT)
 
     def certain(self, values: Tensor, rows: slice, dtype: torch.dtype) -> Tensor:
-        """Which of them are numbers, and not small against their terms, for results of a dtype; one truth if all are."""
+        """Which of them are numbers, and not small against their terms, for results of a dtype; one if all are."""
         small = _SMALL[dtype] * self.left.shape[1]
         factor = small / max(1.0 - 5.0 * small, small)
         least = factor * (self.size_p[rows].amax() + self.size_q.amax())
@@ -160,8 +161,7 @@ def _right_matrix(q: Gaussian, centre: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     features = torch.cat([_triangle(0.5 * precision, 1.0), -slope, (0.5 * square + half_log)[:, None]], -1)
     norm = torch.linalg.matrix_norm(precision.detach())
     condition = norm * torch.linalg.matrix_norm(covariance.detach())
-    # The norm of S_i bounds the square of its mean, so that the terms of the slope are below those of the matrix and the
-    # square together.
+    # The norm of S_i bounds the square of its mean, so that the terms of the slope are below those of the others.
     norm = norm * (1.0 + condition / mean.shape[-1])
     return features, half_log.detach().abs() + norm * mean.detach().square().sum(-1), norm
 

@@ -1,7 +1,8 @@
 """Faster bodies of a few formulas. Those in ``divergences/`` are the truth, and answer wherever these may not run.
 
 - ``formula``: plain torch operations; under every transform, on every device.
-- ``torch``: one autograd function over torch arithmetic, tile by tile (``tiled.py``). No compiler needed.
+- ``torch``: one autograd function over torch arithmetic, diagonals tile by tile (``tiled.py``), full Gaussians by
+  its linear algebra (``factored.py``). No compiler needed.
 - ``native``: the same function over a C library (``native/``, through ``library.py``), where one could be built.
 
 ``choice.py`` says when which runs, and is what the public functions ask: read it next. ``guard.py`` says where plain

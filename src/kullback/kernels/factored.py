@@ -1,7 +1,7 @@
 """Full Gaussians by the linear algebra of torch: the formulas of ``native/full.h``, a batch at a time.
 
-Where N is small the factors have lost digits of it. Those pairs are the formula's, which restores them; their derivatives
-are not affected.
+Where N is small the factors have lost digits of it. Those pairs are the formula's, which restores them; their
+derivatives are not affected.
 """
 
 from collections.abc import Sequence

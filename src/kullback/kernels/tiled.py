@@ -71,17 +71,15 @@ def _run(
     weights = None if weight is None else weight.expand(layout.batch).reshape(rows, 1)
     into = [None if x is None else x.view(rows, n) for x in found]
     compute = _COMPUTE[layout.kind] if dtype == torch.float32 else _by_formula(layout.kind)
+    total = torch.zeros(rows, dtype=torch.float64) if with_value else None
     if rows * n <= _TILE:
-        total = compute(seen, weights, into, with_value)
-        return total.to(dtype).reshape(layout.batch) if with_value else total
-    total = torch.zeros(rows if with_value else 0, dtype=torch.float64)
-    for tile in _tiles(rows, n):
-        x = [v[tile] for v in seen]
-        w = None if weights is None else weights[tile[0]]
-        value = compute(x, w, [None if v is None else v[tile] for v in into], with_value)
-        if with_value:
-            total[tile[0]] += value
-    return total.to(dtype).reshape(layout.batch) if with_value else total
+        compute(seen, weights, into, total)
+    else:
+        for row, column in _tiles(rows, n):
+            x, targets = [v[row, column] for v in seen], [None if v is None else v[row, column] for v in into]
+            w, sums = (None if v is None else v[row] for v in (weights, total))
+            compute(x, w, targets, sums)
+    return torch.empty(0) if total is None else total.to(dtype).reshape(layout.batch)
 
 
 def _tiles(rows: int, n: int) -> Iterator[tuple[slice, slice]]:
@@ -91,22 +89,21 @@ def _tiles(rows: int, n: int) -> Iterator[tuple[slice, slice]]:
             yield slice(row, row + height), slice(column, column + width)
 
 
-# What is computed of a tile: the sum of each row, if that is wanted, and with weights the gradients into their places.
+# What is computed of a tile: with weights the gradients, into their places; the sum of each row is added to the last.
 Into = Sequence[Tensor | None]
-Compute = Callable[[Sequence[Tensor], Tensor | None, Into, bool], Tensor]
-_NOTHING = torch.empty(0)
+Compute = Callable[[Sequence[Tensor], Tensor | None, Into, Tensor | None], None]
 
 
-def _std(x: Sequence[Tensor], weight: Tensor | None, into: Into, with_value: bool) -> Tensor:
+def _std(x: Sequence[Tensor], weight: Tensor | None, into: Into, total: Tensor | None) -> None:
     mean_p, a, mean_q, b = x
     t = a.double().sub_(b).div_(b)
     if not _ordinary(t, b):
-        return _by_formula("std")(x, weight, into, with_value)
+        _by_formula("std")(x, weight, into, total)
+        return
     z = (mean_p - mean_q).div_(b)
-    value = _NOTHING
-    if with_value:
+    if total is not None:
         term = t.log1p()
-        value = torch.sub(t, term, out=term).addcmul_(t, t, value=0.5).addcmul_(z, z, value=0.5).sum(-1)
+        total += torch.sub(t, term, out=term).addcmul_(t, t, value=0.5).addcmul_(z, z, value=0.5).sum(-1)
     if weight is not None:
         both = t.addcmul_(t, t, value=0.5).mul_(2.0).float()  # (a/b)^2 - 1
         if into[3] is not None:
@@ -114,20 +111,19 @@ def _std(x: Sequence[Tensor], weight: Tensor | None, into: Into, with_value: boo
         if into[1] is not None:
             torch.div(both, a, out=into[1]).mul_(weight)
         _store_means(into, z.div_(b).mul_(weight))
-    return value
 
 
-def _variance(x: Sequence[Tensor], weight: Tensor | None, into: Into, with_value: bool) -> Tensor:
+def _variance(x: Sequence[Tensor], weight: Tensor | None, into: Into, total: Tensor | None) -> None:
     mean_p, a, mean_q, b = x
     t = a.double().sub_(b).div_(b)
     if not _ordinary(t, b):
-        return _by_formula("variance")(x, weight, into, with_value)
+        _by_formula("variance")(x, weight, into, total)
+        return
     delta = mean_p - mean_q
     slope = delta / b
-    value = _NOTHING
-    if with_value:
+    if total is not None:
         term = t.log1p()
-        value = torch.sub(t, term, out=term).addcmul_(delta, slope).sum(-1).mul_(0.5)
+        total.add_(torch.sub(t, term, out=term).addcmul_(delta, slope).sum(-1), alpha=0.5)
     if weight is not None:
         half = t.mul_(0.5).float()
         if into[3] is not None:
@@ -135,28 +131,25 @@ def _variance(x: Sequence[Tensor], weight: Tensor | None, into: Into, with_value
         if into[1] is not None:
             torch.div(half, a, out=into[1]).mul_(weight)
         _store_means(into, slope.mul_(weight))
-    return value
 
 
-def _logvar(x: Sequence[Tensor], weight: Tensor | None, into: Into, with_value: bool) -> Tensor:
+def _logvar(x: Sequence[Tensor], weight: Tensor | None, into: Into, total: Tensor | None) -> None:
     mean_p, a, mean_q, b = x
     change = a.double().sub_(b)
     grown = change.expm1()
     root = b.double().mul_(-0.5).clamp_(-_LIMIT, _LIMIT).exp_()
     z = (mean_p - mean_q) * root
-    value = _NOTHING
-    if with_value:
+    if total is not None:
         # e^x - 1 - x; near 0, where that is a difference of equals, x^2 (1 + x / 3) / 2.
         series = change.square().mul_(change.div(6.0).add_(0.5))
         excess = (grown - change).sub_(series).mul_(change.abs_().gt_(_SMALL)).add_(series)
-        value = excess.addcmul_(z, z).sum(-1).mul_(0.5)
+        total.add_(excess.addcmul_(z, z).sum(-1), alpha=0.5)
     if weight is not None:
         if into[3] is not None:
             into[3].copy_(torch.addcmul(grown, z, z).mul_(weight).mul_(-0.5))
         if into[1] is not None:
             into[1].copy_(grown.mul_(weight).mul_(0.5))
         _store_means(into, z.mul_(root).mul_(weight))
-    return value
 
 
 _COMPUTE: dict[str, Compute] = {"std": _std, "variance": _variance, "logvar": _logvar}
@@ -183,18 +176,20 @@ def _by_formula(given: Kind) -> Compute:
         pair = Axes.of(mean_p, scales[0], mean_q, scales[1], torch.Size())
         return pair.excess_terms() + pair.square_terms()
 
-    def compute(x: Sequence[Tensor], weight: Tensor | None, into: Into, with_value: bool) -> Tensor:
+    def compute(x: Sequence[Tensor], weight: Tensor | None, into: Into, total: Tensor | None) -> None:
         if weight is None:
-            return terms(x).sum(-1)
-        wanted = [v is not None for v in into]
-        with torch.enable_grad():
-            leaves = [v.detach().requires_grad_(want) for v, want in zip(x, wanted, strict=True)]
-            value = terms(leaves)
-            at = [v for v in leaves if v.requires_grad]
-            found = iter(torch.autograd.grad(value, at, weight.expand(value.shape)))
-        for target in into:
-            if target is not None:
-                target.copy_(next(found))
-        return value.detach().sum(-1)
+            value = terms(x)
+        else:
+            wanted = [v is not None for v in into]
+            with torch.enable_grad():
+                leaves = [v.detach().requires_grad_(want) for v, want in zip(x, wanted, strict=True)]
+                value = terms(leaves)
+                at = [v for v in leaves if v.requires_grad]
+                found = iter(torch.autograd.grad(value, at, weight.expand(value.shape)))
+            for target in into:
+                if target is not None:
+                    target.copy_(next(found))
+        if total is not None:
+            total += value.detach().sum(-1)
 
     return compute
