@@ -136,9 +136,9 @@ def _call(
     number = _DIAGONAL.get(layout.kind)
     size = n if number is not None else n * n * n
     threads = 1 if rows * size < _PARALLEL else min(torch.get_num_threads(), rows)
+    own: list[tuple[int, ...]] = [()] * threads
     if number is not None:
-        entry, pack = _LIBRARY.kullback_diagonal, _DIAGONAL_CALL.pack
-        fixed, own = (*data, *layout.column, *results), [()] * threads
+        entry, pack, fixed = _LIBRARY.kullback_diagonal, _DIAGONAL_CALL.pack, (*data, *layout.column, *results)
     else:
         number, entry, pack, fixed = _FULL[layout.kind], _LIBRARY.kullback_full, _FULL_CALL.pack, (*data, *results)
         needed = _LIBRARY.kullback_full_workspace(n)
