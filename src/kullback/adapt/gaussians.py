@@ -25,6 +25,11 @@ def as_gaussian(x: Any, name: str) -> Gaussian:
         gaussian = read(x, name)
         if gaussian is not None:
             return gaussian
+    if type(x).__name__ in ("Mixture", "MixtureSameFamily", "GaussianMixture"):
+        raise NoClosedForm(
+            f"{name} is a {type(x).__name__}: divergences of mixtures have no closed form. Proved bounds: "
+            "kl_bounds(p, q). Estimate with its error: kl_estimate(p, q)."
+        )
     if isinstance(x, distributions.Distribution):
         raise NoClosedForm(
             f"{name} is a torch.distributions {type(x).__name__}: no exact divergence is implemented for it. Normal, "

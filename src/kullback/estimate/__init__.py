@@ -1,0 +1,1 @@
+"""Estimates with their errors, where no exact form exists."""

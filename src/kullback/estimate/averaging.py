@@ -1,0 +1,145 @@
+"""What every estimate by averaging does around its integrand: how many points, which errors, what it says of itself."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kullback.adapt.arrays import as_given
+from kullback.common import broadcast_shapes, compute_dtype
+from kullback.errors import ShapeError
+from kullback.estimate.densities import Density, Foreign
+from kullback.estimate.monte_carlo import REPLICATES, Average
+from kullback.estimate.result import Estimate
+
+# Points where nothing is asked for, to begin with under a tolerance, and at most under one.
+_DEFAULT, _FIRST, _MOST = REPLICATES * 2**12, 1024, REPLICATES * 2**18
+
+# Of the log-densities of what is drawn from and of the other.
+Term = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the caller asked for."""
+
+    tolerance: float | None
+    n: int | None
+    seed: int | None
+
+    def __post_init__(self) -> None:
+        if self.n is not None and (isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 1):
+            raise ValueError(f"n is a number of points, at least 1, got {self.n!r}.")
+        if self.tolerance is not None and not self.tolerance > 0:
+            raise ValueError(f"tolerance is a standard error in nats, above 0, got {self.tolerance!r}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Mean:
+    """The mean of averages that are independent of each other."""
+
+    averages: Sequence[Average]
+
+    @property
+    def n(self) -> int:
+        """Points of all together."""
+        return sum(average.n for average in self.averages)
+
+    @property
+    def quantile(self) -> float:
+        """How many standard errors an interval reaches: those of the one with the fewest degrees of freedom."""
+        return max(average.quantile for average in self.averages)
+
+    def grow(self, n: int) -> None:
+        """Take at least ``n`` points in all."""
+        for average in self.averages:
+            average.grow(-(-n // len(self.averages)))
+
+    def value(self) -> Tensor:
+        """The mean of the averages."""
+        return torch.stack([average.value() for average in self.averages]).mean(0)
+
+    def standard_error(self) -> Tensor:
+        """Its standard error."""
+        errors = torch.stack([average.standard_error() for average in self.averages])
+        return errors.square().sum(0).sqrt() / len(self.averages)
+
+
+def averages(sides: Sequence[tuple[Density, Density, Term]], settings: Settings) -> Mean:
+    """The mean over sides of the average over the first density of a term of both, to what was asked for."""
+    # Another seed for each side, so that they are independent.
+    seeds = [None if settings.seed is None else settings.seed + i * 2**32 for i in range(len(sides))]
+    each = zip(sides, seeds, strict=True)
+    mean = Mean(
+        [
+            Average(p, _integrand(p, q, term), seed, max(len(p.batch_shape), len(q.batch_shape)))
+            for (p, q, term), seed in each
+        ]
+    )
+    if settings.tolerance is None:
+        mean.grow(settings.n or _DEFAULT)
+        return mean
+    most = settings.n or _MOST
+    n = min(_FIRST, most)
+    while True:
+        mean.grow(n)
+        if bool((mean.standard_error() <= settings.tolerance).all()) or mean.n >= most:
+            return mean
+        n = min(2 * mean.n, most)
+
+
+def _integrand(p: Density, q: Density, term: Term) -> Callable[[Tensor], Tensor]:
+    def integrand(x: Tensor) -> Tensor:
+        log_p, log_q = (torch.as_tensor(density.log_prob(x)).double() for density in (p, q))
+        if torch.is_grad_enabled() and log_p.requires_grad and isinstance(p, Foreign) and not x.requires_grad:
+            raise ValueError(
+                f"{p.name} requires gradients and cannot move its points with its parameters (no rsample): the "
+                "gradient of this estimate would be wrong. Call it under torch.no_grad(), or detach its parameters."
+            )
+        for density, log_density in ((p, log_p), (q, log_q)):
+            if bool(log_density.isnan().any()):
+                name = density.name if isinstance(density, Foreign) else repr(density)
+                raise ValueError(f"the log-density of {name} is NaN at points that were drawn: is a parameter NaN?")
+        return term(log_p, log_q)
+
+    return integrand
+
+
+def check_shapes(p: Density, q: Density) -> None:
+    """Equal events, and batches that broadcast, where they are known beforehand."""
+    if isinstance(p, Foreign) or isinstance(q, Foreign):
+        return
+    if p.event_shape != q.event_shape:
+        raise ShapeError(f"p has event shape {tuple(p.event_shape)}, q has {tuple(q.event_shape)}.")
+    try:
+        broadcast_shapes(p.batch_shape, q.batch_shape)
+    except RuntimeError:
+        raise ShapeError(
+            f"batches do not broadcast: p has batch shape {tuple(p.batch_shape)}, q has {tuple(q.batch_shape)}."
+        ) from None
+
+
+def estimate(
+    mean: Mean, densities: Sequence[Density], settings: Settings, method: str, warnings: Sequence[Any]
+) -> Estimate:
+    """In the dtype and the kind of array of the densities; ``warnings`` that are None are left out."""
+    known = [x for x in densities if not isinstance(x, Foreign)]
+    tensors = [x for density in known for x in density.tensors()]
+    dtype = compute_dtype(tensors) if tensors else torch.get_default_dtype()
+    value, error = mean.value(), mean.standard_error()
+    said = [x for x in warnings if x is not None]
+    if bool(torch.isinf(value.detach()).any()):
+        said.append("q is 0 at points drawn from p, where the divergence is infinite")
+    if settings.tolerance is not None and not bool((error <= settings.tolerance).all()):
+        worst, limit = float(error.max()), settings.tolerance
+        said.append(f"the standard error is {worst:.3g} after {mean.n} points, above the tolerance {limit:g}")
+    if bool((value.detach() < -mean.quantile * error).any()):
+        said.append("the estimate is below 0 by more than its error: the densities are not what they seem")
+    reach = mean.quantile * error
+    numpy = len(known) == len(densities) and all(x.numpy is not False for x in known) and any(x.numpy for x in known)
+    low, high, value, error = (
+        as_given(x.to(dtype), numpy=numpy) for x in (value.detach() - reach, value.detach() + reach, value, error)
+    )
+    return Estimate(value, error, (low, high), (low, high), mean.n, method, tuple(said))

@@ -1,0 +1,114 @@
+r"""Log-densities of mixtures at many points.
+
+For one component :math:`-\tfrac12 \sum (x - \mu)^2 / v` expands to a product of :math:`(x^2, x, 1)` and
+:math:`(-\tfrac1{2v}, \mu / v, -\tfrac12 \sum \mu^2 / v)`: one matrix product for all points and components. It cancels
+where components are narrow and far from the centre. The error is bounded by the sizes of the terms; an entry that is
+not certain, and whose component matters at that point, is computed again from the difference.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from kullback.common import compute_dtype
+from kullback.concrete import has_visible_values
+from kullback.gaussian import Gaussian
+from kullback.linear_algebra import solve_lower
+from kullback.scale.base import MatrixScale
+from kullback.scale.diagonal import Diagonal
+
+# Numbers of a tile, points and components of one.
+_POINTS, _NUMBERS = 256, 2**20
+
+# e^-40 beside 1 is nothing in float64; an exponent off by less than this is not, by digits that a sum keeps.
+_MATTERS, _CERTAIN = 40.0, 1e-12
+
+
+def log_mixture(log_weights: Tensor, components: Gaussian, x: Tensor) -> Tensor:
+    """``log sum_k exp(log_weights_k) N(x; component k)`` for points ``(..., *event)``; one batch dimension less."""
+    plain = bool(components.batch_shape[:-1]) or x.ndim == components.event_dims
+    tensors = [log_weights, *components.tensors(), x]
+    differentiated = torch.is_grad_enabled() and any(v.requires_grad for v in tensors)
+    if plain or differentiated or not all(has_visible_values(v) for v in tensors):
+        each = torch.as_tensor(components.log_prob(x.unsqueeze(x.ndim - components.event_dims)))
+        return torch.logsumexp(log_weights + each, -1)
+    lead = x.shape[: x.ndim - components.event_dims]
+    points = x.detach().reshape(lead.numel(), components.event_size)
+    found = _in_tiles(log_weights.detach(), components.detach(), points)
+    return found.to(compute_dtype(tensors)).reshape(lead)
+
+
+def _in_tiles(log_weights: Tensor, g: Gaussian, points: Tensor) -> Tensor:
+    """In float64, with the largest exponent so far and the sum of what is relative to it."""
+    size = len(g)
+    largest = torch.full((len(points),), -math.inf, dtype=torch.float64, device=points.device)
+    total = torch.zeros_like(largest)
+    d = max(points.shape[1], 1)
+    step = max(1, min(_NUMBERS // (d * d if isinstance(g.scale, MatrixScale) else d), _NUMBERS // _POINTS))
+    for first in range(0, size, step):
+        part = g[first : first + step].cast(torch.float64, g.device)
+        weights = log_weights[first : first + step].double()
+        tile = _Diagonals(part, weights) if isinstance(part.scale, Diagonal) else _Matrices(part, weights)
+        for start in range(0, len(points), _POINTS):
+            rows = slice(start, start + _POINTS)
+            x = points[rows].double()
+            exponents = tile.exponents(x)
+            most = torch.maximum(largest[rows], exponents.nan_to_num(nan=-math.inf).amax(-1))
+            tile.correct(exponents, x, most)
+            most = torch.maximum(largest[rows], exponents.amax(-1))
+            shift = torch.where(torch.isfinite(most), most, 0.0)
+            total[rows] = total[rows] * torch.exp(largest[rows] - shift) + (exponents - shift[:, None]).exp_().sum(-1)
+            largest[rows] = most
+    return torch.where(torch.isfinite(largest), largest, 0.0) + total.log()
+
+
+class _Diagonals:
+    """Components with independent coordinates, from the centre of their means."""
+
+    def __init__(self, g: Gaussian, log_weights: Tensor) -> None:
+        assert isinstance(g.scale, Diagonal)
+        full = g.batch_shape + g.event_shape
+        means = g.mean.expand(full).reshape(len(g), -1)
+        half_logs = 0.5 * g.scale.to("logvar").tensor.expand(full).reshape(means.shape)
+        self.centre, self.inverse = means.mean(0), torch.exp(-half_logs)
+        self.means, centred, precision = means, means - self.centre, self.inverse * self.inverse
+        self.constant = log_weights - half_logs.sum(-1) - 0.5 * math.log(2 * math.pi) * means.shape[1]
+        slope = centred * precision
+        squares = (centred * slope).sum(-1)
+        self.right = torch.cat([-0.5 * precision, slope, (self.constant - 0.5 * squares)[:, None]], -1).mT.contiguous()
+        # Of the sizes of the terms: x^2/2v + |x mu|/v + mu^2/2v is at most x^2/v + mu^2/v.
+        self.sizes = torch.cat([precision, squares[:, None]], -1).mT
+        self.unit = (2 * means.shape[1] + 1) * torch.finfo(torch.float64).eps
+
+    def exponents(self, x: Tensor) -> Tensor:
+        x = x - self.centre
+        return torch.cat([x * x, x, torch.ones_like(x[:, :1])], -1) @ self.right
+
+    def correct(self, exponents: Tensor, x: Tensor, most: Tensor) -> None:
+        size = float((self.sizes[:-1].amax(-1) * (x - self.centre).square().amax(0)).sum() + self.sizes[-1].amax())
+        if self.unit * size < _CERTAIN:
+            return
+        matters = ~(exponents < most[:, None] - _MATTERS)
+        row, column = matters.nonzero(as_tuple=True)
+        for i, j in zip(row.split(_NUMBERS // 16), column.split(_NUMBERS // 16), strict=True):
+            exponents[i, j] = self.constant[j] - 0.5 * ((x[i] - self.means[j]) * self.inverse[j]).square().sum(-1)
+
+
+class _Matrices:
+    """Components whose coordinates are correlated, by their factors: nothing cancels."""
+
+    def __init__(self, g: Gaussian, log_weights: Tensor) -> None:
+        assert isinstance(g.scale, MatrixScale)
+        d = g.event_size
+        self.factor = g.scale.tril().expand(len(g), d, d)
+        self.means = g.mean.expand(len(g), d)
+        half_logs = self.factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        self.constant = log_weights - half_logs - 0.5 * math.log(2 * math.pi) * d
+
+    def exponents(self, x: Tensor) -> Tensor:
+        whitened = solve_lower(self.factor, (x - self.means[:, None]).mT)
+        return (self.constant[:, None] - 0.5 * whitened.square().sum(-2)).mT.contiguous()
+
+    def correct(self, exponents: Tensor, x: Tensor, most: Tensor) -> None:
+        """Nothing to correct."""

@@ -1,0 +1,111 @@
+"""Bounds of mixtures hold, against quadrature and estimates with their errors, and meet where there is one answer."""
+
+import numpy as np
+import pytest
+import torch
+from test_estimate import PAIRS, quadrature
+from torch import distributions
+from torch.testing import assert_close
+
+import kullback
+from kullback import Gaussian, Mixture, ShapeError, kl_bounds, kl_divergence, kl_estimate
+
+
+def random_mixture(g, k, d, spread, kind="std"):
+    mean = spread * torch.randn(k, d, generator=g, dtype=torch.float64)
+    std = torch.rand(k, d, generator=g, dtype=torch.float64) + 0.3
+    if kind == "covariance":
+        noise = torch.randn(k, d, d, generator=g, dtype=torch.float64) / d**0.5
+        components = Gaussian.from_covariance(mean, noise @ noise.mT + (std**2).diag_embed())
+    else:
+        components = Gaussian.from_std(mean, std)
+    return Mixture(torch.rand(k, generator=g, dtype=torch.float64) + 0.05, components)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_bounds_hold_the_divergence_on_the_line(name):
+    p, q = PAIRS[name]
+    truth, found = quadrature(p, q), kl_bounds(p, q)
+    assert torch.as_tensor(found.lower) <= truth + 1e-9
+    assert truth <= torch.as_tensor(found.upper) + 1e-9
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_bounds_hold_what_is_estimated(seed):
+    g = torch.Generator().manual_seed(seed)
+    d, k, m = (int(torch.randint(1, n, (1,), generator=g)) for n in (17, 25, 25))
+    spread = 4.0 * float(torch.rand(1, generator=g))
+    kinds = [("std", "covariance")[seed // 2 % 2], ("std", "covariance")[seed % 2]]
+    p, q = (random_mixture(g, size, d, spread, kind) for size, kind in zip((k, m), kinds, strict=True))
+    found, estimate = kl_bounds(p, q), kl_estimate(p, q, n=2**14, seed=0)
+    reach = 4.0 * estimate.standard_error
+    assert 0.0 <= found.lower <= found.upper
+    assert found.lower <= estimate.value + reach
+    assert estimate.value - reach <= found.upper
+
+
+def test_bounds_meet_where_there_is_a_closed_form():
+    p, q = Gaussian.from_std([0.0, 1.0], [1.0, 2.0]), Gaussian.standard(2)
+    found = kl_bounds(p, q)
+    assert isinstance(found.lower, np.ndarray)
+    assert found.lower == found.upper
+    np.testing.assert_allclose(found.lower, kl_divergence(p, q), rtol=1e-15)
+    mixture = random_mixture(torch.Generator().manual_seed(0), 6, 3, 2.0)
+    itself = kl_bounds(mixture, mixture)
+    assert itself.lower == 0.0
+    assert itself.upper < 1e-12
+    # Components apart from each other and narrow: the entropy of the weights is all that is not a closed form.
+    apart = Mixture([0.3, 0.7], Gaussian.from_std([[-1e3], [1e3]], 1.0))
+    found = kl_bounds(apart, Gaussian.from_std([0.0], 1e3))
+    np.testing.assert_allclose(found.upper, found.lower, rtol=1e-10)
+
+
+def test_bounds_of_batches_are_those_one_by_one():
+    g = torch.Generator().manual_seed(0)
+    mean, weights = torch.randn(2, 3, 4, 5, generator=g), torch.rand(2, 3, 4, generator=g)
+    p = Mixture(weights, Gaussian.from_std(mean, torch.ones(5)))
+    q = Gaussian.from_logvar(torch.randn(3, 5, generator=g), torch.zeros(3, 5))
+    found = kl_bounds(p, q)
+    assert found.lower.shape == found.upper.shape == (2, 3)
+    assert found.lower.dtype == torch.float32
+    for i in range(2):
+        for j in range(3):
+            one = kl_bounds(Mixture(weights[i, j], p.components[i, j]), q[j])
+            assert_close((found.lower[i, j], found.upper[i, j]), tuple(one), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("kind", ["std", "covariance"])
+def test_gradients_are_those_of_small_steps(which, kind):
+    g = torch.Generator().manual_seed(3)
+    p, q = (random_mixture(g, k, 3, 1.5, kind) for k in (4, 3))
+    leaves = [x.detach().clone().requires_grad_() for m in (p, q) for x in (m.log_weights, m.components.mean)]
+    scales = [m.components.scale for m in (p, q)]
+
+    def bound(a, b, c, d):
+        mixtures = (Mixture.from_logits(w, Gaussian(m, s)) for w, m, s in zip((a, c), (b, d), scales, strict=True))
+        return kl_bounds(*mixtures)[which]
+
+    assert bound(*leaves) > 0
+    found = torch.autograd.grad(bound(*leaves), leaves)
+    for i, leaf in enumerate(leaves):
+        step = torch.zeros_like(leaf)
+        for at in range(leaf.numel()):
+            step.view(-1)[at] = 1e-5
+            above, below = (
+                bound(*(x + sign * step if j == i else x for j, x in enumerate(leaves))).detach() for sign in (1, -1)
+            )
+            step.zero_()
+            assert abs((above - below) / 2e-5 - found[i].view(-1)[at]) < 2e-4
+
+
+def test_what_has_no_bounds_says_so():
+    p, q = PAIRS["near"]
+    with pytest.raises(ShapeError, match="event shape"):
+        kl_bounds(p, Gaussian.standard(2))
+    with pytest.raises(ShapeError, match="do not broadcast"):
+        kl_bounds(Gaussian.from_std(torch.zeros(2, 1), 1.0), Gaussian.from_std(torch.zeros(3, 1), 1.0))
+    with pytest.raises(TypeError, match="kl_estimate takes any"):
+        kl_bounds(p, distributions.Laplace(0.0, 1.0))
+    with pytest.raises(kullback.NoClosedForm, match=r"kl_bounds\(p, q\)"):
+        kl_divergence(p, q)
