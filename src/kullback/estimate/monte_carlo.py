@@ -135,9 +135,10 @@ class _Stream:
 
 def _chosen(p: Mixture, uniform: Tensor) -> Gaussian:
     """The component of each mixture at which the sum of the weights passes each number of (0, 1), ``(n, *batch)``."""
-    edges = p.log_weights.detach().double().exp().cumsum(-1).cpu()
+    order = _along_an_axis(p.components)
+    edges = p.log_weights.detach().double().exp().cpu().gather(-1, order).cumsum(-1)
     where = torch.searchsorted(edges, (uniform * edges[..., -1:]).contiguous(), right=True)
-    where = where.clamp(max=len(p) - 1).movedim(-1, 0)
+    where = order.gather(-1, where.clamp(max=len(p) - 1)).movedim(-1, 0)
     axes = [torch.arange(m).reshape(-1, *[1] * (len(p.batch_shape) - 1 - i)) for i, m in enumerate(p.batch_shape)]
     return p.components[(*(axis.expand(where.shape) for axis in axes), where)]
 
@@ -176,6 +177,15 @@ def _streams(p: Gaussian | Mixture, points: int, seed: int | None) -> list[_Stre
     seeds = np.random.SeedSequence(seed).generate_state(REPLICATES * sequences).reshape(REPLICATES, sequences)
     step = max(1, _NUMBERS // max(1, sequences * p.batch_shape.numel() * max(p.event_size, 1)))
     return [_Stream(p, [_Normals(d, int(s)) for s in row], chooses, step) for row in seeds]
+
+
+def _along_an_axis(g: Gaussian) -> Tensor:
+    """The components in the order of their means along the coordinate in which these spread most: neighbours, whose
+    numbers are near each other, then have densities that are.
+    """
+    means = g.mean.detach().broadcast_to(g.batch_shape + g.event_shape).reshape(*g.batch_shape, -1).double().cpu()
+    spread = means.var(-2).reshape(-1, means.shape[-1]).mean(0)
+    return means[..., int(spread.argmax())].argsort(-1)
 
 
 def _moved(g: Gaussian, normal: Tensor) -> Tensor:
