@@ -1,5 +1,7 @@
 """Bounds of mixtures hold, against quadrature and estimates with their errors, and meet where there is one answer."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -58,6 +60,24 @@ def test_bounds_meet_where_there_is_a_closed_form():
     apart = Mixture([0.3, 0.7], Gaussian.from_std([[-1e3], [1e3]], 1.0))
     found = kl_bounds(apart, Gaussian.from_std([0.0], 1e3))
     np.testing.assert_allclose(found.upper, found.lower, rtol=1e-10)
+
+
+def test_components_of_no_weight_and_numbers_that_are_none():
+    mixture = Mixture([0.0, 1.0], Gaussian.from_std([[0.0], [2.0]], [[1.0], [1.0]]))
+    normal = Gaussian.from_std([0.0], [1.0])
+    for p, q in ((mixture, normal), (normal, mixture)):
+        np.testing.assert_allclose(kl_bounds(p, q).lower, 2.0, rtol=0.2)
+        np.testing.assert_allclose(kl_bounds(p, q).upper, 2.0, rtol=1e-12)
+        assert abs(kl_estimate(p, q, seed=0).value - 2.0) < 1e-3
+    assert kl_bounds(mixture, mixture).upper < 1e-12
+    here = Mixture([0.0, 1.0], Gaussian.from_std([[50.0], [0.0]], [[1.0], [0.01]]))
+    box = distributions.Independent(distributions.Uniform(-torch.ones(1), torch.ones(1), validate_args=False), 1)
+    assert (
+        abs(kl_estimate(here, box, seed=0).value - (math.log(2) - float(kullback.entropy(here.components[1])))) < 1e-3
+    )
+    broken = Mixture([0.5, 0.5], Gaussian.from_std([[math.nan], [0.0]], 1.0))
+    for p, q in ((broken, normal), (normal, broken)):
+        assert np.isnan(kl_bounds(p, q)).all()
 
 
 def test_bounds_of_batches_are_those_one_by_one():

@@ -19,6 +19,7 @@ from kullback.common import broadcast_shapes, common_device, common_dtype, no_au
 from kullback.estimate.averaging import check_shapes
 from kullback.estimate.densities import Foreign, as_density
 from kullback.gaussian import Gaussian
+from kullback.linear_algebra import cholesky, solve_lower_vector
 from kullback.mixture import Mixture
 from kullback.scale.base import MatrixScale
 from kullback.scale.diagonal import Diagonal
@@ -113,7 +114,8 @@ class _Side:
     """One mixture in float64: its weights, components and their entropies."""
 
     def __init__(self, log_weights: Tensor, components: Gaussian) -> None:
-        self.log_weights, self.components = log_weights, components
+        # A weight of 0 is as good as one of 1e-304, and its logarithm is a number.
+        self.log_weights, self.components = log_weights.clamp(min=-700.0), components
         self.weights = log_weights.exp()
         self.entropies = torch.as_tensor(components.entropy())
 
@@ -135,7 +137,7 @@ def _bounds(f: _Side, g: _Side) -> tuple[Tensor, Tensor]:
     log_f_low = (f.weights * (torch.logsumexp(f.log_weights - within, -1) - f.entropies)).sum()
     log_g_high = log_g_low if between.shape[1] == 1 else _mean_log_above(f, g)
     log_f_high = torch.minimum(_mean_log_above(f, f), _by_chernoff(f))
-    upper = torch.minimum(_by_convexity(f, g, between), log_f_high - log_g_low)
+    upper = torch.minimum(_by_convexity(f, g, between), log_f_high - log_g_low).clamp(min=0.0)
     lower = (log_f_low - log_g_high).clamp(min=0.0)
     # What is left of rounding where they meet.
     return torch.minimum(lower, upper), upper
@@ -154,7 +156,7 @@ def _by_convexity(f: _Side, g: _Side, between: Tensor) -> Tensor:
     phi = f.weights[:, None] * over_b.exp()
     ratio = f.log_weights[:, None] + over_b - g.log_weights - over_a
     # Where phi is 0 so is its term, whatever the divergence.
-    return torch.where(phi > 0, phi * (ratio + between), 0.0).sum()
+    return torch.where(phi == 0, 0.0, phi * (ratio + between)).sum()
 
 
 def _by_chernoff(f: _Side) -> Tensor:
@@ -205,10 +207,10 @@ def _log_integrals(f: _Side, g: _Side, a: Tensor, b: Tensor) -> Tensor:
 
 
 def _diagonal_terms(p: Gaussian, q: Gaussian, a: Tensor, b: Tensor) -> Tensor:
-    means, variances = zip(*(_flat(x) for x in (p, q)), strict=True)
+    (mean_p, variance_p), (mean_q, variance_q) = _flat(p), _flat(q)
     a, b = a[:, None, None], b[:, None, None]
-    m = a * variances[1] + b * variances[0][:, None]
-    return (m.log() + a * b * (means[0][:, None] - means[1]).square() / m).sum(-1)
+    m = a * variance_q + b * variance_p[:, None]
+    return (m.log() + a * b * (mean_p[:, None] - mean_q).square() / m).sum(-1)
 
 
 def _flat(g: Gaussian) -> tuple[Tensor, Tensor]:
@@ -221,9 +223,8 @@ def _flat(g: Gaussian) -> tuple[Tensor, Tensor]:
 def _matrix_terms(p: Gaussian, q: Gaussian, a: Tensor, b: Tensor) -> Tensor:
     covariances = [_covariance(x) for x in (p, q)]
     a, b = a[:, None, None, None], b[:, None, None, None]
-    factor = torch.linalg.cholesky(a * covariances[1] + b * covariances[0][:, None])
-    delta = (p.mean[:, None] - q.mean).unsqueeze(-1)
-    y = torch.linalg.solve_triangular(factor, delta, upper=False).squeeze(-1)
+    factor = cholesky(a * covariances[1] + b * covariances[0][:, None])
+    y = solve_lower_vector(factor, p.mean[:, None] - q.mean)
     log_det = 2.0 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     return log_det + (a * b).reshape(-1, 1) * y.square().sum(-1)
 

@@ -18,6 +18,7 @@ from torch.quasirandom import SobolEngine
 from kullback.estimate.densities import Density, Foreign
 from kullback.gaussian import Gaussian
 from kullback.mixture import Mixture
+from kullback.scale.base import MatrixScale
 from kullback.scale.diagonal import Diagonal
 
 REPLICATES = 16
@@ -93,7 +94,9 @@ class Average:
                 if weights is None:
                     total = self.integrand(self._aligned(x, 1)).sum(0)
                 else:
-                    total = (self._aligned(weights, 1) * self.integrand(self._aligned(x, 2))).sum(1).sum(0)
+                    weights = self._aligned(weights, 1)
+                    terms = weights * self.integrand(self._aligned(x, 2))
+                    total = torch.where(weights > 0, terms, 0.0).sum(1).sum(0)
                 if len(self._sums) <= r:
                     self._sums.append(total)
                 else:
@@ -156,12 +159,14 @@ class _Normals:
     def uniform(self, n: int) -> Tensor:
         """Inside (0, 1): the middle of each of the sequence's cells."""
         if 1 <= self.d <= SobolEngine.MAXDIM:
-            return self.engine.draw(n, dtype=torch.float64) * (1.0 - 2.0**-30) + 2.0**-31
+            drawn: Tensor = self.engine.draw(n, dtype=torch.float64)
+            return drawn * (1.0 - 2.0**-30) + 2.0**-31
         return torch.rand(n, self.d, dtype=torch.float64, generator=self.generator).clamp(2.0**-54, 1.0 - 2.0**-53)
 
     def draw(self, n: int) -> Tensor:
         """``(n, d)``."""
-        return torch.special.ndtri(self.uniform(n))
+        normal: Tensor = torch.special.ndtri(self.uniform(n))
+        return normal
 
     def split(self, n: int) -> tuple[Tensor, Tensor]:
         """The first coordinate as it is, the others normal."""
@@ -195,4 +200,5 @@ def _moved(g: Gaussian, normal: Tensor) -> Tensor:
     location = p.location.broadcast_to(g.batch_shape + g.event_shape)
     if isinstance(p.scale, Diagonal):
         return location + p.scale.to("std").tensor * normal.reshape(*normal.shape[:-1], *g.event_shape)
+    assert isinstance(p.scale, MatrixScale)
     return location + (p.scale.tril() @ normal.unsqueeze(-1)).squeeze(-1)
