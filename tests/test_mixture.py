@@ -19,7 +19,7 @@ from kullback.adapt import mixtures
 def direct(mixture, x):
     """The sum over components as it stands in books, in float64, from differences."""
     g = mixture.components.to(torch.float64)
-    each = torch.stack([torch.as_tensor(g[..., k].log_prob(x.double())) for k in range(len(mixture))], -1)
+    each = torch.stack([torch.as_tensor(g[..., k].log_prob(x.double())) for k in range(mixture.n_components)], -1)
     return torch.logsumexp(mixture.log_weights.double() + each, -1)
 
 
@@ -73,7 +73,7 @@ def test_batches_of_mixtures():
     g = torch.Generator().manual_seed(0)
     mean, weights = torch.randn(2, 3, 4, 5, generator=g), torch.rand(2, 3, 4, generator=g)
     mixture = Mixture(weights, Gaussian.from_std(mean, torch.ones(5)))
-    assert (mixture.batch_shape, mixture.event_shape, len(mixture)) == ((2, 3), (5,), 4)
+    assert (mixture.batch_shape, mixture.event_shape, mixture.n_components) == ((2, 3), (5,), 4)
     x = torch.randn(7, 2, 3, 5, generator=g)
     got = mixture.log_prob(x)
     for i in range(2):
@@ -82,7 +82,7 @@ def test_batches_of_mixtures():
             assert_close(got[:, i, j], one.log_prob(x[:, i, j]), rtol=1e-5, atol=1e-5)
     samples = mixture.sample(20_000, generator=g)
     assert samples.shape == (20_000, 2, 3, 5)
-    assert_close(samples.mean(0), mixture.mean(), rtol=0, atol=0.06)
+    assert_close(samples.mean(0), mixture.mean, rtol=0, atol=0.06)
 
 
 @pytest.mark.parametrize("given", ["full", "tied", "diag", "spherical"])
@@ -114,7 +114,7 @@ def test_kinds_of_arrays_and_dtypes():
     leaves, spec = pytree.tree_flatten(mixture)
     assert repr(pytree.tree_unflatten(leaves, spec)) == repr(mixture)
     listed = Mixture([1.0, 1.0], [Gaussian.standard(2), Gaussian.from_std([1.0, 1.0], [1.0, 2.0])])
-    assert (len(listed), listed.event_shape) == (2, (2,))
+    assert (listed.n_components, listed.event_shape) == (2, (2,))
 
 
 def test_what_does_not_fit_says_so():

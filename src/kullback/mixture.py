@@ -135,7 +135,8 @@ class Mixture:
         """Where the components are."""
         return self.components.device
 
-    def __len__(self) -> int:
+    @property
+    def n_components(self) -> int:
         """How many components there are."""
         return self.log_weights.shape[-1]
 
@@ -171,23 +172,22 @@ class Mixture:
         Gradients flow to the components that were drawn, and not to the weights: an average over these samples has no
         right derivative with respect to them. :func:`kl_estimate`'s has.
         """
-        flat = self.log_weights.detach().exp().reshape(-1, len(self))
+        flat = self.log_weights.detach().exp().reshape(-1, self.n_components)
         drawn = torch.multinomial(flat, n, replacement=True, generator=generator).mT.reshape(n, *self.batch_shape)
         every = torch.as_tensor(_one_of_each(self.components, drawn, generator))
         return as_given(every, numpy=self.numpy is True)
 
-    def mean(self) -> Any:
+    @property
+    def mean(self) -> Tensor:
         """The mean, ``(*batch, *event)``."""
         g = self.components
         means = g.mean.broadcast_to(g.batch_shape + g.event_shape).to(self.dtype)
         weights = self.weights.reshape(*self.log_weights.shape, *[1] * self.event_dims)
-        return as_given((weights * means).sum(-1 - self.event_dims), numpy=self.numpy is True)
+        return (weights * means).sum(-1 - self.event_dims)
 
     def __repr__(self) -> str:
-        return (
-            f"Mixture[{len(self)}](batch_shape={tuple(self.batch_shape)}, event_shape={tuple(self.event_shape)}, "
-            f"components given as {self.components.scale.given})"
-        )
+        shapes = f"batch_shape={tuple(self.batch_shape)}, event_shape={tuple(self.event_shape)}"
+        return f"Mixture[{self.n_components}]({shapes}, components given as {self.components.scale.given})"
 
 
 def _vector(x: Any, name: str) -> tuple[Tensor, bool | None]:

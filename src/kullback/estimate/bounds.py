@@ -121,7 +121,7 @@ class _Side:
 
 
 def _each(mixture: Mixture, batch: torch.Size, device: torch.device) -> list[_Side]:
-    size = len(mixture)
+    size = mixture.n_components
     g = mixture.components.cast(torch.float64, device)
     log_weights = mixture.log_weights.to(dtype=torch.float64, device=device).expand(*batch, size)
     whole = Gaussian(g.mean.expand(*batch, size, *g.event_shape), g.scale, len(g.event_shape), numpy=False)

@@ -59,7 +59,7 @@ def kl_estimate(
         n: how many points; rounded up to 16 × 2^k, or that for each component. By default 65,536.
         method: ``"auto"`` or ``"k1"``, the unbiased one; ``"k2"`` and ``"k3"`` by name, with what is wrong with them
             among the warnings.
-        seed: the same seed, the same points.
+        seed: the same seed, the same points (of objects that draw with torch; others have seeds of their own).
 
     Returns:
         ``Estimate(value, standard_error, interval, band, n, method, warnings)``.

@@ -132,7 +132,7 @@ class _Stream:
             uniform, normal = self.engines[0].split(n)
             return _moved(_chosen(p, uniform), normal.reshape(n, *batch, p.event_size)), None
         normal = torch.stack([engine.draw(n) for engine in self.engines], 1)
-        points = _moved(p.components, normal.reshape(n, *batch, len(p), p.event_size))
+        points = _moved(p.components, normal.reshape(n, *batch, p.n_components, p.event_size))
         return points.movedim(len(batch) + 1, 1), p.log_weights.double().exp().movedim(-1, 0)
 
 
@@ -141,7 +141,7 @@ def _chosen(p: Mixture, uniform: Tensor) -> Gaussian:
     order = _along_an_axis(p.components)
     edges = p.log_weights.detach().double().exp().cpu().gather(-1, order).cumsum(-1)
     where = torch.searchsorted(edges, (uniform * edges[..., -1:]).contiguous(), right=True)
-    where = order.gather(-1, where.clamp(max=len(p) - 1)).movedim(-1, 0)
+    where = order.gather(-1, where.clamp(max=p.n_components - 1)).movedim(-1, 0)
     axes = [torch.arange(m).reshape(-1, *[1] * (len(p.batch_shape) - 1 - i)) for i, m in enumerate(p.batch_shape)]
     return p.components[(*(axis.expand(where.shape) for axis in axes), where)]
 
@@ -175,7 +175,7 @@ class _Normals:
 
 
 def _streams(p: Gaussian | Mixture, points: int, seed: int | None) -> list[_Stream]:
-    size = len(p) if isinstance(p, Mixture) else 1
+    size = p.n_components if isinstance(p, Mixture) else 1
     differentiated = isinstance(p, Mixture) and torch.is_grad_enabled() and p.log_weights.requires_grad
     chooses = size * _LEAST > points and not differentiated and size > 1
     sequences, d = (1, p.event_size + 1) if chooses else (size, p.event_size)
