@@ -21,8 +21,8 @@ from kullback.scale.diagonal import Diagonal
 # Numbers of a tile, points and components of one.
 _POINTS, _NUMBERS = 256, 2**20
 
-# e^-40 beside 1 is nothing in float64; an exponent off by less than this is not, by digits that a sum keeps.
-_MATTERS, _CERTAIN = 40.0, 1e-12
+# An exponent this much below the largest adds nothing in float64; one that is certain is off by less than this.
+_MATTERS, _CERTAIN = 40.0, 1e-10
 
 
 def log_mixture(log_weights: Tensor, components: Gaussian, x: Tensor) -> Tensor:
@@ -86,13 +86,23 @@ class _Diagonals:
         return torch.cat([x * x, x, torch.ones_like(x[:, :1])], -1) @ self.right
 
     def correct(self, exponents: Tensor, x: Tensor, most: Tensor) -> None:
-        size = float((self.sizes[:-1].amax(-1) * (x - self.centre).square().amax(0)).sum() + self.sizes[-1].amax())
-        if self.unit * size < _CERTAIN:
+        sizes = (x - self.centre).square() @ self.sizes[:-1].amax(-1) + self.sizes[-1].amax()
+        doubtful = ~(self.unit * sizes < _CERTAIN)
+        if not bool(doubtful.any()):
             return
-        matters = ~(exponents < most[:, None] - _MATTERS)
-        row, column = matters.nonzero(as_tuple=True)
+        matters = ~(exponents < most[:, None] - _MATTERS) & doubtful[:, None]
+        # Points to most of whose exponents it matters are computed as a whole; others' exponents are gathered.
+        many = matters.sum(-1) > len(self.means) // 16
+        step = max(1, _NUMBERS // self.means.numel())
+        for rows in many.nonzero()[:, 0].split(step):
+            exponents[rows] = self._directly(x[rows, None], slice(None))
+        row, column = (matters & ~many[:, None]).nonzero(as_tuple=True)
         for i, j in zip(row.split(_NUMBERS // 16), column.split(_NUMBERS // 16), strict=True):
-            exponents[i, j] = self.constant[j] - 0.5 * ((x[i] - self.means[j]) * self.inverse[j]).square().sum(-1)
+            exponents[i, j] = self._directly(x[i], j)
+
+    def _directly(self, x: Tensor, components: Tensor | slice) -> Tensor:
+        distance = ((x - self.means[components]) * self.inverse[components]).square().sum(-1)
+        return self.constant[components] - 0.5 * distance
 
 
 class _Matrices:
