@@ -109,6 +109,8 @@ def test_kinds_of_arrays_and_dtypes():
     mixture = Mixture([1, 3], Gaussian.from_std([[0.0], [1.0]], 1.0))
     assert isinstance(mixture.log_prob([[0.0]]), np.ndarray)
     assert isinstance(mixture.sample(3), np.ndarray)
+    assert isinstance(Mixture.aggregate(mixture.components).log_prob([[0.0]]), np.ndarray)
+    assert isinstance(kullback.kl_estimate(mixture, Gaussian.standard(1), n=16).value, np.ndarray)
     assert_close(mixture.weights, torch.tensor([0.25, 0.75], dtype=torch.float64), rtol=1e-7, atol=0)
     assert mixture.to(torch.float32).components.dtype == torch.float32
     leaves, spec = pytree.tree_flatten(mixture)

@@ -79,7 +79,9 @@ class Mixture:
         g = as_gaussian(gaussians, "gaussians")
         if len(g.batch_shape) != 1:
             raise ShapeError(f"aggregate takes a batch of Gaussians, (n,), got batch shape {tuple(g.batch_shape)}.")
-        return cls.from_logits(torch.zeros(len(g), dtype=common_dtype([g]), device=common_device([g])), g)
+        mixture = cls.__new__(cls)
+        mixture._set(torch.zeros(len(g), dtype=common_dtype([g]), device=common_device([g])), g, numpy=None)
+        return mixture
 
     def _set(self, logits: Tensor, components: Any, *, numpy: bool | None) -> None:
         if isinstance(components, Sequence):
