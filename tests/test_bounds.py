@@ -66,7 +66,7 @@ def test_components_of_no_weight_and_numbers_that_are_none():
     mixture = Mixture([0.0, 1.0], Gaussian.from_std([[0.0], [2.0]], [[1.0], [1.0]]))
     normal = Gaussian.from_std([0.0], [1.0])
     for p, q in ((mixture, normal), (normal, mixture)):
-        np.testing.assert_allclose(kl_bounds(p, q).lower, 2.0, rtol=0.2)
+        assert 1.0 < kl_bounds(p, q).lower <= 2.0
         np.testing.assert_allclose(kl_bounds(p, q).upper, 2.0, rtol=1e-12)
         assert abs(kl_estimate(p, q, seed=0).value - 2.0) < 1e-3
     assert kl_bounds(mixture, mixture).upper < 1e-12
@@ -116,6 +116,7 @@ def test_gradients_are_those_of_small_steps(which, kind):
                 bound(*(x + sign * step if j == i else x for j, x in enumerate(leaves))).detach() for sign in (1, -1)
             )
             step.zero_()
+            # The weights of the convexity bound, held fixed in its derivative, are at their best to about 1e-4.
             assert abs((above - below) / 2e-5 - found[i].view(-1)[at]) < 2e-4
 
 

@@ -77,15 +77,13 @@ def _pairwise(p: Gaussian, q: Gaussian, function: Function) -> Tensor:
         return _pairwise(p, q, kl_divergence) + _pairwise(q, p, kl_divergence).mT
     if function is not kl_divergence:
         return _tiled(p, q, function)
-    found = product(p.detach(), q.detach(), torch.float64)
+    found = product(p, q, torch.float64)
     if found is None:
         return _tiled(p, q, function)
-    exact = _by_product(p.detach(), q.detach(), found)
+    exact = _by_product(p.detach(), q.detach(), found.detach())
     if not (torch.is_grad_enabled() and any(x.requires_grad for g in (p, q) for x in g.tensors())):
         return exact
-    differentiable = product(p, q, torch.float64)
-    assert differentiable is not None
-    plain = differentiable.values(slice(None)).to(exact.dtype)
+    plain = found.values(slice(None)).to(exact.dtype)
     return plain - plain.detach() + exact
 
 

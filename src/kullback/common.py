@@ -9,6 +9,7 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from kullback.gaussian import Gaussian
+    from kullback.mixture import Mixture
 
 
 def common_dtype(gaussians: "Sequence[Gaussian]", *, half: bool = False) -> torch.dtype:
@@ -32,7 +33,7 @@ def common_device(gaussians: "Sequence[Gaussian]") -> torch.device:
     return devices.pop() if devices else torch.get_default_device()
 
 
-def common_kind(gaussians: "Sequence[Gaussian]") -> bool | None:
+def common_kind(gaussians: "Sequence[Gaussian | Mixture]") -> bool | None:
     """Are all of them NumPy? None if none of them says."""
     kinds = [g.numpy for g in gaussians if g.numpy is not None]
     return all(kinds) if kinds else None

@@ -16,7 +16,7 @@ from kullback.concrete import has_visible_values
 from kullback.gaussian import Gaussian
 from kullback.linear_algebra import solve_lower
 from kullback.scale.base import MatrixScale
-from kullback.scale.diagonal import Diagonal
+from kullback.scale.diagonal import Diagonal, rows
 
 # Numbers of a tile, points and components of one.
 _POINTS, _NUMBERS = 256, 2**20
@@ -27,13 +27,13 @@ _MATTERS, _CERTAIN = 40.0, 1e-10
 
 def log_mixture(log_weights: Tensor, components: Gaussian, x: Tensor) -> Tensor:
     """``log sum_k exp(log_weights_k) N(x; component k)`` for points ``(..., *event)``; one batch dimension less."""
-    plain = bool(components.batch_shape[:-1]) or x.ndim == components.event_dims
     tensors = [log_weights, *components.tensors(), x]
     differentiated = torch.is_grad_enabled() and any(v.requires_grad for v in tensors)
-    if plain or differentiated or not all(has_visible_values(v) for v in tensors):
-        each = torch.as_tensor(components.log_prob(x.unsqueeze(x.ndim - components.event_dims)))
-        return torch.logsumexp(log_weights + each, -1)
     lead = x.shape[: x.ndim - components.event_dims]
+    many = bool(lead) and log_weights.ndim == 1
+    if not many or differentiated or not all(has_visible_values(v) for v in tensors):
+        each = torch.as_tensor(components.log_prob(x.unsqueeze(len(lead))))
+        return torch.logsumexp(log_weights + each, -1)
     points = x.detach().reshape(lead.numel(), components.event_size)
     found = _in_tiles(log_weights.detach(), components.detach(), points)
     return found.to(compute_dtype(tensors)).reshape(lead)
@@ -51,15 +51,12 @@ def _in_tiles(log_weights: Tensor, g: Gaussian, points: Tensor) -> Tensor:
         weights = log_weights[first : first + step].double()
         tile = _Diagonals(part, weights) if isinstance(part.scale, Diagonal) else _Matrices(part, weights)
         for start in range(0, len(points), _POINTS):
-            rows = slice(start, start + _POINTS)
-            x = points[rows].double()
-            exponents = tile.exponents(x)
-            most = torch.maximum(largest[rows], exponents.nan_to_num(nan=-math.inf).amax(-1))
-            tile.correct(exponents, x, most)
-            most = torch.maximum(largest[rows], exponents.amax(-1))
+            some = slice(start, start + _POINTS)
+            exponents = tile.exponents(points[some].double(), largest[some])
+            most = torch.maximum(largest[some], exponents.amax(-1))
             shift = torch.where(torch.isfinite(most), most, 0.0)
-            total[rows] = total[rows] * torch.exp(largest[rows] - shift) + (exponents - shift[:, None]).exp_().sum(-1)
-            largest[rows] = most
+            total[some] = total[some] * torch.exp(largest[some] - shift) + (exponents - shift[:, None]).exp_().sum(-1)
+            largest[some] = most
     return torch.where(torch.isfinite(largest), largest, 0.0) + total.log()
 
 
@@ -67,38 +64,37 @@ class _Diagonals:
     """Components with independent coordinates, from the centre of their means."""
 
     def __init__(self, g: Gaussian, log_weights: Tensor) -> None:
-        assert isinstance(g.scale, Diagonal)
-        full = g.batch_shape + g.event_shape
-        means = g.mean.expand(full).reshape(len(g), -1)
-        half_logs = 0.5 * g.scale.to("logvar").tensor.expand(full).reshape(means.shape)
+        means, logs = rows(g, "logvar")
+        half_logs = 0.5 * logs
         self.centre, self.inverse = means.mean(0), torch.exp(-half_logs)
         self.means, centred, precision = means, means - self.centre, self.inverse * self.inverse
         self.constant = log_weights - half_logs.sum(-1) - 0.5 * math.log(2 * math.pi) * means.shape[1]
         slope = centred * precision
         squares = (centred * slope).sum(-1)
         self.right = torch.cat([-0.5 * precision, slope, (self.constant - 0.5 * squares)[:, None]], -1).mT.contiguous()
-        # Of the sizes of the terms: x^2/2v + |x mu|/v + mu^2/2v is at most x^2/v + mu^2/v.
-        self.sizes = torch.cat([precision, squares[:, None]], -1).mT
+        # The sizes of the terms, x^2/2v + |x mu|/v + mu^2/2v, are at most x^2/v + mu^2/v: of any component, these.
+        self.precision, self.square = precision.amax(0), squares.amax()
         self.unit = (2 * means.shape[1] + 1) * torch.finfo(torch.float64).eps
 
-    def exponents(self, x: Tensor) -> Tensor:
-        x = x - self.centre
-        return torch.cat([x * x, x, torch.ones_like(x[:, :1])], -1) @ self.right
-
-    def correct(self, exponents: Tensor, x: Tensor, most: Tensor) -> None:
-        sizes = (x - self.centre).square() @ self.sizes[:-1].amax(-1) + self.sizes[-1].amax()
-        doubtful = ~(self.unit * sizes < _CERTAIN)
+    def exponents(self, x: Tensor, largest: Tensor) -> Tensor:
+        """Of each point and component; ``largest`` is each point's so far."""
+        centred = x - self.centre
+        squares = centred * centred
+        exponents = torch.cat([squares, centred, torch.ones_like(x[:, :1])], -1) @ self.right
+        doubtful = ~(self.unit * (squares @ self.precision + self.square) < _CERTAIN)
         if not bool(doubtful.any()):
-            return
+            return exponents
+        most = torch.maximum(largest, exponents.nan_to_num(nan=-math.inf).amax(-1))
         matters = ~(exponents < most[:, None] - _MATTERS) & doubtful[:, None]
         # Points to most of whose exponents it matters are computed as a whole; others' exponents are gathered.
         many = matters.sum(-1) > len(self.means) // 16
         step = max(1, _NUMBERS // self.means.numel())
-        for rows in many.nonzero()[:, 0].split(step):
-            exponents[rows] = self._directly(x[rows, None], slice(None))
+        for i in many.nonzero()[:, 0].split(step):
+            exponents[i] = self._directly(x[i, None], slice(None))
         row, column = (matters & ~many[:, None]).nonzero(as_tuple=True)
         for i, j in zip(row.split(_NUMBERS // 16), column.split(_NUMBERS // 16), strict=True):
             exponents[i, j] = self._directly(x[i], j)
+        return exponents
 
     def _directly(self, x: Tensor, components: Tensor | slice) -> Tensor:
         distance = ((x - self.means[components]) * self.inverse[components]).square().sum(-1)
@@ -116,9 +112,6 @@ class _Matrices:
         half_logs = self.factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         self.constant = log_weights - half_logs - 0.5 * math.log(2 * math.pi) * d
 
-    def exponents(self, x: Tensor) -> Tensor:
+    def exponents(self, x: Tensor, _largest: Tensor) -> Tensor:
         whitened = solve_lower(self.factor, (x - self.means[:, None]).mT)
         return (self.constant[:, None] - 0.5 * whitened.square().sum(-2)).mT.contiguous()
-
-    def correct(self, exponents: Tensor, x: Tensor, most: Tensor) -> None:
-        """Nothing to correct."""

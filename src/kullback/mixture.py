@@ -1,7 +1,7 @@
 """Mixtures of Gaussians: weights, and a batch of components along its last dimension."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch.utils import _pytree as pytree
 
 from kullback.adapt.arrays import as_given, to_tensor
 from kullback.adapt.gaussians import as_gaussian
-from kullback.common import common_device, common_dtype, compute_dtype, no_autocast
+from kullback.common import broadcast_shapes, common_device, common_dtype, compute_dtype, no_autocast
 from kullback.concrete import has_visible_values
 from kullback.errors import ShapeError
 from kullback.gaussian import Gaussian
@@ -37,7 +37,7 @@ class Mixture:
 
     log_weights: Tensor  # (*batch, K), normalised
     components: Gaussian  # batch (*batch, K)
-    numpy: bool | None
+    numpy: bool
 
     def __init__(self, weights: Any, components: Any) -> None:
         """Of weights and Gaussians.
@@ -51,10 +51,12 @@ class Mixture:
             ValueError: if a weight is negative, or all are 0.
         """
         value, numpy = _vector(weights, "weights")
-        if has_visible_values(value) and not bool((value >= 0).all() & (value.sum(-1) > 0).all()):
+        if has_visible_values(value) and not bool(
+            (value >= 0).all() & (value.sum(-1) > 0).all() & value.isfinite().all()
+        ):
             raise ValueError(
-                f"weights are not negative and not all 0, got a minimum of {float(value.min()):.6g}. "
-                "Are these logarithms of weights? Then use Mixture.from_logits."
+                f"weights are finite, not negative and not all 0, got {float(value.min()):.6g} to "
+                f"{float(value.max()):.6g}. Are these logarithms of weights? Then use Mixture.from_logits."
             )
         self._set(value.log(), components, numpy=numpy)
 
@@ -97,8 +99,17 @@ class Mixture:
                 f"{logits.shape[-1]} weights for components of batch shape {tuple(g.batch_shape)}: the last batch "
                 "dimension counts the components."
             )
+        try:
+            batch = broadcast_shapes(logits.shape, g.batch_shape)
+        except RuntimeError:
+            raise ShapeError(
+                f"weights of shape {tuple(logits.shape)} do not broadcast with components of batch shape "
+                f"{tuple(g.batch_shape)}."
+            ) from None
+        if g.batch_shape != batch:
+            g = replace(g, location=g.mean.broadcast_to(batch + g.event_shape), event=g.event_dims)
         dtype = compute_dtype([logits, *g.tensors()])
-        object.__setattr__(self, "log_weights", logits.to(dtype).log_softmax(-1))
+        object.__setattr__(self, "log_weights", logits.to(dtype).log_softmax(-1).expand(batch))
         object.__setattr__(self, "components", g)
         object.__setattr__(self, "numpy", numpy is not False and g.numpy is True)
 
@@ -166,7 +177,15 @@ class Mixture:
             raise ShapeError(f"log_prob got x of shape {shape_of(point)} for event shape {tuple(self.event_shape)}.")
         with no_autocast(point.device):
             result = log_mixture(self.log_weights, self.components, point)
-        return as_given(result, numpy=self.numpy is not False and numpy is True)
+        return as_given(result, numpy=self.numpy and numpy is True)
+
+    def chosen(self, where: Tensor) -> Gaussian:
+        """The component of each mixture that ``where`` says, ``(n, *batch)``: Gaussians of that batch shape."""
+        batch = self.batch_shape
+        axes = [
+            torch.arange(m, device=where.device).reshape(-1, *[1] * (len(batch) - 1 - i)) for i, m in enumerate(batch)
+        ]
+        return self.components[(*(axis.expand(where.shape) for axis in axes), where)]
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Any:
         """``n`` samples from each, of shape ``(n, *batch, *event)``.
@@ -176,8 +195,8 @@ class Mixture:
         """
         flat = self.log_weights.detach().exp().reshape(-1, self.n_components)
         drawn = torch.multinomial(flat, n, replacement=True, generator=generator).mT.reshape(n, *self.batch_shape)
-        every = torch.as_tensor(_one_of_each(self.components, drawn, generator))
-        return as_given(every, numpy=self.numpy is True)
+        points = torch.as_tensor(self.chosen(drawn).sample(1, generator=generator))[0]
+        return as_given(points, numpy=self.numpy)
 
     @property
     def mean(self) -> Tensor:
@@ -197,18 +216,6 @@ def _vector(x: Any, name: str) -> tuple[Tensor, bool | None]:
     if not isinstance(value, Tensor) or not value.ndim:
         raise ShapeError(f"{name} have a dimension that counts the components, got {shape_of(value)}.")
     return value, numpy
-
-
-def _one_of_each(g: Gaussian, chosen: Tensor, generator: torch.Generator | None) -> Tensor:
-    """One sample of the chosen component of each mixture."""
-    batch = g.batch_shape[:-1]
-    index = [
-        torch.arange(size, device=chosen.device).reshape(-1, *[1] * (len(batch) - 1 - i))
-        for i, size in enumerate(batch)
-    ]
-    picked = g[(*[i.expand(chosen.shape) for i in index], chosen)]
-    result: Tensor = torch.as_tensor(picked.sample(1, generator=generator))[0]
-    return result
 
 
 def _flatten(mixture: Mixture) -> tuple[list[Any], tuple[Any, ...]]:

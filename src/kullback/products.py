@@ -18,6 +18,7 @@ a bound, the larger by the condition of :math:`\Sigma_j`, with which its inverse
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,7 +28,7 @@ from kullback.gaussian import Gaussian
 from kullback.kernels.buffers import empty
 from kullback.linear_algebra import identity_like, solve_lower
 from kullback.scale.base import MatrixScale
-from kullback.scale.diagonal import Diagonal
+from kullback.scale.diagonal import Diagonal, rows
 
 # What is small against its terms, for each of which there is one rounding. The product is formed in float64: for
 # float32 inputs it has digits to spare.
@@ -51,6 +52,11 @@ class Product:
     size_q: Tensor  # (m,)
     norm_p: Tensor | None = None  # (n,): with norm_q, a product that is added to the sizes
     norm_q: Tensor | None = None  # (m,)
+
+    def detach(self) -> "Product":
+        """The same, cut off from the graph of gradients."""
+        parts: dict[str, Any] = {name: x if x is None else x.detach() for name, x in vars(self).items()}
+        return Product(**parts)
 
     def values(self, rows: slice) -> Tensor:
         """The divergences of some rows, as they come out."""
@@ -135,11 +141,8 @@ def _right(q: Gaussian, centre: Tensor) -> tuple[Tensor, Tensor]:
 def _moments(g: Gaussian, centre: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Means from the centre, log-variances and variances in float64, ``(n, d)``."""
     g = g.cast(torch.float64, g.device)
-    assert isinstance(g.scale, Diagonal)
-    full = (*g.batch_shape, *g.event_shape)
-    shape = (*g.batch_shape, g.event_size)
-    scales = (g.scale.to(given).tensor.expand(full).reshape(shape) for given in ("logvar", "variance"))
-    return g.mean.expand(full).reshape(shape) - centre, next(scales), next(scales)
+    mean, log, variance = rows(g, "logvar", "variance")
+    return mean - centre, log, variance
 
 
 def _left_matrix(p: Gaussian, centre: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -25,9 +25,13 @@ def as_gaussian(x: Any, name: str) -> Gaussian:
         gaussian = read(x, name)
         if gaussian is not None:
             return gaussian
-    if type(x).__name__ in ("Mixture", "MixtureSameFamily", "GaussianMixture"):
+    # Mixtures are made of Gaussians, and read by way of this module.
+    from kullback.adapt import mixtures
+
+    mixture = mixtures.read(x, name)
+    if mixture is not None:
         raise NoClosedForm(
-            f"{name} is a {type(x).__name__}: divergences of mixtures have no closed form. Proved bounds: "
+            f"{name} is a Mixture[{mixture.n_components}]: divergences of mixtures have no closed form. Proved bounds: "
             "kl_bounds(p, q). Estimate with its error: kl_estimate(p, q)."
         )
     if isinstance(x, distributions.Distribution):

@@ -5,16 +5,21 @@ from typing import Any
 from torch import distributions
 
 from kullback.adapt.gaussians import as_gaussian
+from kullback.errors import NoClosedForm
 from kullback.gaussian import Gaussian
 from kullback.mixture import Mixture
 
 
 def read(x: Any, name: str) -> Mixture | None:
-    """The mixture that a foreign object is; None if it is none that is understood."""
+    """The mixture that an object is; None if it is none, or not of Gaussians."""
     if isinstance(x, Mixture):
         return x
     if isinstance(x, distributions.MixtureSameFamily):
-        return Mixture.from_logits(x.mixture_distribution.logits, as_gaussian(x.component_distribution, name))
+        try:
+            components = as_gaussian(x.component_distribution, name)
+        except NoClosedForm:
+            return None
+        return Mixture.from_logits(x.mixture_distribution.logits, components)
     kinds = {(k.__module__.split(".")[0], k.__name__) for k in type(x).__mro__}
     if ("sklearn", "GaussianMixture") not in kinds:
         return None

@@ -4,7 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ from kullback.errors import ShapeError
 from kullback.gaussian import Gaussian
 from kullback.kernels import choice
 from kullback.scale.diagonal import Diagonal, common_parameterisation
+
+if TYPE_CHECKING:
+    from kullback.mixture import Mixture
 
 REGISTRY: dict[str, "Divergence"] = {}
 
@@ -80,8 +83,8 @@ def _further(parameters: list[inspect.Parameter]) -> str:
     return "".join(f" and {x.name}" for x in parameters[2:])
 
 
-def check_shapes(p: Gaussian, q: Gaussian) -> None:
-    """Two Gaussians that can be compared: equal events, batches that broadcast."""
+def check_shapes(p: "Gaussian | Mixture", q: "Gaussian | Mixture") -> None:
+    """Two that can be compared: equal events, batches that broadcast."""
     check_events(p, q)
     if p.batch_shape != q.batch_shape:
         try:
@@ -93,7 +96,7 @@ def check_shapes(p: Gaussian, q: Gaussian) -> None:
             ) from None
 
 
-def check_events(p: Gaussian, q: Gaussian) -> None:
+def check_events(p: "Gaussian | Mixture", q: "Gaussian | Mixture") -> None:
     """Raise a ShapeError unless the events are equal."""
     if p.event_shape != q.event_shape:
         raise ShapeError(
@@ -102,11 +105,11 @@ def check_events(p: Gaussian, q: Gaussian) -> None:
         )
 
 
-def _means(p: Gaussian, q: Gaussian) -> str:
+def _means(p: "Gaussian | Mixture", q: "Gaussian | Mixture") -> str:
     return f"(p.mean {tuple(p.mean.shape)}, q.mean {tuple(q.mean.shape)})"
 
 
-def _event_hint(p: Gaussian, q: Gaussian) -> str:
+def _event_hint(p: "Gaussian | Mixture", q: "Gaussian | Mixture") -> str:
     for name, scalar, other in (("p", p, q), ("q", q, p)):
         if not scalar.event_dims and other.event_dims:
             return (

@@ -8,14 +8,17 @@ import torch
 from torch import Tensor
 
 from kullback.adapt.arrays import as_given
-from kullback.common import broadcast_shapes, compute_dtype
-from kullback.errors import ShapeError
-from kullback.estimate.densities import Density, Foreign
-from kullback.estimate.monte_carlo import REPLICATES, Average
+from kullback.common import common_kind, compute_dtype
+from kullback.divergences.formula import check_shapes
+from kullback.estimate.densities import Density, Foreign, as_density
+from kullback.estimate.monte_carlo import REPLICATES, Average, average
 from kullback.estimate.result import Estimate
 
 # Points where nothing is asked for, to begin with under a tolerance, and at most under one.
 _DEFAULT, _FIRST, _MOST = REPLICATES * 2**12, 1024, REPLICATES * 2**18
+
+# So many standard errors below 0 no divergence is estimated by chance.
+_IMPOSSIBLE = 5.0
 
 # Of the log-densities of what is drawn from and of the other.
 Term = Callable[[Tensor, Tensor], Tensor]
@@ -45,25 +48,25 @@ class Mean:
     @property
     def n(self) -> int:
         """Points of all together."""
-        return sum(average.n for average in self.averages)
+        return sum(x.n for x in self.averages)
 
     @property
     def quantile(self) -> float:
         """How many standard errors an interval reaches: those of the one with the fewest degrees of freedom."""
-        return max(average.quantile for average in self.averages)
+        return max(x.quantile for x in self.averages)
 
     def grow(self, n: int) -> None:
         """Take at least ``n`` points in all."""
-        for average in self.averages:
-            average.grow(-(-n // len(self.averages)))
+        for x in self.averages:
+            x.grow(-(-n // len(self.averages)))
 
     def value(self) -> Tensor:
         """The mean of the averages."""
-        return torch.stack([average.value() for average in self.averages]).mean(0)
+        return torch.stack([x.value() for x in self.averages]).mean(0)
 
     def standard_error(self) -> Tensor:
         """Its standard error."""
-        errors = torch.stack([average.standard_error() for average in self.averages])
+        errors = torch.stack([x.standard_error() for x in self.averages])
         return errors.square().sum(0).sqrt() / len(self.averages)
 
 
@@ -71,12 +74,9 @@ def averages(sides: Sequence[tuple[Density, Density, Term]], settings: Settings)
     """The mean over sides of the average over the first density of a term of both, to what was asked for."""
     # Another seed for each side, so that they are independent.
     seeds = [None if settings.seed is None else settings.seed + i * 2**32 for i in range(len(sides))]
-    each = zip(sides, seeds, strict=True)
+    dims = max(len(density.batch_shape) for p, q, _ in sides for density in (p, q))
     mean = Mean(
-        [
-            Average(p, _integrand(p, q, term), seed, max(len(p.batch_shape), len(q.batch_shape)))
-            for (p, q, term), seed in each
-        ]
+        [average(p, _integrand(p, q, term), seed, dims) for (p, q, term), seed in zip(sides, seeds, strict=True)]
     )
     if settings.tolerance is None:
         mean.grow(settings.n or _DEFAULT)
@@ -107,18 +107,12 @@ def _integrand(p: Density, q: Density, term: Term) -> Callable[[Tensor], Tensor]
     return integrand
 
 
-def check_shapes(p: Density, q: Density) -> None:
-    """Equal events, and batches that broadcast, where they are known beforehand."""
-    if isinstance(p, Foreign) or isinstance(q, Foreign):
-        return
-    if p.event_shape != q.event_shape:
-        raise ShapeError(f"p has event shape {tuple(p.event_shape)}, q has {tuple(q.event_shape)}.")
-    try:
-        broadcast_shapes(p.batch_shape, q.batch_shape)
-    except RuntimeError:
-        raise ShapeError(
-            f"batches do not broadcast: p has batch shape {tuple(p.batch_shape)}, q has {tuple(q.batch_shape)}."
-        ) from None
+def pair(p: Any, q: Any) -> tuple[Density, Density]:
+    """Both as densities, of shapes that fit where these are known beforehand."""
+    p, q = as_density(p, "p"), as_density(q, "q")
+    if not isinstance(p, Foreign) and not isinstance(q, Foreign):
+        check_shapes(p, q)
+    return p, q
 
 
 def estimate(
@@ -135,10 +129,12 @@ def estimate(
     if settings.tolerance is not None and not bool((error <= settings.tolerance).all()):
         worst, limit = float(error.max()), settings.tolerance
         said.append(f"the standard error is {worst:.3g} after {mean.n} points, above the tolerance {limit:g}")
-    if bool((value.detach() < -mean.quantile * error).any()):
-        said.append("the estimate is below 0 by more than its error: the densities are not what they seem")
+    if bool((value.detach() < -_IMPOSSIBLE * error).any()):
+        said.append(
+            f"the estimate is below 0 by more than {_IMPOSSIBLE:g} standard errors: is a density not normalised?"
+        )
     reach = mean.quantile * error
-    numpy = len(known) == len(densities) and all(x.numpy is not False for x in known) and any(x.numpy for x in known)
+    numpy = len(known) == len(densities) and common_kind(known) is True
     low, high, value, error = (
         as_given(x.to(dtype), numpy=numpy) for x in (value.detach() - reach, value.detach() + reach, value, error)
     )

@@ -6,7 +6,6 @@ With :math:`f = \sum_a \pi_a f_a` and :math:`g = \sum_b \omega_b g_b` it is
 
 import itertools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,14 +14,14 @@ from torch import Tensor
 from kullback.adapt.arrays import as_given
 from kullback.all_pairs import pairwise
 from kullback.bounds import Bounds
-from kullback.common import broadcast_shapes, common_device, common_dtype, no_autocast
-from kullback.estimate.averaging import check_shapes
+from kullback.common import broadcast_shapes, common_device, common_dtype, common_kind, no_autocast
+from kullback.divergences.formula import check_shapes
 from kullback.estimate.densities import Foreign, as_density
 from kullback.gaussian import Gaussian
 from kullback.linear_algebra import cholesky, solve_lower_vector
 from kullback.mixture import Mixture
 from kullback.scale.base import MatrixScale
-from kullback.scale.diagonal import Diagonal
+from kullback.scale.diagonal import Diagonal, rows
 
 # The exponents s and tau of the family that bounds a mean of log g from above; all taus for diagonals only.
 _S = torch.logspace(math.log10(0.005), 0.0, 14, dtype=torch.float64).tolist()
@@ -39,7 +38,8 @@ _NUMBERS = 2**20
 def kl_bounds(p: Any, q: Any) -> Bounds:
     r"""Proved lower and upper bounds of the Kullback–Leibler divergence of p from q, Gaussians or mixtures of them.
 
-    Deterministic: no sampling. For two Gaussians both are the divergence.
+    Deterministic: no sampling. For two Gaussians both are the divergence. Proved but for rounding, which is that of
+    float64, and that of the result's dtype.
 
     For each component a, :math:`H_a` its entropy and :math:`E_a` the mean over it:
 
@@ -83,41 +83,57 @@ def kl_bounds(p: Any, q: Any) -> Bounds:
         >>> round(float(found.lower), 3), round(float(found.upper), 3)
         (0.461, 0.472)
     """
-    f, g = _mixture(p, "p"), _mixture(q, "q")
-    check_shapes(f, g)
+    p, q = _density(p, "p"), _density(q, "q")
+    f, g = _mixture(p), _mixture(q)
+    check_shapes(p, q)
     batch = broadcast_shapes(f.batch_shape, g.batch_shape)
     parts = [f.components, g.components]
     dtype, device = common_dtype(parts), common_device(parts)
     with no_autocast(device):
         pairs = [_bounds(*pair) for pair in zip(_each(f, batch, device), _each(g, batch, device), strict=True)]
         lower, upper = (torch.stack(x).reshape(batch).to(dtype) for x in zip(*pairs, strict=True))
-    numpy = f.numpy is not False and g.numpy is not False and bool(f.numpy or g.numpy)
+    numpy = common_kind([p, q]) is True
     return Bounds(as_given(lower, numpy=numpy), as_given(upper, numpy=numpy))
 
 
-def _mixture(x: Any, name: str) -> Mixture:
-    """A Gaussian is a mixture of one."""
+def _density(x: Any, name: str) -> Gaussian | Mixture:
     density = as_density(x, name)
     if isinstance(density, Foreign):
         got = type(x).__name__
         raise TypeError(f"{name} must be a Mixture or a Gaussian, got {got}: kl_estimate takes any density.")
-    if isinstance(density, Mixture):
-        return density
-    numbers = not density.tensors()
-    one = density.to() if numbers else density
-    mixture = Mixture.from_logits(torch.zeros(1, dtype=common_dtype([one]), device=one.device), one[..., None])
-    object.__setattr__(mixture, "numpy", None if numbers else density.numpy)
-    return mixture
+    return density
+
+
+def _mixture(x: Gaussian | Mixture) -> Mixture:
+    """A Gaussian is a mixture of one."""
+    if isinstance(x, Mixture):
+        return x
+    one = x if x.tensors() else x.to()
+    return Mixture.from_logits(torch.zeros(1, dtype=common_dtype([one]), device=one.device), one[..., None])
 
 
 class _Side:
-    """One mixture in float64: its weights, components and their entropies."""
+    """One mixture in float64: its weights, and what integrals need of its components."""
 
     def __init__(self, log_weights: Tensor, components: Gaussian) -> None:
         # A weight of 0 is as good as one of 1e-304, and its logarithm is a number.
         self.log_weights, self.components = log_weights.clamp(min=-700.0), components
         self.weights = log_weights.exp()
-        self.entropies = torch.as_tensor(components.entropy())
+        self.d = components.event_size
+        self.log_det = 2.0 * components.scale.half_log_det(components.event_shape).expand(components.batch_shape)
+        self.entropies = 0.5 * (self.d * (1.0 + math.log(2 * math.pi)) + self.log_det)
+        self.diagonal = isinstance(components.scale, Diagonal)
+        # Here, where gradients are recorded: variances of diagonals, covariances of others.
+        if self.diagonal:
+            self.mean, self.scale = rows(components, "variance")
+        else:
+            assert isinstance(components.scale, MatrixScale)
+            shape = (len(components), self.d, self.d)
+            self.mean, self.scale = components.mean.expand(shape[:2]), components.scale.covariance().expand(shape)
+
+    def matrices(self) -> Tensor:
+        """Covariance matrices."""
+        return self.scale.diag_embed() if self.diagonal else self.scale
 
 
 def _each(mixture: Mixture, batch: torch.Size, device: torch.device) -> list[_Side]:
@@ -179,8 +195,8 @@ def _mean_log_above(f: _Side, g: _Side) -> Tensor:
         integrals = _log_integrals(f, g, 1.0 - tau * s, s)
         return torch.logsumexp(s[:, None] * g.log_weights + integrals, -1) / s - tau * f.entropies
 
-    diagonal = isinstance(f.components.scale, Diagonal) and isinstance(g.components.scale, Diagonal)
-    grid = [(s, tau) for s in _S for tau in _TAU if diagonal or tau == 1.0 or (s, tau) == (1.0, 0.0)]
+    every_tau = f.diagonal and g.diagonal
+    grid = [(s, tau) for s in _S for tau in _TAU if every_tau or tau == 1.0 or (s, tau) == (1.0, 0.0)]
     with torch.no_grad():
         every = torch.stack([bounds(*(torch.full_like(f.weights, x) for x in pair)) for pair in grid])
         chosen = every.nan_to_num(nan=math.inf).argmin(0)
@@ -194,44 +210,23 @@ def _log_integrals(f: _Side, g: _Side, a: Tensor, b: Tensor) -> Tensor:
     .. math:: \tfrac d2 (1 - a - b) \log 2\pi + \tfrac{1 - a}2 \log\det\Sigma_i + \tfrac{1 - b}2 \log\det\Sigma_j
         - \tfrac12 \log\det M - \tfrac{ab}2 \Delta^\top M^{-1} \Delta .
     """
-    p, q = f.components, g.components
-    d = p.event_size
-    logs = [2.0 * x.scale.half_log_det(x.event_shape).expand(x.batch_shape) for x in (p, q)]
-    diagonal = isinstance(p.scale, Diagonal) and isinstance(q.scale, Diagonal)
-    terms: Callable[[Gaussian, Gaussian, Tensor, Tensor], Tensor] = _diagonal_terms if diagonal else _matrix_terms
-    step = max(1, _NUMBERS // (len(q) * max(d, 1) * (1 if diagonal else d)))
-    tiles = [terms(p[i : i + step], q, a[i : i + step], b[i : i + step]) for i in range(0, len(p), step)]
+    diagonal, d = f.diagonal and g.diagonal, f.d
+    scale_p, scale_q = (x.scale if diagonal else x.matrices() for x in (f, g))
+    terms = _axis_terms if diagonal else _matrix_terms
+    step = max(1, _NUMBERS // (scale_q.numel() or 1))
+    parts = (slice(i, i + step) for i in range(0, len(f.mean), step))
+    tiles = [terms(f.mean[i, None], scale_p[i, None], g.mean, scale_q, a[i, None], b[i, None]) for i in parts]
     a, b = a[:, None], b[:, None]
     constant = 0.5 * d * (1.0 - a - b) * math.log(2 * math.pi)
-    return constant + 0.5 * (1.0 - a) * logs[0][:, None] + 0.5 * (1.0 - b) * logs[1] - 0.5 * torch.cat(tiles)
+    return constant + 0.5 * (1.0 - a) * f.log_det[:, None] + 0.5 * (1.0 - b) * g.log_det - 0.5 * torch.cat(tiles)
 
 
-def _diagonal_terms(p: Gaussian, q: Gaussian, a: Tensor, b: Tensor) -> Tensor:
-    (mean_p, variance_p), (mean_q, variance_q) = _flat(p), _flat(q)
-    a, b = a[:, None, None], b[:, None, None]
-    m = a * variance_q + b * variance_p[:, None]
-    return (m.log() + a * b * (mean_p[:, None] - mean_q).square() / m).sum(-1)
+def _axis_terms(mean_p: Tensor, v_p: Tensor, mean_q: Tensor, v_q: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    m = a[..., None] * v_q + b[..., None] * v_p
+    return (m.log() + (a * b)[..., None] * (mean_p - mean_q).square() / m).sum(-1)
 
 
-def _flat(g: Gaussian) -> tuple[Tensor, Tensor]:
-    assert isinstance(g.scale, Diagonal)
-    full = g.batch_shape + g.event_shape
-    variance = g.scale.to("variance").tensor
-    return g.mean.expand(full).reshape(len(g), -1), variance.expand(full).reshape(len(g), -1)
-
-
-def _matrix_terms(p: Gaussian, q: Gaussian, a: Tensor, b: Tensor) -> Tensor:
-    covariances = [_covariance(x) for x in (p, q)]
-    a, b = a[:, None, None, None], b[:, None, None, None]
-    factor = cholesky(a * covariances[1] + b * covariances[0][:, None])
-    y = solve_lower_vector(factor, p.mean[:, None] - q.mean)
-    log_det = 2.0 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    return log_det + (a * b).reshape(-1, 1) * y.square().sum(-1)
-
-
-def _covariance(g: Gaussian) -> Tensor:
-    d = g.event_size
-    if isinstance(g.scale, Diagonal):
-        return _flat(g)[1].diag_embed()
-    assert isinstance(g.scale, MatrixScale)
-    return g.scale.covariance().expand(len(g), d, d)
+def _matrix_terms(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    factor = cholesky(a[..., None, None] * cov_q + b[..., None, None] * cov_p)
+    y = solve_lower_vector(factor, mean_p - mean_q)
+    return 2.0 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) + a * b * y.square().sum(-1)

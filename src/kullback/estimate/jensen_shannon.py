@@ -6,8 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kullback.estimate.averaging import Settings, averages, check_shapes, estimate
-from kullback.estimate.densities import as_density
+from kullback.estimate.averaging import Settings, averages, estimate, pair
 from kullback.estimate.result import Estimate
 
 
@@ -33,8 +32,7 @@ def jensen_shannon(
         (0.337, 65536)
     """
     settings = Settings(tolerance, n, seed)
-    p, q = as_density(p, "p"), as_density(q, "q")
-    check_shapes(p, q)
+    p, q = pair(p, q)
     mean = averages([(p, q, _term), (q, p, _term)], settings)
     return estimate(mean, (p, q), settings, "k1", [])
 

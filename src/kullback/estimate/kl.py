@@ -11,8 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kullback.estimate.averaging import Settings, averages, check_shapes, estimate
-from kullback.estimate.densities import as_density
+from kullback.estimate.averaging import Settings, averages, estimate, pair
 from kullback.estimate.result import Estimate
 from kullback.gaussian import Gaussian
 
@@ -83,8 +82,7 @@ def kl_estimate(
         raise ValueError(f"method is one of auto, {', '.join(_TERMS)} for densities, got {method!r}.")
     name = "k1" if method == "auto" else method
     settings = Settings(tolerance, n, seed)
-    p, q = as_density(p, "p"), as_density(q, "q")
-    check_shapes(p, q)
+    p, q = pair(p, q)
     mean = averages([(p, q, lambda log_p, log_q: _TERMS[name](log_p - log_q))], settings)
     exact = isinstance(p, Gaussian) and isinstance(q, Gaussian)
     closed = "this pair has a closed form: kl_divergence(p, q) is exact" if exact else None

@@ -6,9 +6,10 @@ component, and the averages are weighted, which leaves out what choosing compone
 many components chooses them by a further coordinate. From anything else by independent draws.
 """
 
+import abc
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,124 +27,167 @@ REPLICATES = 16
 # The 97.5 % points of Student's t with 15 degrees of freedom, and of the normal.
 T_QUANTILE, NORMAL_QUANTILE = 2.131449545559323, 1.959963984540054
 
-# Points of a component that a replicate has at least, and numbers that are computed on at once.
-_LEAST, _NUMBERS = 16, 2**21
+# Points of a component that a replicate has at least; numbers that are computed on at once, and independent points.
+_LEAST, _NUMBERS, _DRAWN = 16, 2**21, REPLICATES * 2**12
 
 Integrand = Callable[[Tensor], Tensor]
 
 
-@dataclass(eq=False)
-class Average:
-    """The average of a function over a density, from as many points as have been added."""
+def average(p: Density, integrand: Integrand, seed: int | None, batch_dims: int) -> "Average":
+    """The average of a function over a density; its values have ``batch_dims`` batch dimensions."""
+    kind = Independent if isinstance(p, Foreign) else Quasi
+    return kind(p, integrand, seed, batch_dims)
 
-    p: Density
-    integrand: Integrand
-    seed: int | None
-    batch_dims: int  # of what the integrand gives: points have as many, those that p has not of size 1
-    n: int = 0
-    _streams: list["_Stream"] = field(default_factory=list)
-    _sums: list[Tensor] = field(default_factory=list)
-    _points: int = 0  # of each replicate and sequence; of all, for independent draws
 
+def _power_of_two(n: int) -> int:
+    """Points of each of so many sequences, of which there are at least n: 2^k."""
+    return 1 << (n - 1).bit_length()
+
+
+class Average(abc.ABC):
+    """An average from as many points as have been added."""
+
+    quantile: float
+    """How many standard errors an interval reaches."""
+
+    def __init__(self, p: Any, integrand: Integrand, seed: int | None, batch_dims: int) -> None:
+        self.p, self.integrand, self.seed = p, integrand, seed
+        self.missing = batch_dims - len(p.batch_shape)
+        self.n = 0
+
+    @abc.abstractmethod
     def grow(self, n: int) -> None:
-        """Take at least ``n`` points in all."""
-        if isinstance(self.p, Foreign):
-            self._independent(n)
-        else:
-            self._quasi(n)
+        """Take at least ``n`` points in all: 16 × 2^k, or that in each sequence."""
 
+    @abc.abstractmethod
     def value(self) -> Tensor:
         """The average."""
-        if isinstance(self.p, Foreign):
-            return self._sums[0] / self.n
-        return torch.stack(self._sums).mean(0) / self._points
 
+    @abc.abstractmethod
     def standard_error(self) -> Tensor:
         """Its standard error."""
-        if isinstance(self.p, Foreign):
-            variance = self._sums[1] / self.n - (self._sums[0].detach() / self.n).square()
-            return (variance.clamp(min=0.0) / (self.n - 1)).sqrt()
-        return torch.stack(self._sums).detach().std(0) / (self._points * math.sqrt(REPLICATES))
 
-    @property
-    def quantile(self) -> float:
-        """How many standard errors an interval reaches."""
-        return NORMAL_QUANTILE if isinstance(self.p, Foreign) else T_QUANTILE
+    def aligned(self, x: Tensor, lead: int) -> Tensor:
+        """With the batch dimensions that p has not, of size 1, after the leading ones."""
+        return x.reshape(*x.shape[:lead], *[1] * self.missing, *x.shape[lead:])
 
-    def _independent(self, n: int) -> None:
-        assert isinstance(self.p, Foreign)
+
+class Independent(Average):
+    """By independent draws."""
+
+    quantile = NORMAL_QUANTILE
+    origin: Tensor | None = None  # what sums are taken from: differences keep digits that the values' squares have not
+    sum: Tensor
+    squares: Tensor
+
+    def grow(self, n: int) -> None:
+        """In pieces, each of which adds to the sums of the values and of their squares."""
+        n = REPLICATES * _power_of_two(-(-n // REPLICATES))
         with torch.random.fork_rng(enabled=self.seed is not None):
             if self.seed is not None:
                 torch.manual_seed(self.seed + self.n)
-            x = self.p.draw(n - self.n)
-        values = self.integrand(self._aligned(x, 1)).double()
-        sums = [values.sum(0), values.detach().square().sum(0)]
-        self._sums = [a + b for a, b in zip(self._sums, sums, strict=True)] if self._sums else sums
+            for start in range(self.n, n, _DRAWN):
+                self._add(self.integrand(self.aligned(self.p.draw(min(_DRAWN, n - start)), 1)).double())
         self.n = n
 
-    def _quasi(self, n: int) -> None:
-        assert isinstance(self.p, Gaussian | Mixture)
-        points = 1 << max(0, math.ceil(math.log2(max(n, 1) / REPLICATES)))
-        if not self._streams:
-            self._streams = _streams(self.p, points, self.seed)
-        sequences = self._streams[0].sequences
-        points = max(1, 1 << math.ceil(math.log2(points / sequences)) if sequences < points else 1)
-        for r, stream in enumerate(self._streams):
-            for start in range(self._points, points, stream.step):
-                x, weights = stream.draw(min(stream.step, points - start))
-                if weights is None:
-                    total = self.integrand(self._aligned(x, 1)).sum(0)
-                else:
-                    weights = self._aligned(weights, 1)
-                    terms = weights * self.integrand(self._aligned(x, 2))
-                    total = torch.where(weights > 0, terms, 0.0).sum(1).sum(0)
-                if len(self._sums) <= r:
-                    self._sums.append(total)
-                else:
-                    self._sums[r] = self._sums[r] + total
-        self._points, self.n = points, REPLICATES * sequences * points
+    def _add(self, values: Tensor) -> None:
+        if self.origin is None:
+            self.origin = values.detach().mean(0).nan_to_num(posinf=0.0, neginf=0.0)
+            self.sum = self.squares = torch.zeros_like(self.origin)
+        centred = values - self.origin
+        self.sum = self.sum + centred.sum(0)
+        self.squares = self.squares + centred.detach().square().sum(0)
 
-    def _aligned(self, x: Tensor, lead: int) -> Tensor:
-        """With the batch dimensions that p has not, after the leading ones."""
-        missing = self.batch_dims - len(self.p.batch_shape)
-        return x.reshape(*x.shape[:lead], *[1] * missing, *x.shape[lead:])
+    def value(self) -> Tensor:
+        """The average."""
+        assert self.origin is not None
+        return self.origin + self.sum / self.n
+
+    def standard_error(self) -> Tensor:
+        """Of the spread of all values."""
+        variance = self.squares / self.n - (self.sum.detach() / self.n).square()
+        return (variance.clamp(min=0.0) / (self.n - 1)).sqrt()
 
 
-@dataclass(eq=False)
-class _Stream:
-    """One replicate's points, drawn in order."""
+class Quasi(Average):
+    """By scrambled sequences: a sum of each replicate."""
 
-    p: Gaussian | Mixture
-    engines: list["_Normals"]
-    chooses: bool  # are components chosen by the first coordinate?
-    step: int
+    quantile = T_QUANTILE
+    engines: list[list["_Normals"]]  # of each replicate
+    place: "Place"
+    points: int  # that each sequence has given
+    sums: list[Tensor]  # of each replicate
 
-    @property
-    def sequences(self) -> int:
-        return len(self.engines)
+    def grow(self, n: int) -> None:
+        """Continue every sequence."""
+        if not self.n:
+            self._plan(_power_of_two(-(-n // REPLICATES)))
+        sequences = len(self.engines[0])
+        points = _power_of_two(-(-n // (REPLICATES * sequences)))
+        step = max(1, _NUMBERS // max(1, sequences * self.p.batch_shape.numel() * max(self.p.event_size, 1)))
+        for r, engines in enumerate(self.engines):
+            for start in range(self.points, points, step):
+                x, weights = self.place(engines, min(step, points - start))
+                self.sums[r] = self.sums[r] + self._sum(x, weights)
+        self.points, self.n = points, REPLICATES * sequences * points
 
-    def draw(self, n: int) -> tuple[Tensor, Tensor | None]:
-        """Points ``(n, *batch, *event)``; of a mixture by components ``(n, K, *batch, *event)`` with their weights."""
+    def _plan(self, points: int) -> None:
         p = self.p
-        batch = [1] * len(p.batch_shape)
-        if isinstance(p, Gaussian):
-            return _moved(p, self.engines[0].draw(n).reshape(n, *batch, p.event_size)), None
-        if self.chooses:
-            uniform, normal = self.engines[0].split(n)
-            return _moved(_chosen(p, uniform), normal.reshape(n, *batch, p.event_size)), None
-        normal = torch.stack([engine.draw(n) for engine in self.engines], 1)
+        sequences, d, self.place = _places(p, points)
+        seeds = np.random.SeedSequence(self.seed).generate_state(REPLICATES * sequences).reshape(REPLICATES, sequences)
+        self.engines = [[_Normals(d, int(seed)) for seed in row] for row in seeds]
+        self.points, self.sums = 0, [torch.zeros((), dtype=torch.float64, device=p.device)] * REPLICATES
+
+    def _sum(self, x: Tensor, weights: Tensor | None) -> Tensor:
+        if weights is None:
+            return self.integrand(self.aligned(x, 1)).sum(0)
+        weights = self.aligned(weights, 1)
+        # A component of no weight adds nothing, whatever the value.
+        return torch.where(weights > 0, weights * self.integrand(self.aligned(x, 2)), 0.0).sum(1).sum(0)
+
+    def value(self) -> Tensor:
+        """The average."""
+        return torch.stack(self.sums).mean(0) / self.points
+
+    def standard_error(self) -> Tensor:
+        """Of the spread of the replicates."""
+        return torch.stack(self.sums).detach().std(0) / (self.points * math.sqrt(REPLICATES))
+
+
+# Points ``(n, *batch, *event)`` from sequences; or by components ``(n, K, *batch, *event)`` with their weights.
+Place = Callable[[list["_Normals"], int], tuple[Tensor, Tensor | None]]
+
+
+def _places(p: Gaussian | Mixture, points: int) -> tuple[int, int, Place]:
+    """How many sequences of how many dimensions each replicate needs, and how points are made of them."""
+    batch = [1] * len(p.batch_shape)
+    if isinstance(p, Gaussian):
+        return (
+            1,
+            p.event_size,
+            lambda engines, n: (
+                _moved(p, engines[0].draw(n).reshape(n, *batch, p.event_size)),
+                None,
+            ),
+        )
+    if p.n_components * _LEAST > points and not (torch.is_grad_enabled() and p.log_weights.requires_grad):
+        order = _along_an_axis(p.components)
+        edges = p.log_weights.detach().double().exp().cpu().gather(-1, order).cumsum(-1)
+
+        def choose(engines: list[_Normals], n: int) -> tuple[Tensor, None]:
+            uniform, normal = engines[0].split(n)
+            where = torch.searchsorted(edges, (uniform * edges[..., -1:]).contiguous(), right=True)
+            where = order.gather(-1, where.clamp(max=p.n_components - 1)).movedim(-1, 0)
+            return _moved(p.chosen(where), normal.reshape(n, *batch, p.event_size)), None
+
+        return 1, p.event_size + 1, choose
+
+    def by_components(engines: list[_Normals], n: int) -> tuple[Tensor, Tensor]:
+        normal = torch.stack([engine.draw(n) for engine in engines], 1)
         points = _moved(p.components, normal.reshape(n, *batch, p.n_components, p.event_size))
         return points.movedim(len(batch) + 1, 1), p.log_weights.double().exp().movedim(-1, 0)
 
-
-def _chosen(p: Mixture, uniform: Tensor) -> Gaussian:
-    """The component of each mixture at which the sum of the weights passes each number of (0, 1), ``(n, *batch)``."""
-    order = _along_an_axis(p.components)
-    edges = p.log_weights.detach().double().exp().cpu().gather(-1, order).cumsum(-1)
-    where = torch.searchsorted(edges, (uniform * edges[..., -1:]).contiguous(), right=True)
-    where = order.gather(-1, where.clamp(max=p.n_components - 1)).movedim(-1, 0)
-    axes = [torch.arange(m).reshape(-1, *[1] * (len(p.batch_shape) - 1 - i)) for i, m in enumerate(p.batch_shape)]
-    return p.components[(*(axis.expand(where.shape) for axis in axes), where)]
+    return p.n_components, p.event_size, by_components
 
 
 class _Normals:
@@ -174,16 +218,6 @@ class _Normals:
         return u[:, 0], torch.special.ndtri(u[:, 1:])
 
 
-def _streams(p: Gaussian | Mixture, points: int, seed: int | None) -> list[_Stream]:
-    size = p.n_components if isinstance(p, Mixture) else 1
-    differentiated = isinstance(p, Mixture) and torch.is_grad_enabled() and p.log_weights.requires_grad
-    chooses = size * _LEAST > points and not differentiated and size > 1
-    sequences, d = (1, p.event_size + 1) if chooses else (size, p.event_size)
-    seeds = np.random.SeedSequence(seed).generate_state(REPLICATES * sequences).reshape(REPLICATES, sequences)
-    step = max(1, _NUMBERS // max(1, sequences * p.batch_shape.numel() * max(p.event_size, 1)))
-    return [_Stream(p, [_Normals(d, int(s)) for s in row], chooses, step) for row in seeds]
-
-
 def _along_an_axis(g: Gaussian) -> Tensor:
     """The components in the order of their means along the coordinate in which these spread most: neighbours, whose
     numbers are near each other, then have densities that are.
@@ -199,6 +233,6 @@ def _moved(g: Gaussian, normal: Tensor) -> Tensor:
     assert isinstance(p.location, Tensor)
     location = p.location.broadcast_to(g.batch_shape + g.event_shape)
     if isinstance(p.scale, Diagonal):
-        return location + p.scale.to("std").tensor * normal.reshape(*normal.shape[:-1], *g.event_shape)
+        return location + p.scale.std() * normal.reshape(*normal.shape[:-1], *g.event_shape)
     assert isinstance(p.scale, MatrixScale)
     return location + (p.scale.tril() @ normal.unsqueeze(-1)).squeeze(-1)

@@ -94,12 +94,8 @@ Into = Sequence[Tensor | None]
 Compute = Callable[[Sequence[Tensor], Tensor | None, Into, Tensor | None], None]
 
 
-def _std(x: Sequence[Tensor], weight: Tensor | None, into: Into, total: Tensor | None) -> None:
+def _std(t: Tensor, x: Sequence[Tensor], weight: Tensor | None, into: Into, total: Tensor | None) -> None:
     mean_p, a, mean_q, b = x
-    t = a.double().sub_(b).div_(b)
-    if not _ordinary(t, b):
-        _by_formula("std")(x, weight, into, total)
-        return
     z = (mean_p - mean_q).div_(b)
     if total is not None:
         term = t.log1p()
@@ -113,12 +109,8 @@ def _std(x: Sequence[Tensor], weight: Tensor | None, into: Into, total: Tensor |
         _store_means(into, z.div_(b).mul_(weight))
 
 
-def _variance(x: Sequence[Tensor], weight: Tensor | None, into: Into, total: Tensor | None) -> None:
+def _variance(t: Tensor, x: Sequence[Tensor], weight: Tensor | None, into: Into, total: Tensor | None) -> None:
     mean_p, a, mean_q, b = x
-    t = a.double().sub_(b).div_(b)
-    if not _ordinary(t, b):
-        _by_formula("variance")(x, weight, into, total)
-        return
     delta = mean_p - mean_q
     slope = delta / b
     if total is not None:
@@ -152,12 +144,27 @@ def _logvar(x: Sequence[Tensor], weight: Tensor | None, into: Into, total: Tenso
         _store_means(into, z.mul_(root).mul_(weight))
 
 
-_COMPUTE: dict[str, Compute] = {"std": _std, "variance": _variance, "logvar": _logvar}
+def _by_ratio(kind: Kind, compute: Callable[..., None]) -> Compute:
+    """By t = (a - b) / b; by the formula if a scale is not positive, or so small beside the other that 1 + t has lost
+    its digits.
+    """
+
+    def run(x: Sequence[Tensor], weight: Tensor | None, into: Into, total: Tensor | None) -> None:
+        _, a, _, b = x
+        t = a.double().sub_(b).div_(b)
+        if t.amin().item() > _LEAST and b.amin().item() > 0.0:
+            compute(t, x, weight, into, total)
+        else:
+            _by_formula(kind)(x, weight, into, total)
+
+    return run
 
 
-def _ordinary(t: Tensor, b: Tensor) -> bool:
-    """Is each scale positive, and none so small beside the other that 1 + t has lost its digits?"""
-    return t.amin().item() > _LEAST and b.amin().item() > 0.0
+_COMPUTE: dict[str, Compute] = {
+    "std": _by_ratio("std", _std),
+    "variance": _by_ratio("variance", _variance),
+    "logvar": _logvar,
+}
 
 
 def _store_means(into: Into, slope: Tensor) -> None:

@@ -7,7 +7,7 @@ before a formula asks for it, and formulas that know better (``relative.py``) ne
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -16,6 +16,9 @@ from torch.utils import _pytree as pytree
 from kullback.common import broadcast_shapes, sum_event
 from kullback.numerics import difference_and_factor
 from kullback.scale.base import Scale, cast
+
+if TYPE_CHECKING:
+    from kullback.gaussian import Gaussian
 
 Parameterisation = Literal["std", "variance", "logvar"]
 
@@ -214,3 +217,10 @@ pytree.register_pytree_node(
     serialized_type_name="kullback.Diagonal",
     flatten_with_keys_fn=_flatten_with_keys,
 )
+
+
+def rows(g: "Gaussian", *given: Parameterisation) -> tuple[Tensor, ...]:
+    """The mean, and the scale in each parameterisation, of a batch of diagonals that has been cast: ``(*batch, d)``."""
+    assert isinstance(g.scale, Diagonal)
+    full, flat = g.batch_shape + g.event_shape, (*g.batch_shape, g.event_size)
+    return tuple(x.expand(full).reshape(flat) for x in (g.mean, *(g.scale.to(kind).tensor for kind in given)))
