@@ -153,7 +153,8 @@ INLINE void NAME(scaled)(REAL x, REAL y, int guarded, REAL *once, REAL *twice)
     *twice = *once * a * e * b;
 }
 
-/* A positive number as m 2^e; where there is something to guard against, with 2 <= m < 4: 2^-e, which is always a number, and e. Subnormal ones are lifted first. */
+/* A positive number as m 2^e with 2 <= m < 4: 2^-e, which is always a number, and e. Subnormal ones are lifted first.
+ * Where there is nothing to guard against, m is the number itself. */
 typedef struct {
     REAL m, reciprocal, lift, e;
 } NAME(parts);
