@@ -263,7 +263,7 @@ def test_what_does_not_fit_says_so():
     with pytest.raises(ShapeError, match="do not broadcast"):
         kl_estimate(Gaussian.from_std(torch.zeros(2, 1), 1.0), Gaussian.from_std(torch.zeros(3, 1), 1.0))
     with pytest.raises(TypeError, match="Are these samples"):
-        kl_estimate(torch.zeros(10, 1), q)
+        jensen_shannon(torch.zeros(10, 1), q)
     with pytest.raises(TypeError, match="log_prob"):
         kl_estimate("p", q)
     broken = Gaussian.from_std(torch.tensor([math.nan]), torch.ones(1))

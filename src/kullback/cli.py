@@ -7,8 +7,7 @@ import contextlib
 import io
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +16,7 @@ import kullback
 from kullback.columns import SCALES
 from kullback.divergences import NAMES
 from kullback.errors import PosteriorFileError, ShapeError
+from kullback.progress import progress
 
 if TYPE_CHECKING:
     from kullback.gaussian import Gaussian
@@ -63,31 +63,6 @@ def _one_line_errors() -> Iterator[None]:
         from kullback.text import printable
 
         raise _BadInput(printable(str(error))) from error
-
-
-@contextlib.contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on the terminal, once a second has passed."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    started = time.monotonic()
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console, transient=True
-    )
-    task = bar.add_task(what, total=None)
-
-    def update(done: int, total: int) -> None:
-        if console.is_terminal and not bar.live.is_started and time.monotonic() - started > 1.0:
-            bar.start()
-        bar.update(task, completed=done, total=total)
-
-    try:
-        yield update
-    finally:
-        if bar.live.is_started:
-            bar.stop()
 
 
 def _load(
@@ -196,8 +171,8 @@ def compare(
             found = _two(names, "--names takes two names")
             if found[0] == found[1]:
                 raise _BadInput(f"--names: both are {found[0]!r}.")
-        with _progress("comparing") as progress:
-            comparison = compare_rows(ids, p, q, names=found, progress=progress)
+        with progress("comparing") as update:
+            comparison = compare_rows(ids, p, q, names=found, progress=update)
         _print(comparison)
         if json_path:
             write_text(json_path, comparison.to_json() + "\n")

@@ -10,7 +10,7 @@ from torch import Tensor
 from kullback.adapt.arrays import as_given
 from kullback.common import common_kind, compute_dtype
 from kullback.divergences.formula import check_shapes
-from kullback.estimate.densities import Density, Foreign, as_density
+from kullback.estimate.densities import Density, Foreign, as_density, log_density
 from kullback.estimate.monte_carlo import REPLICATES, Average, average
 from kullback.estimate.result import Estimate
 
@@ -18,7 +18,7 @@ from kullback.estimate.result import Estimate
 _DEFAULT, _FIRST, _MOST = REPLICATES * 2**12, 1024, REPLICATES * 2**18
 
 # So many standard errors below 0 no divergence is estimated by chance.
-_IMPOSSIBLE = 5.0
+IMPOSSIBLE = 5.0
 
 # Of the log-densities of what is drawn from and of the other.
 Term = Callable[[Tensor, Tensor], Tensor]
@@ -92,16 +92,12 @@ def averages(sides: Sequence[tuple[Density, Density, Term]], settings: Settings)
 
 def _integrand(p: Density, q: Density, term: Term) -> Callable[[Tensor], Tensor]:
     def integrand(x: Tensor) -> Tensor:
-        log_p, log_q = (torch.as_tensor(density.log_prob(x)).double() for density in (p, q))
+        log_p, log_q = (log_density(density, x) for density in (p, q))
         if torch.is_grad_enabled() and log_p.requires_grad and isinstance(p, Foreign) and not x.requires_grad:
             raise ValueError(
                 f"{p.name} requires gradients and cannot move its points with its parameters (no rsample): the "
                 "gradient of this estimate would be wrong. Call it under torch.no_grad(), or detach its parameters."
             )
-        for density, log_density in ((p, log_p), (q, log_q)):
-            if bool(log_density.isnan().any()):
-                name = density.name if isinstance(density, Foreign) else repr(density)
-                raise ValueError(f"the log-density of {name} is NaN at points that were drawn: is a parameter NaN?")
         return term(log_p, log_q)
 
     return integrand
@@ -129,9 +125,9 @@ def estimate(
     if settings.tolerance is not None and not bool((error <= settings.tolerance).all()):
         worst, limit = float(error.max()), settings.tolerance
         said.append(f"the standard error is {worst:.3g} after {mean.n} points, above the tolerance {limit:g}")
-    if bool((value.detach() < -_IMPOSSIBLE * error).any()):
+    if bool((value.detach() < -IMPOSSIBLE * error).any()):
         said.append(
-            f"the estimate is below 0 by more than {_IMPOSSIBLE:g} standard errors: is a density not normalised?"
+            f"the estimate is below 0 by more than {IMPOSSIBLE:g} standard errors: is a density not normalised?"
         )
     reach = mean.quantile * error
     numpy = len(known) == len(densities) and common_kind(known) is True

@@ -8,7 +8,7 @@ from torch import Tensor, distributions
 
 from kullback.adapt import mixtures
 from kullback.adapt.gaussians import as_gaussian
-from kullback.errors import NoClosedForm
+from kullback.errors import NoClosedForm, ShapeError
 from kullback.gaussian import Gaussian
 from kullback.mixture import Mixture
 
@@ -60,3 +60,46 @@ def as_density(x: Any, name: str) -> Density:
         f"{name} must be a Gaussian, a Mixture, a torch distribution, or an object with log_prob(x) and sample(n), got "
         f"{type(x).__name__}.{samples}"
     )
+
+
+def described(density: Density) -> str:
+    """What to call it in a message."""
+    return density.name if isinstance(density, Foreign) else repr(density)
+
+
+def log_density(density: Density, x: Tensor) -> Tensor:
+    """At points, in float64.
+
+    Raises:
+        ValueError: if it is NaN somewhere.
+    """
+    value = torch.as_tensor(density.log_prob(x)).double()
+    if bool(value.isnan().any()):
+        raise ValueError(
+            f"the log-density of {described(density)} is NaN at points that were drawn: is a parameter NaN?"
+        )
+    return value
+
+
+def event_of(density: Density, name: str) -> torch.Size | None:
+    """The shape of one point of a single density; None where it does not say.
+
+    Raises:
+        ShapeError: for a batch.
+    """
+    if density.batch_shape:
+        raise ShapeError(
+            f"{name} is a batch {tuple(density.batch_shape)} of densities: samples are of one. Call it for each, or "
+            "say which dimensions are coordinates: event_dims, or Independent for torch's."
+        )
+    if isinstance(density, Foreign):
+        return getattr(density.given, "event_shape", None)
+    return density.event_shape
+
+
+def drawn(density: Density, n: int, seed: int | None) -> Tensor:
+    """``n`` points, the same for the same seed, without gradients."""
+    with torch.random.fork_rng(enabled=seed is not None), torch.no_grad():
+        if seed is not None:
+            torch.manual_seed(seed)
+        return density.draw(n) if isinstance(density, Foreign) else torch.as_tensor(density.sample(n))

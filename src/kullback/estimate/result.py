@@ -13,9 +13,9 @@ class Estimate(NamedTuple):
     interval: tuple[Any, Any]
     """An interval that holds the truth 95 times in 100."""
     band: tuple[Any, Any]
-    """A wider one that allows for bias; the interval where there is none."""
+    """A wider one that allows for bias, for samples; the interval where there is none."""
     n: int
-    """How many points were used."""
+    """How many points were used: drawn, or rows of all samples."""
     method: str
     """How it was made."""
     warnings: tuple[str, ...]

@@ -1,0 +1,418 @@
+"""Estimates from samples: right on average for Gaussians, near for others, honest about errors, clear about input."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from mpmath import mp
+from scipy.spatial.distance import cdist
+from torch import distributions
+
+from kullback import Gaussian, Mixture, NotPositiveDefinite, ShapeError, kl_divergence, kl_estimate
+from kullback.estimate.samples import distances, gaussian, marginals, neighbours
+
+
+def generator(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def random_pair(d, seed, shift=0.5):
+    g = generator(seed)
+    noise = torch.randn(2, d, d, generator=g, dtype=torch.float64) / d**0.5
+    covariance = 0.5 * noise @ noise.mT + 0.5 * torch.eye(d, dtype=torch.float64)
+    mean = shift * torch.randn(d, generator=g, dtype=torch.float64)
+    return Gaussian.from_covariance(mean, covariance[0]), Gaussian.from_covariance(torch.zeros(d), covariance[1])
+
+
+def many(p, q, n, m, repetitions, **options):
+    found = []
+    for seed in range(repetitions):
+        g = generator(seed)
+        x = p if p is FIXED else p.sample(n, generator=g)
+        y = q.sample(m, generator=g)
+        found.append((x, y, seed))
+    return [kl_estimate(x, y, seed=seed, **options) for x, y, seed in found]
+
+
+FIXED = object()
+
+
+def hold(estimates, truth, kind="interval"):
+    return sum(bool(getattr(e, kind)[0] <= truth <= getattr(e, kind)[1]) for e in estimates)
+
+
+def unbiased(estimates, truth):
+    values = np.array([float(e.value) for e in estimates])
+    return abs(values.mean() - float(truth)) <= 4.5 * values.std() / len(values) ** 0.5
+
+
+@pytest.mark.parametrize(("d", "n", "m"), [(1, 200, 300), (3, 300, 150), (8, 200, 400)])
+@pytest.mark.parametrize("method", ["auto", "gaussian"])
+def test_gaussian_samples_are_estimated_without_bias_and_intervals_hold(d, n, m, method):
+    p, q = random_pair(d, seed=d)
+    truth = kl_divergence(p, q)
+    estimates = many(p, q, n, m, 120, method=method)
+    assert unbiased(estimates, truth)
+    # 114 of 120 expected; four standard deviations of that.
+    assert hold(estimates, truth) >= 104
+    assert hold(estimates, truth, "band") >= hold(estimates, truth)
+    values = np.array([float(e.value) for e in estimates])
+    errors = np.array([float(e.standard_error) for e in estimates])
+    # What they say of their error is what they scatter by.
+    assert 0.75 < (errors**2).mean() ** 0.5 / values.std() < 1.35
+
+
+def test_the_same_density_is_no_distance_and_its_error_holds():
+    p = random_pair(6, seed=0)[0]
+    estimates = many(p, p, 150, 150, 150)
+    assert unbiased(estimates, 0.0)
+    assert any(float(e.value) < 0 for e in estimates)  # never clipped
+    assert hold(estimates, 0.0) >= 132
+
+
+def test_neighbours_alone_are_low_where_the_default_is_not():
+    p, q = random_pair(10, seed=3, shift=1.5)
+    truth = float(kl_divergence(p, q))
+    x, y = p.sample(1000, generator=generator(0)), q.sample(1000, generator=generator(1))
+    alone, default = kl_estimate(x, y, method="knn"), kl_estimate(x, y, seed=0)
+    assert truth > 5
+    assert float(alone.value) < 0.6 * truth
+    assert "low" in alone.warnings[0]
+    assert abs(float(default.value) - truth) < 4 * float(default.standard_error)
+
+
+def test_the_unbiased_divergence_is_that_of_the_formula_in_fifty_digits():
+    mp.dps = 50
+    p, q = random_pair(3, seed=5)
+    x, y = p.sample(20, generator=generator(0)), q.sample(15, generator=generator(1))
+    n, m, d = 20, 15, 3
+
+    def moments(rows):
+        rows = mp.matrix(rows.tolist())
+        mean = [mp.fsum(rows[i, j] for i in range(rows.rows)) / rows.rows for j in range(d)]
+        centred = mp.matrix(rows.rows, d)
+        for i in range(rows.rows):
+            for j in range(d):
+                centred[i, j] = rows[i, j] - mean[j]
+        return mp.matrix(mean), centred.T * centred / (rows.rows - 1)
+
+    def bias(nu):
+        return mp.fsum(mp.digamma(mp.mpf(nu - i + 1) / 2) for i in range(1, d + 1)) + d * mp.log(mp.mpf(2) / nu)
+
+    (mean_x, s_p), (mean_y, s_q) = moments(x), moments(y)
+    inverse, delta, nu = s_q**-1, mean_x - mean_y, m - 1
+    product = inverse * s_p
+    trace = mp.fsum(product[i, i] for i in range(d))
+    quadratic = mp.mpf(nu - d - 1) / nu * ((1 - mp.mpf(1) / n) * trace + (delta.T * inverse * delta)[0])
+    determinants = mp.log(mp.det(s_q)) - mp.log(mp.det(s_p))
+    want = (quadratic - mp.mpf(d) / m - d + determinants - bias(m - 1) + bias(n - 1)) / 2
+    found = kl_estimate(x, y, method="gaussian")
+    assert abs(float(found.value) - float(want)) < 1e-11 * abs(float(want))
+    assert found.n == n + m
+
+
+def test_affine_maps_change_nothing():
+    p, q = random_pair(4, seed=1)
+    x, y = p.sample(300, generator=generator(0)), q.sample(300, generator=generator(1))
+    turn = torch.randn(4, 4, generator=generator(2), dtype=torch.float64)
+    scale = torch.tensor([1e-6, 1.0, 1e3, 1e8], dtype=torch.float64)
+
+    def moved(rows):
+        return (rows @ turn) * scale + 1e3 * scale
+
+    for method in ("auto", "gaussian", "knn"):
+        one, other = kl_estimate(x, y, seed=0, method=method), kl_estimate(moved(x), moved(y), seed=0, method=method)
+        assert abs(float(one.value) - float(other.value)) < (0.05 if method == "auto" else 1e-6)
+
+
+def test_the_distances_are_exact():
+    for d in (1, 3, 6, 7, 20):
+        g = generator(d)
+        x = torch.randn(700, d, generator=g, dtype=torch.float64)
+        # Clusters so narrow that float32 sees each as one point.
+        narrow = torch.randn(7, d, generator=g, dtype=torch.float64).repeat(100, 1) + 1e-9 * x
+        for points, references, own in ((x, x, True), (x[:50], x + 0.1, False), (narrow, narrow, True)):
+            want = np.sort(cdist(points.numpy(), references.numpy()), 1)[:, [own, 4 + own, 9 + own]]
+            found = distances.nearest_distances(points, references, (1, 5, 10), own=own)
+            np.testing.assert_allclose(found.numpy(), want, rtol=1e-6 if points is narrow else 1e-9)
+
+
+def test_neighbours_are_those_of_a_loop():
+    x, y = (torch.randn(n, 2, generator=generator(n), dtype=torch.float64) for n in (60, 80))
+    own, other = cdist(x, x), cdist(x, y)
+    np.fill_diagonal(own, np.inf)
+    rho, nu = np.sort(own, 1)[:, 4], np.sort(other, 1)[:, 4]
+    want = 2 * np.log(nu / rho).mean() + math.log(80 / 59)
+    assert abs(float(neighbours.divergence(x, y, (5,), slice(None)).mean()) - want) < 1e-12
+    entropy = 2 * np.log(rho).mean() + math.log(math.pi) + float(mp.digamma(60) - mp.digamma(5))
+    assert abs(float(neighbours.entropy(x, (5,), slice(None)).mean()) - entropy) < 1e-12
+
+
+MAPS = {
+    "exp": torch.exp,
+    "cube": lambda x: x + x**3 / 3,
+    "tanh": lambda x: torch.tanh(x / 2),
+}
+
+
+@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("d", [1, 4])
+def test_bijections_of_gaussians_are_near(name, d):
+    p, q = random_pair(d, seed=d + 10)
+    truth = float(kl_divergence(p, q))
+    found = []
+    for seed in range(10):
+        g = generator(seed)
+        x, y = (MAPS[name](side.sample(800, generator=g)) for side in (p, q))
+        found.append(kl_estimate(x, y, seed=seed))
+    assert abs(np.mean([float(e.value) for e in found]) - truth) < 0.12 * (1 + truth)
+    assert hold(found, truth, "band") >= 8
+    assert all(any("not Gaussian" in w for w in e.warnings) for e in found)
+
+
+def test_gaussianised_coordinates_are_normal_and_their_slopes_are_derivatives():
+    x = torch.exp(torch.randn(3000, 2, generator=generator(0), dtype=torch.float64))
+    mapped = marginals.Gaussianised([x])
+    z = mapped(x)
+    assert marginals.are_normal([z]) or abs(float(z.mean())) < 0.05
+    assert 0.9 < float(z.std()) < 1.1
+    step = 1e-6
+    at = torch.cat([x[:200], torch.tensor([[-3.0, 50.0], [1e-9, 1e3]], dtype=torch.float64)])
+    slope = (mapped(at + step) - mapped(at - step)) / (2 * step)
+    torch.testing.assert_close(mapped.log_slope(at), slope.log().sum(1), rtol=1e-4, atol=1e-4)
+    ordered = mapped(torch.linspace(-5, 100, 2001, dtype=torch.float64)[:, None].repeat(1, 2))
+    assert (ordered.diff(dim=0) > 0).all()
+
+
+@pytest.mark.parametrize("d", [1, 5])
+def test_samples_against_a_density(d):
+    p, q = random_pair(d, seed=d + 20)
+    truth = kl_divergence(p, q)
+    for method in ("auto", "gaussian"):
+        found = [kl_estimate(p.sample(250, generator=generator(s)), q, seed=s, method=method) for s in range(100)]
+        assert unbiased(found, truth)
+        assert hold(found, truth) >= 86
+    assert found[0].n == 250
+
+
+def test_samples_against_other_densities():
+    x = torch.distributions.Laplace(0.0, 1.0)
+    torch.manual_seed(0)
+    rows = x.sample((4000,))
+    wide = distributions.Laplace(0.5, 2.0)
+    truth = distributions.kl_divergence(x, wide)
+    found = kl_estimate(rows, wide, seed=0)
+    assert found.value.dtype == torch.float32
+    assert found.band[0] <= truth <= found.band[1]
+    mixture = Mixture([0.3, 0.7], Gaussian.from_std([[-2.0, 0.0], [2.0, 1.0]], [[1.0, 1.0], [0.5, 2.0]]))
+    other = Gaussian.from_std([0.0, 0.0], [2.0, 2.0])
+    want = float(kl_estimate(mixture, other, seed=0).value)
+    samples = mixture.sample(3000, generator=generator(0))
+    for found in (kl_estimate(samples, other, seed=0), kl_estimate(mixture, other.sample(3000), seed=0)):
+        assert found.band[0] <= want <= found.band[1]
+        assert abs(float(found.value) - want) < 0.15
+
+    class Counting:
+        def sample(self, n):
+            return np.random.default_rng(0).normal(size=(n, 2))
+
+        def log_prob(self, x):
+            return -0.5 * (np.asarray(x) ** 2).sum(1) - math.log(2 * math.pi)
+
+    assert kl_estimate(Counting(), Counting().sample(500) + 1.0, seed=0).value == pytest.approx(1.0, abs=0.25)
+    assert kl_estimate(Counting().sample(500) + 1.0, Counting(), seed=0).value == pytest.approx(1.0, abs=0.25)
+
+
+def test_draws_of_a_density_meet_samples():
+    p, q = random_pair(3, seed=30)
+    found = [kl_estimate(p, q.sample(300, generator=generator(s)), seed=s, n=600) for s in range(60)]
+    assert unbiased(found, kl_divergence(p, q))
+    assert hold(found, kl_divergence(p, q)) >= 50
+    assert found[0].n == 900
+    assert kl_estimate(p, q.sample(300), seed=0).n == 5300
+
+
+def test_seeds_and_kinds():
+    x, y = torch.randn(200, 2, generator=generator(0)), torch.randn(300, 2, generator=generator(1))
+    one, again, other = (kl_estimate(x, y, seed=s) for s in (1, 1, 2))
+    assert one.value.equal(again.value)
+    assert one.interval[0].equal(again.interval[0])
+    assert not one.value.equal(other.value)
+    assert one.value.dtype == torch.float32
+    assert one.value.shape == ()
+    assert one.method == "calibrated"
+    assert one.n == 500
+    array = kl_estimate(x.double().numpy(), y.double().numpy(), seed=1)
+    assert isinstance(array.value, np.ndarray)
+    assert isinstance(array.band[0], np.ndarray)
+    lists = kl_estimate(x[:, :1].tolist(), y[:, :1].tolist(), seed=1)
+    assert np.isfinite(lists.value)
+    loose = kl_estimate(x, y, tolerance=1e-6, seed=0)
+    assert "above the tolerance" in loose.warnings[-1]
+    assert not kl_estimate(x, y, tolerance=10.0, seed=0).warnings
+
+
+def test_many_rows_are_asked_in_part():
+    g = generator(0)
+    x = torch.randn(21_000, 2, generator=g) + torch.tensor([1.0, 0.0])
+    y = torch.randn(3_000, 2, generator=g)
+    found = kl_estimate(x, y, seed=0)
+    assert abs(float(found.value) - 0.5) < 4 * float(found.standard_error)
+    assert float(found.standard_error) < 0.05
+    assert found.n == 24_000
+
+
+def test_gradients_of_the_plug_in_are_right_and_others_are_refused():
+    x = torch.randn(40, 3, generator=generator(0), dtype=torch.float64, requires_grad=True)
+    y = torch.randn(50, 3, generator=generator(1), dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda a, b: kl_estimate(a, b, method="gaussian").value, (x, y))
+    q = Gaussian.from_std(torch.zeros(3, dtype=torch.float64), torch.full((3,), 2.0, dtype=torch.float64))
+    assert torch.autograd.gradcheck(lambda a: kl_estimate(a, q, method="gaussian").value, (x,))
+    std = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(
+        kl_estimate(x.detach(), Gaussian.from_std(torch.zeros(3), std), method="gaussian").value, std
+    )
+    torch.testing.assert_close(slope, 1 - x.detach().square().mean(0))
+    for method in ("auto", "knn"):
+        with pytest.raises(ValueError, match="cannot carry gradients"):
+            kl_estimate(x, y, method=method)
+    with pytest.raises(ValueError, match="cannot carry gradients"):
+        kl_estimate(Gaussian.from_std(torch.zeros(3), std), y.detach(), method="gaussian")
+    with torch.no_grad():
+        assert torch.isfinite(kl_estimate(x, y).value)
+    assert torch.isfinite(kl_estimate(x.detach(), y.detach()).value)
+
+
+def rows(n=100, d=3, seed=0):
+    return torch.randn(n, d, generator=generator(seed), dtype=torch.float64)
+
+
+def test_identical_samples():
+    x = rows(300)
+    found = kl_estimate(x, x, seed=0)
+    assert "300 rows are in both" in found.warnings[0]
+    assert abs(float(found.value)) < 0.2
+
+
+def test_constant_columns():
+    x, y = rows(seed=0), rows(seed=1)
+    both = [torch.cat([s, torch.full((100, 1), 7.0)], 1) for s in (x, y)]
+    found = kl_estimate(*both, seed=0)
+    assert "[3] are the same constant in both" in found.warnings[0]
+    assert found.value == kl_estimate(x, y, seed=0).value
+    with pytest.raises(ValueError, match="p: coordinate 3 does not vary"):
+        kl_estimate(both[0], torch.cat([y, rows(d=1)], 1))
+    with pytest.raises(ValueError, match="coordinate 3 does not vary"):
+        kl_estimate(both[0], torch.cat([y, torch.full((100, 1), 8.0)], 1))
+    with pytest.raises(ValueError, match="no coordinate varies"):
+        kl_estimate(torch.ones(50, 2), torch.ones(60, 2))
+    with pytest.raises(NotPositiveDefinite, match="linear function of those before"):
+        kl_estimate(torch.cat([x, x[:, :1]], 1), torch.cat([y, y[:, :1]], 1))
+
+
+def test_dependent_coordinates_of_one_side():
+    x = rows()
+    with pytest.raises(NotPositiveDefinite, match="p"):
+        kl_estimate(torch.cat([x, x[:, :1]], 1), rows(d=4, seed=1))
+
+
+def test_duplicates():
+    x, y = rows(), rows(seed=1)
+    found = kl_estimate(torch.cat([x, x[:10]]), y, seed=0)
+    assert "10 of the 110 rows of p repeat others" in found.warnings[0]
+    shared = kl_estimate(x, torch.cat([y, x[:4]]), seed=0)
+    assert "4 rows are in both" in shared.warnings[0]
+    with pytest.raises(ValueError, match="at distance 0"):
+        kl_estimate(x[:20].repeat(10, 1), y)
+    assert torch.isfinite(kl_estimate(x[:20].repeat(10, 1), y, method="gaussian").value)
+
+
+def test_too_few():
+    with pytest.raises(ValueError, match="p has 1 rows of 3 coordinates: an estimate needs at least 7"):
+        kl_estimate(rows(1), rows())
+    with pytest.raises(ValueError, match="q has 20 rows of 30 coordinates"):
+        kl_estimate(rows(200, 30), rows(20, 30))
+    found = kl_estimate(rows(12), rows(9), seed=0)
+    assert "p has 12 rows of 3 coordinates, fewer than 5 for each" in found.warnings[0]
+    assert torch.isfinite(found.value)
+    assert found.standard_error > 0.1
+    with pytest.raises(ValueError, match="p has 1 rows"):
+        kl_estimate(rows(1), Gaussian.standard(3))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number(bad):
+    x = rows()
+    x[17, 2] = bad
+    for pair in ((x, rows()), (rows(), x), (x, Gaussian.standard(3)), (Gaussian.standard(3), x)):
+        with pytest.raises(ValueError, match=r"\[17, 2\] is"):
+            kl_estimate(*pair)
+
+
+def test_integers_and_one_dimension():
+    x = torch.randint(0, 1_000_000, (300,), generator=generator(0))
+    y = torch.randint(0, 1_000_000, (300,), generator=generator(1))
+    found = kl_estimate(x, y, seed=0)
+    assert "p has one dimension: taken as 300 samples of one number" in found.warnings
+    assert any("whole" in w or "int64" in w for w in found.warnings)
+    assert abs(float(found.value)) < 0.5
+    with pytest.raises(ValueError, match="at distance 0"):
+        kl_estimate(torch.randint(0, 3, (300,)), torch.randint(0, 3, (300,)))
+    with pytest.raises(TypeError, match="bool"):
+        kl_estimate(x > 5, y > 5)
+    with pytest.raises(TypeError, match="complex"):
+        kl_estimate(rows().to(torch.complex64), rows())
+
+
+def test_what_does_not_fit_says_so():
+    with pytest.raises(ShapeError, match="p has 3 coordinates, q has 4"):
+        kl_estimate(rows(), rows(d=4))
+    with pytest.raises(ShapeError, match="flatten them"):
+        kl_estimate(torch.randn(10, 3, 4), torch.randn(10, 3, 4))
+    with pytest.raises(ShapeError, match=r"samples of shape \(3,\), the density has event shape \(4,\)"):
+        kl_estimate(rows(), Gaussian.standard(4))
+    with pytest.raises(ShapeError, match="Independent"):
+        kl_estimate(rows(), distributions.Normal(0.0, 1.0))
+    with pytest.raises(ShapeError, match=r"q is a batch \(2,\)"):
+        kl_estimate(rows(), Gaussian.from_std(torch.zeros(2, 3), 1.0))
+    with pytest.raises(ShapeError, match="rows of an array"):
+        kl_estimate(torch.empty(0, 3), rows())
+    with pytest.raises(ValueError, match="one of auto, calibrated, gaussian, knn for samples"):
+        kl_estimate(rows(), rows(), method="k1")
+    with pytest.raises(ValueError, match="have as many rows as they have"):
+        kl_estimate(rows(), rows(), n=1000)
+    with pytest.raises(ValueError, match="NaN"):
+        kl_estimate(rows(), Gaussian.from_std(torch.tensor([0.0, 0.0, math.nan]), torch.ones(3)))
+    images = torch.randn(200, 2, 3, generator=generator(0))
+    density = Gaussian.from_std(torch.zeros(2, 3), torch.ones(2, 3), event_dims=2)
+    assert abs(float(kl_estimate(images, density, seed=0).value)) < 0.3
+
+
+def test_what_samples_cannot_show_is_said():
+    p, q = Gaussian.from_std([0.0, 0.0], [1.0, 1.0]), Gaussian.from_std([10.0, 0.0], [1.0, 1.0])
+    found = kl_estimate(p.sample(200, generator=generator(0)), q.sample(200, generator=generator(1)), seed=0)
+    assert any("more than log n = 5.3" in w for w in found.warnings)
+    assert found.band[0] <= 50 <= found.band[1]
+    modes = torch.randn(60, 2, generator=generator(2)).repeat_interleave(5, 0)
+    g = generator(3)
+    x, y = (modes + 1e-4 * torch.randn(300, 2, generator=g) for _ in range(2))
+    assert any("narrow modes" in w for w in kl_estimate(x, y, seed=0).warnings)
+    uniform = distributions.Uniform(-0.5, 0.5, validate_args=False)
+    found = kl_estimate(torch.randn(200, generator=generator(0)), uniform)
+    assert found.value == math.inf
+    assert "q is 0 at samples of p" in found.warnings[0]
+
+
+def test_nothing_is_printed_and_nothing_warns(capsys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kl_estimate(rows(), rows(seed=1))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_variance_is_never_below_what_is_left_where_p_is_q():
+    x, y = rows(500, 20, 0), rows(500, 20, 1)
+    variance = gaussian.divergence_variance(x, y, gaussian.moments_of(x), gaussian.moments_of(y))
+    assert variance >= 0.25 * 20 * 23 * (2 / 479) ** 2 * 0.999
