@@ -191,7 +191,7 @@ WRONG = {
     "to join by identity": ("kl", "a.npz", "short.npz"),
     "latent shapes differ": ("kl", "a.npz", "narrow.npz"),
     "lacks 40 of the ids": ("kl", "ids.npz", "other.npz"),
-    "No such command": ("estimate",),
+    "No such command": ("estimates",),
 }
 
 

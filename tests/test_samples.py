@@ -356,14 +356,36 @@ def test_integers_and_one_dimension():
     y = torch.randint(0, 1_000_000, (300,), generator=generator(1))
     found = kl_estimate(x, y, seed=0)
     assert "p has one dimension: taken as 300 samples of one number" in found.warnings
-    assert any("whole" in w or "int64" in w for w in found.warnings)
+    assert any("p holds whole numbers" in w for w in found.warnings)
     assert abs(float(found.value)) < 0.5
     with pytest.raises(ValueError, match="at distance 0"):
-        kl_estimate(torch.randint(0, 3, (300,)), torch.randint(0, 3, (300,)))
+        kl_estimate(torch.randint(0, 3, (300,)), torch.randint(0, 3, (400,)))
     with pytest.raises(TypeError, match="bool"):
         kl_estimate(x > 5, y > 5)
     with pytest.raises(TypeError, match="complex"):
         kl_estimate(rows().to(torch.complex64), rows())
+
+
+def test_probabilities_and_histograms_are_no_samples():
+    logits = rows(200, 5)
+    for bad, what in (
+        (logits.softmax(-1), "rows add up to 1"),
+        (logits.float().softmax(-1), "rows add up to 1"),
+        (logits.log_softmax(-1), "log-probabilities"),
+        (logits.float().log_softmax(-1), "log-probabilities"),
+        (logits[0].softmax(-1), "frequencies of a histogram"),
+    ):
+        for pair in ((bad, bad), (logits, bad)):
+            with pytest.raises(ValueError, match=what) as raised:
+                kl_estimate(*pair)
+            assert "F.kl_div(log_q, log_p, log_target=True" in str(raised.value)
+    counts = [np.histogram(rows(1000, 1, s), bins=20, range=(-4, 4))[0] for s in (0, 1)]
+    with pytest.raises(ValueError, match="counts of a histogram"):
+        kl_estimate(*counts)
+    # What the messages tell to do is right.
+    p, q = logits.softmax(-1), rows(200, 5, 1).softmax(-1)
+    said = torch.nn.functional.kl_div(q.log(), p.log(), log_target=True, reduction="none").sum(-1)
+    torch.testing.assert_close((p * (p.log() - q.log())).sum(-1), said)
 
 
 def test_what_does_not_fit_says_so():

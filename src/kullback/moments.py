@@ -21,7 +21,7 @@ def moments(samples: Tensor, *, full: bool) -> tuple[Tensor, Scale]:
     n, d = len(samples), samples.shape[-1]
     if full and n <= d:
         raise NotPositiveDefinite(
-            f"from_samples got {n} samples of {d} coordinates: their covariance is singular. A full covariance needs "
+            f"{n} samples of {d} coordinates have a singular covariance. A full covariance needs "
             "more samples than coordinates; structure='diagonal' needs two."
         )
     # Moved to the first sample before anything is summed: at a mean of 1e4 and a standard deviation of 1e-3 the
@@ -34,7 +34,7 @@ def moments(samples: Tensor, *, full: bool) -> tuple[Tensor, Scale]:
     std = unit.std(0)
     if should_validate(std, validate=None) and not (std > 0).all():
         column = (~(std > 0)).nonzero()[0].tolist()
-        raise ValueError(f"from_samples: coordinate {column} does not vary, or is NaN, over {n} samples.")
+        raise ValueError(f"coordinate {column} does not vary, or is NaN, over {n} samples.")
     return mean, Tril(_factor(unit, size, std)) if full else Diagonal(size * std, "std")
 
 
@@ -47,7 +47,7 @@ def _factor(unit: Tensor, size: Tensor, std: Tensor) -> Tensor:
         lost = ~(left > 10 * math.sqrt(unit.shape[-1]) * torch.finfo(factor.dtype).eps)
         if lost.any():
             raise NotPositiveDefinite(
-                f"from_samples: coordinate {lost.nonzero()[0].tolist()} is a linear function of those before it; the "
+                f"coordinate {lost.nonzero()[0].tolist()} is a linear function of those before it; the "
                 "covariance of the samples is singular."
             )
     return factor

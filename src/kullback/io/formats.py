@@ -86,6 +86,8 @@ def _read_pt(path: Path) -> dict[str, Callable[[], Column]]:
             "holds more than tensors, or is damaged; it is loaded with weights_only=True. Save a dict of tensors: "
             "torch.save({'mu': mu, 'logvar': logvar}, path)."
         ) from None
+    if isinstance(loaded, Tensor):
+        return {"tensor": loaded.detach}
     if not isinstance(loaded, dict):
         raise PosteriorFileError(
             f"holds a {type(loaded).__name__}, expected a dict of tensors: "
@@ -106,13 +108,14 @@ def _read_parquet(path: Path) -> dict[str, Callable[[], Column]]:
     import pyarrow.parquet
 
     def column(name: str) -> Column:
-        return _arrow_column(name, pyarrow.parquet.read_table(path, columns=[name]).column(0))
+        return arrow_column(name, pyarrow.parquet.read_table(path, columns=[name]).column(0))
 
     with pyarrow.parquet.ParquetFile(path) as file:
         return {name: functools.partial(column, name) for name in file.schema_arrow.names}
 
 
-def _arrow_column(name: str, column: Any) -> Column:
+def arrow_column(name: str, column: Any) -> Column:
+    """A column of a table as an array; lists of equal lengths as its rows."""
     import pyarrow as pa
 
     array = column.combine_chunks()

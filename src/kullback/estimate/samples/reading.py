@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kullback.adapt.arrays import to_tensor
 from kullback.errors import NotPositiveDefinite, ShapeError
+from kullback.estimate.samples.recognition import refuse_counts, refuse_probabilities
 from kullback.linear_algebra import solve_lower
 from kullback.moments import moments
 from kullback.scale.matrix import Tril
@@ -72,11 +73,9 @@ def as_samples(x: Any, name: str, event: torch.Size | None = None) -> Samples:
     if bool(bad.any()):
         at = bad.nonzero()[0].tolist()
         raise ValueError(f"{name}{at} is {float(value.detach()[tuple(at)])}: samples are finite numbers.")
-    given = x.dtype if isinstance(x, Tensor) else getattr(x, "dtype", None)
-    integers = not (value.detach() != value.detach().round()).any()
-    if integers:
-        kind = f"of {given}" if given is not None and "int" in str(given) else "whole"
-        said.append(f"{name} holds {kind} numbers: a density has none; for counts compare their frequencies")
+    refuse_probabilities(value.detach(), name)
+    if bool((value.detach() == value.detach().round()).all()):
+        said.append(f"{name} holds whole numbers, which have no density: an estimate takes them for rounded ones")
     dtype = value.dtype if value.dtype in (torch.float32, torch.float64) else torch.float32
     return Samples(value, value.reshape(len(value), -1).double(), name, dtype, numpy is True, tuple(said))
 
@@ -97,6 +96,8 @@ def comparable(x: Samples, y: Samples | None) -> tuple[Samples, Samples | None, 
         raise ShapeError(
             f"{x.name} has {x.d} coordinates, {y.name} has {y.d}: {tuple(x.rows.shape)}, {tuple(y.rows.shape)}."
         )
+    if y is not None:
+        refuse_counts(x.rows.detach(), y.rows.detach())
     varies = [(side.rows != side.rows[:1]).any(0) for side in sides]
     constant = torch.zeros_like(varies[0])
     if y is not None:
