@@ -1,9 +1,9 @@
 """Claim: estimates from samples are unbiased on Gaussian data, their 95 % intervals hold, and no peer is as near.
 
 Three tables. Gaussian data: how often intervals and bands hold the truth, and how many of its own standard errors the
-mean over repetitions is from the truth. Other data, whose divergence is known since they are bijections of Gaussian pairs
-(the same map for both), or mixtures (ten million points drawn from p): the same, and the error. And the error beside
-that of other libraries' estimators, on the same samples: the root of the mean over pairs and repetitions of
+mean over repetitions is from the truth. Other data, whose divergence is known since they are bijections of Gaussian
+pairs (the same map for both), or mixtures (ten million points drawn from p): the same, and the error. And the error
+beside that of other libraries' estimators, on the same samples: the root of the mean over pairs and repetitions of
 ((estimate - truth) / (1 + truth))².
 
     python benchmarks/coverage.py

@@ -20,10 +20,17 @@ if TYPE_CHECKING:
     from kullback.divergences.renyi import renyi
     from kullback.divergences.wasserstein2 import wasserstein2
     from kullback.errors import NoClosedForm, NotPositiveDefinite, PosteriorFileError, ShapeError
+    from kullback.estimate.bounds import cross_entropy_bounds, entropy_bounds, jensen_shannon_bounds, kl_bounds
+    from kullback.estimate.entropy import cross_entropy_estimate, entropy_estimate
+    from kullback.estimate.jensen_shannon import jensen_shannon
+    from kullback.estimate.kl import kl_estimate
+    from kullback.estimate.mutual_information import mutual_information
+    from kullback.estimate.result import Estimate
     from kullback.explanation import Explanation, explain
     from kullback.gaussian import Gaussian
     from kullback.integrations.torch_registry import register_with_torch
     from kullback.latents.compare import Comparison, compare
+    from kullback.mixture import Mixture
     from kullback.neighbours import Neighbours, nearest
     from kullback.projections import nearest_diagonal, nearest_isotropic
 
@@ -48,7 +55,11 @@ _HOME = {
     "chi_squared": "kullback.divergences.chi_squared",
     "compare": "kullback.latents.compare",
     "cross_entropy": "kullback.divergences.cross_entropy",
+    "cross_entropy_bounds": "kullback.estimate.bounds",
+    "cross_entropy_estimate": "kullback.estimate.entropy",
     "entropy": "kullback.divergences.cross_entropy",
+    "entropy_bounds": "kullback.estimate.bounds",
+    "entropy_estimate": "kullback.estimate.entropy",
     "explain": "kullback.explanation",
     "fisher_rao": "kullback.divergences.fisher_rao",
     "fisher_rao_bounds": "kullback.divergences.fisher_rao",
@@ -56,11 +67,13 @@ _HOME = {
     "hellinger": "kullback.divergences.hellinger",
     "jeffreys": "kullback.divergences.jeffreys",
     "jensen_shannon": "kullback.estimate.jensen_shannon",
+    "jensen_shannon_bounds": "kullback.estimate.bounds",
     "kl_bounds": "kullback.estimate.bounds",
     "kl_decomposition": "kullback.divergences.kl",
     "kl_divergence": "kullback.divergences.kl",
     "kl_estimate": "kullback.estimate.kl",
     "kl_per_dimension": "kullback.divergences.kl",
+    "mutual_information": "kullback.estimate.mutual_information",
     "nearest": "kullback.neighbours",
     "nearest_diagonal": "kullback.projections",
     "nearest_isotropic": "kullback.projections",
@@ -71,7 +84,7 @@ _HOME = {
 }
 
 # What is used as a module: kullback.losses.kl_loss.
-_MODULES = ("kernels", "losses")
+_MODULES = ("approximations", "kernels", "losses")
 
 __all__ = [
     "Augmented",
@@ -92,7 +105,11 @@ __all__ = [
     "chi_squared",
     "compare",
     "cross_entropy",
+    "cross_entropy_bounds",
+    "cross_entropy_estimate",
     "entropy",
+    "entropy_bounds",
+    "entropy_estimate",
     "explain",
     "fisher_rao",
     "fisher_rao_bounds",
@@ -100,11 +117,13 @@ __all__ = [
     "hellinger",
     "jeffreys",
     "jensen_shannon",
+    "jensen_shannon_bounds",
     "kl_bounds",
     "kl_decomposition",
     "kl_divergence",
     "kl_estimate",
     "kl_per_dimension",
+    "mutual_information",
     "nearest",
     "nearest_diagonal",
     "nearest_isotropic",

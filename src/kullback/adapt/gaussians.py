@@ -41,5 +41,5 @@ def as_gaussian(x: Any, name: str) -> Gaussian:
         )
     hint = "Build one: Gaussian.from_std(mean, std), from_variance(...), from_logvar(...) or from_covariance(...)."
     if isinstance(x, Tensor) or hasattr(x, "__array__"):
-        hint = f"Are these samples? From samples there is no exact divergence. Are these means? {hint}"
+        hint = f"Are these samples? kl_estimate(p, q) estimates from samples. Are these means? {hint}"
     raise TypeError(f"{name} must be a Gaussian or a torch.distributions Gaussian, got {type(x).__name__}. {hint}")

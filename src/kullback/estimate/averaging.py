@@ -10,18 +10,16 @@ from torch import Tensor
 from kullback.adapt.arrays import as_given
 from kullback.common import common_kind, compute_dtype
 from kullback.divergences.formula import check_shapes
-from kullback.estimate.densities import Density, Foreign, as_density, log_density
-from kullback.estimate.monte_carlo import REPLICATES, Average, average
+from kullback.estimate.densities import Density, Foreign, as_density, described, log_density
+from kullback.estimate.monte_carlo import REPLICATES, Average, Integrand, average
 from kullback.estimate.result import Estimate
+from kullback.gaussian import Gaussian
 
 # Points where nothing is asked for, to begin with under a tolerance, and at most under one.
 _DEFAULT, _FIRST, _MOST = REPLICATES * 2**12, 1024, REPLICATES * 2**18
 
 # So many standard errors below 0 no divergence is estimated by chance.
 IMPOSSIBLE = 5.0
-
-# Of the log-densities of what is drawn from and of the other.
-Term = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -70,14 +68,11 @@ class Mean:
         return errors.square().sum(0).sqrt() / len(self.averages)
 
 
-def averages(sides: Sequence[tuple[Density, Density, Term]], settings: Settings) -> Mean:
-    """The mean over sides of the average over the first density of a term of both, to what was asked for."""
+def averages(sides: Sequence[tuple[Density, Integrand]], settings: Settings, batch_dims: int) -> Mean:
+    """The mean over sides of the average over a density of a function, to what was asked for."""
     # Another seed for each side, so that they are independent.
     seeds = [None if settings.seed is None else settings.seed + i * 2**32 for i in range(len(sides))]
-    dims = max(len(density.batch_shape) for p, q, _ in sides for density in (p, q))
-    mean = Mean(
-        [average(p, _integrand(p, q, term), seed, dims) for (p, q, term), seed in zip(sides, seeds, strict=True)]
-    )
+    mean = Mean([average(p, integrand, seed, batch_dims) for (p, integrand), seed in zip(sides, seeds, strict=True)])
     if settings.tolerance is None:
         mean.grow(settings.n or _DEFAULT)
         return mean
@@ -90,17 +85,33 @@ def averages(sides: Sequence[tuple[Density, Density, Term]], settings: Settings)
         n = min(2 * mean.n, most)
 
 
-def _integrand(p: Density, q: Density, term: Term) -> Callable[[Tensor], Tensor]:
-    def integrand(x: Tensor) -> Tensor:
-        log_p, log_q = (log_density(density, x) for density in (p, q))
-        if torch.is_grad_enabled() and log_p.requires_grad and isinstance(p, Foreign) and not x.requires_grad:
-            raise ValueError(
-                f"{p.name} requires gradients and cannot move its points with its parameters (no rsample): the "
-                "gradient of this estimate would be wrong. Call it under torch.no_grad(), or detach its parameters."
-            )
-        return term(log_p, log_q)
+def batch_dims(*densities: Density) -> int:
+    """How many batch dimensions densities have together."""
+    return max(len(density.batch_shape) for density in densities)
 
-    return integrand
+
+def at_own_points(p: Density, x: Tensor, own: Tensor) -> Tensor:
+    """The log-density of p at points that were drawn of it, from Gaussians with these log-densities there.
+
+    Raises:
+        ValueError: if it is NaN, or its parameters require gradients that points which cannot be moved would not carry.
+    """
+    if isinstance(p, Gaussian):
+        if bool(own.isnan().any()):
+            raise ValueError(f"the log-density of {described(p)} is NaN at points that were drawn: is a parameter NaN?")
+        return own
+    value = log_density(p, x)
+    if torch.is_grad_enabled() and value.requires_grad and isinstance(p, Foreign) and not x.requires_grad:
+        raise ValueError(
+            f"{p.name} requires gradients and cannot move its points with its parameters (no rsample): the gradient of "
+            "this estimate would be wrong. Call it under torch.no_grad(), or detach its parameters."
+        )
+    return value
+
+
+def of_both(p: Density, q: Density, term: Callable[[Tensor, Tensor], Tensor]) -> Integrand:
+    """At points of p, a function of the log-densities of p and of q."""
+    return lambda x, own: term(at_own_points(p, x, own), log_density(q, x))
 
 
 def pair(p: Any, q: Any) -> tuple[Density, Density]:
@@ -112,7 +123,13 @@ def pair(p: Any, q: Any) -> tuple[Density, Density]:
 
 
 def estimate(
-    mean: Mean, densities: Sequence[Density], settings: Settings, method: str, warnings: Sequence[Any]
+    mean: Mean,
+    densities: Sequence[Density],
+    settings: Settings,
+    method: str,
+    warnings: Sequence[Any] = (),
+    *,
+    never_negative: bool = True,
 ) -> Estimate:
     """In the dtype and the kind of array of the densities; ``warnings`` that are None are left out."""
     known = [x for x in densities if not isinstance(x, Foreign)]
@@ -125,7 +142,7 @@ def estimate(
     if settings.tolerance is not None and not bool((error <= settings.tolerance).all()):
         worst, limit = float(error.max()), settings.tolerance
         said.append(f"the standard error is {worst:.3g} after {mean.n} points, above the tolerance {limit:g}")
-    if bool((value.detach() < -IMPOSSIBLE * error).any()):
+    if never_negative and bool((value.detach() < -IMPOSSIBLE * error).any()):
         said.append(
             f"the estimate is below 0 by more than {IMPOSSIBLE:g} standard errors: is a density not normalised?"
         )

@@ -4,24 +4,14 @@ With :math:`f = \sum_a \pi_a f_a` and :math:`g = \sum_b \omega_b g_b` it is
 :math:`\mathrm E_f \log f - \mathrm E_f \log g`, and each of the two lies between sums over pairs of components.
 """
 
-import itertools
 import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kullback.adapt.arrays import as_given
-from kullback.all_pairs import pairwise
 from kullback.bounds import Bounds
-from kullback.common import broadcast_shapes, common_device, common_dtype, common_kind, no_autocast
-from kullback.divergences.formula import check_shapes
-from kullback.estimate.densities import Foreign, as_density
-from kullback.gaussian import Gaussian
-from kullback.linear_algebra import cholesky, solve_lower_vector
-from kullback.mixture import Mixture
-from kullback.scale.base import MatrixScale
-from kullback.scale.diagonal import Diagonal, rows
+from kullback.estimate.pairs import Side, divergences, for_each_pair, log_integrals
 
 # The exponents s and tau of the family that bounds a mean of log g from above; all taus for diagonals only.
 _S = torch.logspace(math.log10(0.005), 0.0, 14, dtype=torch.float64).tolist()
@@ -30,9 +20,6 @@ _ALPHA = torch.linspace(0.1, 0.9, 9, dtype=torch.float64).tolist()
 
 # Rounds of the two-sided minimisation, each of which lowers the bound.
 _ROUNDS = 100
-
-# Numbers of a tile of pairs.
-_NUMBERS = 2**20
 
 
 def kl_bounds(p: Any, q: Any) -> Bounds:
@@ -83,83 +70,98 @@ def kl_bounds(p: Any, q: Any) -> Bounds:
         >>> round(float(found.lower), 3), round(float(found.upper), 3)
         (0.461, 0.472)
     """
-    p, q = _density(p, "p"), _density(q, "q")
-    f, g = _mixture(p), _mixture(q)
-    check_shapes(p, q)
-    batch = broadcast_shapes(f.batch_shape, g.batch_shape)
-    parts = [f.components, g.components]
-    dtype, device = common_dtype(parts), common_device(parts)
-    with no_autocast(device):
-        pairs = [_bounds(*pair) for pair in zip(_each(f, batch, device), _each(g, batch, device), strict=True)]
-        lower, upper = (torch.stack(x).reshape(batch).to(dtype) for x in zip(*pairs, strict=True))
-    numpy = common_kind([p, q]) is True
-    return Bounds(as_given(lower, numpy=numpy), as_given(upper, numpy=numpy))
+    return Bounds(*for_each_pair(p, q, _divergence))
 
 
-def _density(x: Any, name: str) -> Gaussian | Mixture:
-    density = as_density(x, name)
-    if isinstance(density, Foreign):
-        got = type(x).__name__
-        raise TypeError(f"{name} must be a Mixture or a Gaussian, got {got}: kl_estimate takes any density.")
-    return density
+def cross_entropy_bounds(p: Any, q: Any) -> Bounds:
+    r"""Proved lower and upper bounds of the cross-entropy :math:`-\mathrm E_p \log q` of q under p, in nats.
+
+    For Gaussians or mixtures of them, by the bounds of :math:`\mathrm E_a \log g` that :func:`kl_bounds` has; shape,
+    gradients, arguments and errors are its own. Of one Gaussian q both are :func:`cross_entropy`.
+
+    Reference:
+        A. Kolchinsky and B. D. Tracey, Estimating mixture entropy with pairwise distances, Entropy 19, 2017.
+
+    Example:
+        >>> from kullback import Gaussian, Mixture, cross_entropy_bounds
+        >>> q = Mixture([0.5, 0.5], Gaussian.from_std([[-3.0], [3.0]], [[1.0], [1.0]]))
+        >>> found = cross_entropy_bounds(Gaussian.from_std([0.0], [1.0]), q)
+        >>> round(float(found.lower), 2), round(float(found.upper), 2)
+        (3.66, 5.92)
+    """
+    return Bounds(*for_each_pair(p, q, _cross_entropy))
 
 
-def _mixture(x: Gaussian | Mixture) -> Mixture:
-    """A Gaussian is a mixture of one."""
-    if isinstance(x, Mixture):
-        return x
-    one = x if x.tensors() else x.to()
-    return Mixture.from_logits(torch.zeros(1, dtype=common_dtype([one]), device=one.device), one[..., None])
+def entropy_bounds(p: Any) -> Bounds:
+    r"""Proved lower and upper bounds of the differential entropy :math:`-\mathrm E_p \log p` of a mixture, in nats.
+
+    As :func:`cross_entropy_bounds` of p under itself, and from below also by the Chernoff-α bound. Of a Gaussian both
+    are :func:`entropy`.
+
+    Example:
+        >>> from kullback import Gaussian, Mixture, entropy_bounds
+        >>> found = entropy_bounds(Mixture([0.5, 0.5], Gaussian.from_std([[-3.0], [3.0]], [[1.0], [1.0]])))
+        >>> round(float(found.lower), 3), round(float(found.upper), 3)
+        (2.101, 2.112)
+    """
+    return Bounds(*for_each_pair(p, p, lambda f, _: _entropy(f)))
 
 
-class _Side:
-    """One mixture in float64: its weights, and what integrals need of its components."""
+def jensen_shannon_bounds(p: Any, q: Any) -> Bounds:
+    r"""Proved lower and upper bounds of the Jensen–Shannon divergence of Gaussians or mixtures of them, in nats.
 
-    def __init__(self, log_weights: Tensor, components: Gaussian) -> None:
-        # A weight of 0 is as good as one of 1e-304, and its logarithm is a number.
-        self.log_weights, self.components = log_weights.clamp(min=-700.0), components
-        self.weights = log_weights.exp()
-        self.d = components.event_size
-        self.log_det = 2.0 * components.scale.half_log_det(components.event_shape).expand(components.batch_shape)
-        self.entropies = 0.5 * (self.d * (1.0 + math.log(2 * math.pi)) + self.log_det)
-        self.diagonal = isinstance(components.scale, Diagonal)
-        # Here, where gradients are recorded: variances of diagonals, covariances of others.
-        if self.diagonal:
-            self.mean, self.scale = rows(components, "variance")
-        else:
-            assert isinstance(components.scale, MatrixScale)
-            shape = (len(components), self.d, self.d)
-            self.mean, self.scale = components.mean.expand(shape[:2]), components.scale.covariance().expand(shape)
+    With m the mixture of half of each, half of the sum of the bounds of :math:`D(p \,\|\, m)` and
+    :math:`D(q \,\|\, m)` by :func:`kl_bounds`, whose shape, gradients, arguments and errors are these; at most log 2.
 
-    def matrices(self) -> Tensor:
-        """Covariance matrices."""
-        return self.scale.diag_embed() if self.diagonal else self.scale
+    Example:
+        >>> from kullback import Gaussian, jensen_shannon_bounds
+        >>> found = jensen_shannon_bounds(Gaussian.from_std([0.0], [1.0]), Gaussian.from_std([4.0], [1.0]))
+        >>> round(float(found.lower), 3), round(float(found.upper), 3)
+        (0.579, 0.693)
+    """
+    return Bounds(*for_each_pair(p, q, _jensen_shannon))
 
 
-def _each(mixture: Mixture, batch: torch.Size, device: torch.device) -> list[_Side]:
-    size = mixture.n_components
-    g = mixture.components.cast(torch.float64, device)
-    log_weights = mixture.log_weights.to(dtype=torch.float64, device=device).expand(*batch, size)
-    whole = Gaussian(g.mean.expand(*batch, size, *g.event_shape), g.scale, len(g.event_shape), numpy=False)
-    return [_Side(log_weights[i], whole[i]) for i in itertools.product(*map(range, batch))]
-
-
-def _bounds(f: _Side, g: _Side) -> tuple[Tensor, Tensor]:
-    between = torch.as_tensor(pairwise(f.components, g.components))
+def _divergence(f: Side, g: Side) -> tuple[Tensor, Tensor]:
+    between = divergences(f, g)
     if between.numel() == 1:
         return between[0, 0], between[0, 0]
-    within = torch.as_tensor(pairwise(f.components, f.components))
-    log_g_low = (f.weights * (torch.logsumexp(g.log_weights - between, -1) - f.entropies)).sum()
-    log_f_low = (f.weights * (torch.logsumexp(f.log_weights - within, -1) - f.entropies)).sum()
-    log_g_high = log_g_low if between.shape[1] == 1 else _mean_log_above(f, g)
-    log_f_high = torch.minimum(_mean_log_above(f, f), _by_chernoff(f))
-    upper = torch.minimum(_by_convexity(f, g, between), log_f_high - log_g_low).clamp(min=0.0)
-    lower = (log_f_low - log_g_high).clamp(min=0.0)
-    # What is left of rounding where they meet.
+    log_g_low, log_g_high = _mean_log(f, g, between)
+    entropy_low, entropy_high = _entropy(f)
+    upper = torch.minimum(_by_convexity(f, g, between), -entropy_low - log_g_low).clamp(min=0.0)
+    return _ordered((-entropy_high - log_g_high).clamp(min=0.0), upper)
+
+
+def _cross_entropy(f: Side, g: Side) -> tuple[Tensor, Tensor]:
+    low, high = _mean_log(f, g, divergences(f, g))
+    return _ordered(-high, -low)
+
+
+def _entropy(f: Side) -> tuple[Tensor, Tensor]:
+    low, high = _mean_log(f, f, divergences(f, f))
+    if len(f.mean) > 1:
+        high = torch.minimum(high, _by_chernoff(f))
+    return _ordered(-high, -low)
+
+
+def _jensen_shannon(f: Side, g: Side) -> tuple[Tensor, Tensor]:
+    middle = Side.halves(f, g)
+    low, high = (0.5 * (a + b) for a, b in zip(_divergence(f, middle), _divergence(g, middle), strict=True))
+    return low, high.clamp(max=math.log(2.0))
+
+
+def _ordered(lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+    """Less what is left of rounding where they meet."""
     return torch.minimum(lower, upper), upper
 
 
-def _by_convexity(f: _Side, g: _Side, between: Tensor) -> Tensor:
+def _mean_log(f: Side, g: Side, between: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean over f of log g lies between these; of one Gaussian g they are the same."""
+    low = (f.weights * (torch.logsumexp(g.log_weights - between, -1) - f.entropies)).sum()
+    return low, low if between.shape[1] == 1 else _mean_log_above(f, g)
+
+
+def _by_convexity(f: Side, g: Side, between: Tensor) -> Tensor:
     """Hershey and Olsen's bound, its two sets of weights found in turns, from those that are independent."""
     cost = between.detach()
     log_pi, log_omega = f.log_weights.detach()[:, None], g.log_weights.detach()[None]
@@ -175,12 +177,12 @@ def _by_convexity(f: _Side, g: _Side, between: Tensor) -> Tensor:
     return torch.where(phi == 0, 0.0, phi * (ratio + between)).sum()
 
 
-def _by_chernoff(f: _Side) -> Tensor:
+def _by_chernoff(f: Side) -> Tensor:
     """The mean of log f is at most this, for the best alpha."""
 
     def bound(alpha: float) -> Tensor:
         exponents = torch.full_like(f.weights, 1.0 - alpha)
-        integrals = _log_integrals(f, f, 1.0 - exponents, exponents)
+        integrals = log_integrals(f, f, 1.0 - exponents, exponents)
         return (f.weights * (torch.logsumexp(f.log_weights + integrals, -1) - f.entropies)).sum()
 
     with torch.no_grad():
@@ -188,11 +190,11 @@ def _by_chernoff(f: _Side) -> Tensor:
     return bound(best)
 
 
-def _mean_log_above(f: _Side, g: _Side) -> Tensor:
+def _mean_log_above(f: Side, g: Side) -> Tensor:
     """The mean over f of log g is at most this: the best exponents for each component of f."""
 
     def bounds(s: Tensor, tau: Tensor) -> Tensor:
-        integrals = _log_integrals(f, g, 1.0 - tau * s, s)
+        integrals = log_integrals(f, g, 1.0 - tau * s, s)
         return torch.logsumexp(s[:, None] * g.log_weights + integrals, -1) / s - tau * f.entropies
 
     every_tau = f.diagonal and g.diagonal
@@ -202,31 +204,3 @@ def _mean_log_above(f: _Side, g: _Side) -> Tensor:
         chosen = every.nan_to_num(nan=math.inf).argmin(0)
         s, tau = torch.tensor(grid, dtype=torch.float64, device=f.weights.device)[chosen].unbind(-1)
     return (f.weights * bounds(s, tau)).sum()
-
-
-def _log_integrals(f: _Side, g: _Side, a: Tensor, b: Tensor) -> Tensor:
-    r""":math:`\log \int f_i^{a_i} g_j^{b_i}` for each pair, in tiles: with :math:`M = a \Sigma_j + b \Sigma_i`,
-
-    .. math:: \tfrac d2 (1 - a - b) \log 2\pi + \tfrac{1 - a}2 \log\det\Sigma_i + \tfrac{1 - b}2 \log\det\Sigma_j
-        - \tfrac12 \log\det M - \tfrac{ab}2 \Delta^\top M^{-1} \Delta .
-    """
-    diagonal, d = f.diagonal and g.diagonal, f.d
-    scale_p, scale_q = (x.scale if diagonal else x.matrices() for x in (f, g))
-    terms = _axis_terms if diagonal else _matrix_terms
-    step = max(1, _NUMBERS // (scale_q.numel() or 1))
-    parts = (slice(i, i + step) for i in range(0, len(f.mean), step))
-    tiles = [terms(f.mean[i, None], scale_p[i, None], g.mean, scale_q, a[i, None], b[i, None]) for i in parts]
-    a, b = a[:, None], b[:, None]
-    constant = 0.5 * d * (1.0 - a - b) * math.log(2 * math.pi)
-    return constant + 0.5 * (1.0 - a) * f.log_det[:, None] + 0.5 * (1.0 - b) * g.log_det - 0.5 * torch.cat(tiles)
-
-
-def _axis_terms(mean_p: Tensor, v_p: Tensor, mean_q: Tensor, v_q: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    m = a[..., None] * v_q + b[..., None] * v_p
-    return (m.log() + (a * b)[..., None] * (mean_p - mean_q).square() / m).sum(-1)
-
-
-def _matrix_terms(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    factor = cholesky(a[..., None, None] * cov_q + b[..., None, None] * cov_p)
-    y = solve_lower_vector(factor, mean_p - mean_q)
-    return 2.0 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) + a * b * y.square().sum(-1)

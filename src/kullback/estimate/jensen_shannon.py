@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kullback.estimate.averaging import Settings, averages, estimate, pair
+from kullback.estimate.averaging import Settings, averages, batch_dims, estimate, of_both, pair
 from kullback.estimate.result import Estimate
 
 
@@ -33,8 +33,8 @@ def jensen_shannon(
     """
     settings = Settings(tolerance, n, seed)
     p, q = pair(p, q)
-    mean = averages([(p, q, _term), (q, p, _term)], settings)
-    return estimate(mean, (p, q), settings, "k1", [])
+    mean = averages([(p, of_both(p, q, _term)), (q, of_both(q, p, _term))], settings, batch_dims(p, q))
+    return estimate(mean, (p, q), settings, "k1")
 
 
 def _term(log_own: Tensor, log_other: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kullback.estimate.averaging import Settings, averages, estimate, pair
+from kullback.estimate.averaging import Settings, averages, batch_dims, estimate, of_both, pair
 from kullback.estimate.result import Estimate
 from kullback.estimate.samples.estimate import from_samples
 from kullback.estimate.samples.reading import is_samples
@@ -106,7 +106,8 @@ def kl_estimate(
         raise ValueError(f"method is one of auto, {', '.join(_TERMS)} for densities, got {method!r}.")
     name = "k1" if method == "auto" else method
     p, q = pair(p, q)
-    mean = averages([(p, q, lambda log_p, log_q: _TERMS[name](log_p - log_q))], settings)
+    integrand = of_both(p, q, lambda log_p, log_q: _TERMS[name](log_p - log_q))
+    mean = averages([(p, integrand)], settings, batch_dims(p, q))
     exact = isinstance(p, Gaussian) and isinstance(q, Gaussian)
     closed = "this pair has a closed form: kl_divergence(p, q) is exact" if exact else None
     return estimate(mean, (p, q), settings, name, [_CAVEATS.get(name), closed])

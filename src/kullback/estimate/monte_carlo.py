@@ -30,7 +30,8 @@ T_QUANTILE, NORMAL_QUANTILE = 2.131449545559323, 1.959963984540054
 # Points of a component that a replicate has at least; numbers that are computed on at once, and independent points.
 _LEAST, _NUMBERS, _DRAWN = 16, 2**21, REPLICATES * 2**12
 
-Integrand = Callable[[Tensor], Tensor]
+# Of points, and of the log-densities there of the Gaussians that they were drawn from (NaN if from something else).
+Integrand = Callable[[Tensor, Tensor], Tensor]
 
 
 def average(p: Density, integrand: Integrand, seed: int | None, batch_dims: int) -> "Average":
@@ -87,7 +88,8 @@ class Independent(Average):
             if self.seed is not None:
                 torch.manual_seed(self.seed + self.n)
             for start in range(self.n, n, _DRAWN):
-                self._add(self.integrand(self.aligned(self.p.draw(min(_DRAWN, n - start)), 1)).double())
+                x = self.aligned(self.p.draw(min(_DRAWN, n - start)), 1)
+                self._add(self.integrand(x, torch.tensor(math.nan, dtype=torch.float64)).double())
         self.n = n
 
     def _add(self, values: Tensor) -> None:
@@ -127,8 +129,8 @@ class Quasi(Average):
         step = max(1, _NUMBERS // max(1, sequences * self.p.batch_shape.numel() * max(self.p.event_size, 1)))
         for r, engines in enumerate(self.engines):
             for start in range(self.points, points, step):
-                x, weights = self.place(engines, min(step, points - start))
-                self.sums[r] = self.sums[r] + self._sum(x, weights)
+                x, own, weights = self.place(engines, min(step, points - start))
+                self.sums[r] = self.sums[r] + self._sum(x, own, weights)
         self.points, self.n = points, REPLICATES * sequences * points
 
     def _plan(self, points: int) -> None:
@@ -138,12 +140,14 @@ class Quasi(Average):
         self.engines = [[_Normals(d, int(seed)) for seed in row] for row in seeds]
         self.points, self.sums = 0, [torch.zeros((), dtype=torch.float64, device=p.device)] * REPLICATES
 
-    def _sum(self, x: Tensor, weights: Tensor | None) -> Tensor:
+    def _sum(self, x: Tensor, own: Tensor, weights: Tensor | None) -> Tensor:
+        lead = 1 if weights is None else 2
+        values = self.integrand(self.aligned(x, lead), self.aligned(own, lead))
         if weights is None:
-            return self.integrand(self.aligned(x, 1)).sum(0)
+            return values.sum(0)
         weights = self.aligned(weights, 1)
         # A component of no weight adds nothing, whatever the value.
-        return torch.where(weights > 0, weights * self.integrand(self.aligned(x, 2)), 0.0).sum(1).sum(0)
+        return torch.where(weights > 0, weights * values, 0.0).sum(1).sum(0)
 
     def value(self) -> Tensor:
         """The average."""
@@ -154,38 +158,37 @@ class Quasi(Average):
         return torch.stack(self.sums).detach().std(0) / (self.points * math.sqrt(REPLICATES))
 
 
-# Points ``(n, *batch, *event)`` from sequences; or by components ``(n, K, *batch, *event)`` with their weights.
-Place = Callable[[list["_Normals"], int], tuple[Tensor, Tensor | None]]
+# Points ``(n, *batch, *event)`` from sequences, or by components ``(n, K, *batch, *event)``; the logarithms of the
+# densities of the Gaussians that they were drawn from; and the weights of the components.
+Place = Callable[[list["_Normals"], int], tuple[Tensor, Tensor, Tensor | None]]
 
 
 def _places(p: Gaussian | Mixture, points: int) -> tuple[int, int, Place]:
     """How many sequences of how many dimensions each replicate needs, and how points are made of them."""
     batch = [1] * len(p.batch_shape)
     if isinstance(p, Gaussian):
-        return (
-            1,
-            p.event_size,
-            lambda engines, n: (
-                _moved(p, engines[0].draw(n).reshape(n, *batch, p.event_size)),
-                None,
-            ),
-        )
+
+        def alone(engines: list[_Normals], n: int) -> tuple[Tensor, Tensor, None]:
+            return *_moved(p, engines[0].draw(n).reshape(n, *batch, p.event_size)), None
+
+        return 1, p.event_size, alone
     if p.n_components * _LEAST > points and not (torch.is_grad_enabled() and p.log_weights.requires_grad):
         order = _along_an_axis(p.components)
         edges = p.log_weights.detach().double().exp().cpu().gather(-1, order).cumsum(-1)
 
-        def choose(engines: list[_Normals], n: int) -> tuple[Tensor, None]:
+        def choose(engines: list[_Normals], n: int) -> tuple[Tensor, Tensor, None]:
             uniform, normal = engines[0].split(n)
             where = torch.searchsorted(edges, (uniform * edges[..., -1:]).contiguous(), right=True)
             where = order.gather(-1, where.clamp(max=p.n_components - 1)).movedim(-1, 0)
-            return _moved(p.chosen(where), normal.reshape(n, *batch, p.event_size)), None
+            return *_moved(p.chosen(where), normal.reshape(n, *batch, p.event_size)), None
 
         return 1, p.event_size + 1, choose
 
-    def by_components(engines: list[_Normals], n: int) -> tuple[Tensor, Tensor]:
+    def by_components(engines: list[_Normals], n: int) -> tuple[Tensor, Tensor, Tensor]:
         normal = torch.stack([engine.draw(n) for engine in engines], 1)
-        points = _moved(p.components, normal.reshape(n, *batch, p.n_components, p.event_size))
-        return points.movedim(len(batch) + 1, 1), p.log_weights.double().exp().movedim(-1, 0)
+        moved = _moved(p.components, normal.reshape(n, *batch, p.n_components, p.event_size))
+        points, own = (x.movedim(len(batch) + 1, 1) for x in moved)
+        return points, own, p.log_weights.double().exp().movedim(-1, 0)
 
     return p.n_components, p.event_size, by_components
 
@@ -227,12 +230,17 @@ def _along_an_axis(g: Gaussian) -> Tensor:
     return means[..., int(spread.argmax())].argsort(-1)
 
 
-def _moved(g: Gaussian, normal: Tensor) -> Tensor:
-    """Standard normal vectors ``(..., *batch, d)`` moved to Gaussians: mean + L z. Differentiable."""
+def _moved(g: Gaussian, normal: Tensor) -> tuple[Tensor, Tensor]:
+    """Standard normal vectors ``(..., *batch, d)`` moved to Gaussians, mean + L z, and the log-densities there.
+    Differentiable.
+    """
     p, normal = g.cast(torch.float64, g.device), normal.to(g.device)
     assert isinstance(p.location, Tensor)
     location = p.location.broadcast_to(g.batch_shape + g.event_shape)
+    half_log_det = p.scale.half_log_det(g.event_shape)
+    own = -0.5 * (normal.square().sum(-1) + g.event_size * math.log(2 * math.pi)) - half_log_det
+    own = own.expand(normal.shape[: normal.ndim - 1 - len(g.batch_shape)] + g.batch_shape)
     if isinstance(p.scale, Diagonal):
-        return location + p.scale.std() * normal.reshape(*normal.shape[:-1], *g.event_shape)
+        return location + p.scale.std() * normal.reshape(*normal.shape[:-1], *g.event_shape), own
     assert isinstance(p.scale, MatrixScale)
-    return location + (p.scale.tril() @ normal.unsqueeze(-1)).squeeze(-1)
+    return location + (p.scale.tril() @ normal.unsqueeze(-1)).squeeze(-1), own
