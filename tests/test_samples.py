@@ -128,7 +128,7 @@ def test_affine_maps_change_nothing():
 
 
 def test_the_distances_are_exact():
-    for d in (1, 3, 6, 7, 20):
+    for d in (1, 3, 8, 9, 20):
         g = generator(d)
         x = torch.randn(700, d, generator=g, dtype=torch.float64)
         # Clusters so narrow that float32 sees each as one point.

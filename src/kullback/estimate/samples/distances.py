@@ -9,7 +9,7 @@ from torch import Tensor
 from kullback.neighbours import smallest
 
 # A tree answers faster than products up to so many coordinates.
-TREE = 6
+TREE = 8
 
 # Points and references of one tile; candidates beyond those asked for; numbers that are computed on at once.
 _POINTS, _REFERENCES, _SPARE, _NUMBERS = 512, 32_768, 8, 2**23
