@@ -150,3 +150,20 @@ def test_what_does_not_fit_says_so():
             function(mixture, pair)
     with pytest.raises(NoClosedForm, match="kl_estimate"):
         kullback.entropy(mixture)
+
+
+def test_derivatives_in_pieces_are_those_of_the_whole(monkeypatch):
+    g = torch.Generator().manual_seed(0)
+    start = [torch.randn(shape, generator=g, dtype=torch.float64) for shape in ((7,), (7, 3), (7, 3), (50, 3))]
+
+    def slopes():
+        leaves = [x.clone().requires_grad_() for x in start]
+        logits, mean, logvar, x = leaves
+        value = Mixture.from_logits(logits, Gaussian.from_logvar(mean, logvar)).log_prob(x.reshape(5, 10, 3))
+        assert value.shape == (5, 10)
+        first = torch.autograd.grad(value.square().sum(), leaves, create_graph=True)
+        return value, first, torch.autograd.grad(first[1].square().sum(), leaves)
+
+    whole = slopes()
+    monkeypatch.setattr("kullback.log_densities._KEPT", 7 * 3 * 4)
+    torch.testing.assert_close(slopes(), whole, rtol=1e-12, atol=1e-12)

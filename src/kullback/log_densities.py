@@ -10,6 +10,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from kullback.common import compute_dtype
 from kullback.concrete import has_visible_values
@@ -21,6 +22,9 @@ from kullback.scale.diagonal import Diagonal, rows
 # Numbers of a tile, points and components of one.
 _POINTS, _NUMBERS = 256, 2**20
 
+# Points, components and coordinates that are kept for a derivative.
+_KEPT = 2**24
+
 # An exponent this much below the largest adds nothing in float64; one that is certain is off by less than this.
 _MATTERS, _CERTAIN = 40.0, 1e-10
 
@@ -30,10 +34,22 @@ def log_mixture(log_weights: Tensor, components: Gaussian, x: Tensor) -> Tensor:
     tensors = [log_weights, *components.tensors(), x]
     differentiated = torch.is_grad_enabled() and any(v.requires_grad for v in tensors)
     lead = x.shape[: x.ndim - components.event_dims]
-    many = bool(lead) and log_weights.ndim == 1
-    if not many or differentiated or not all(has_visible_values(v) for v in tensors):
-        each = torch.as_tensor(components.log_prob(x.unsqueeze(len(lead))))
+
+    def whole(x: Tensor) -> Tensor:
+        each = torch.as_tensor(components.log_prob(x.unsqueeze(x.ndim - components.event_dims)))
         return torch.logsumexp(log_weights + each, -1)
+
+    many = bool(lead) and log_weights.ndim == 1
+    if not many or not all(has_visible_values(v) for v in tensors):
+        return whole(x)
+    if differentiated:
+        # What a piece leaves behind for its derivative is made again when that is wanted.
+        step = max(1, _KEPT // (components.event_size * len(components) or 1))
+        if lead.numel() <= step:
+            return whole(x)
+        pieces = x.reshape(lead.numel(), *components.event_shape).split(step)
+        found = torch.cat([checkpoint(whole, piece, use_reentrant=False, preserve_rng_state=False) for piece in pieces])
+        return found.reshape(lead)
     points = x.detach().reshape(lead.numel(), components.event_size)
     found = _in_tiles(log_weights.detach(), components.detach(), points)
     return found.to(compute_dtype(tensors)).reshape(lead)
