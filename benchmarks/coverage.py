@@ -128,6 +128,8 @@ def classifier(x, y):
 def peers(job):
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
+    # Numba, which a peer imports, would take this script for the package of the same name.
+    sys.modules["coverage"] = None
     import divergence
     import infomeasure
     import npeet_plus

@@ -1,11 +1,14 @@
 """Estimates from samples: right on average for Gaussians, near for others, honest about errors, clear about input."""
 
 import math
+import re
 import warnings
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mpmath import mp
 from scipy.spatial.distance import cdist
 from torch import distributions
@@ -403,7 +406,7 @@ def test_what_does_not_fit_says_so():
         kl_estimate(torch.empty(0, 3), rows())
     with pytest.raises(ValueError, match="one of auto, calibrated, gaussian, knn for samples"):
         kl_estimate(rows(), rows(), method="k1")
-    with pytest.raises(ValueError, match="have as many rows as they have"):
+    with pytest.raises(ValueError, match="samples have as many rows"):
         kl_estimate(rows(), rows(), n=1000)
     with pytest.raises(ValueError, match="NaN"):
         kl_estimate(rows(), Gaussian.from_std(torch.tensor([0.0, 0.0, math.nan]), torch.ones(3)))
@@ -438,3 +441,52 @@ def test_the_variance_is_never_below_what_is_left_where_p_is_q():
     x, y = rows(500, 20, 0), rows(500, 20, 1)
     variance = gaussian.divergence_variance(x, y, gaussian.moments_of(x), gaussian.moments_of(y))
     assert variance >= 0.25 * 20 * 23 * (2 / 479) ** 2 * 0.999
+
+
+@st.composite
+def anything(draw):
+    """Arrays as they come: few rows, copies, constants, numbers of all sizes, of few values, and some that are none."""
+    n, d = draw(st.integers(1, 40)), draw(st.integers(1, 4))
+    rng = np.random.default_rng(draw(st.integers(0, 10**6)))
+    rows = rng.standard_normal((n, d)) * 10.0 ** rng.integers(-9, 9, d) ** draw(st.sampled_from([0, 1]))
+    for spoil in draw(
+        st.lists(st.sampled_from(["copy", "constant", "two values", "whole", "offset", "line"]), max_size=2)
+    ):
+        column = draw(st.integers(0, d - 1))
+        if spoil == "copy":
+            rows[: n // 2] = rows[n - n // 2 :]
+        elif spoil == "constant":
+            rows[:, column] = rows[0, column]
+        elif spoil == "two values":
+            rows[:, column] = np.sign(rows[:, column])
+        elif spoil == "whole":
+            rows = np.round(np.clip(rows, -1e6, 1e6) * 3)
+        elif spoil == "offset":
+            rows = rows + 1e6 * np.abs(rows).max()
+        else:
+            rows[:, column] = rows[:, 0] * 2
+    if draw(st.integers(0, 9)) == 0:
+        rows[draw(st.integers(0, n - 1)), 0] = draw(st.sampled_from([np.nan, np.inf]))
+    kind = draw(st.sampled_from([np.float64, np.float64, np.float32, np.float16]))
+    with np.errstate(over="ignore"):
+        return rows.astype(kind)
+
+
+@given(anything(), anything(), st.sampled_from(["auto", "gaussian", "knn"]), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_whatever_comes_there_is_an_answer_or_a_clear_error(x, y, method, density):
+    q = Gaussian.standard(y.shape[1]) if density else y
+    try:
+        found = kl_estimate(x, q, seed=0, method=method)
+    except ValueError as error:
+        # One of ours: it says which side, and what to do.
+        if re.match(r"[pq][: \[]|no coordinate|these are whole|\d+ rows have", str(error)):
+            return
+        raise
+    numbers = [float(v) for v in (found.value, found.standard_error, *found.interval, *found.band)]
+    assert all(math.isfinite(v) for v in numbers), found
+    assert found.standard_error >= 0
+    assert found.band[0] <= found.interval[0] <= found.value <= found.interval[1] <= found.band[1]
+    again = kl_estimate(x[::-1], q, seed=0, method=method)
+    # The order of rows says nothing.
+    assert abs(float(again.value) - float(found.value)) <= 1e-3 * (1 + abs(float(found.value)))

@@ -101,7 +101,7 @@ def _calibrated(by_moments: Tensor, variance: Tensor, seen: Tensor, draws: Tenso
     return Found(
         value=by_moments + excess[1],
         variance=total,
-        freedom=(b - 1) * float(total / noise) ** 2,
+        freedom=float((b - 1) * (total / noise).square()),
         bias=2.0 * (apart + float(excess[1].abs())),
         n=n,
         warnings=tuple(said),

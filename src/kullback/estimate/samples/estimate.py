@@ -38,17 +38,11 @@ def from_samples(p: Any, q: Any, settings: Settings, name: str) -> Estimate:
         seed = (settings.seed * 0x9E3779B97F4A7C15 + 1) % 2**63
         settings = replace(settings, seed=seed)
         generator.manual_seed(seed)
+    if is_samples(p) and settings.n is not None:
+        raise ValueError("n is how many points are drawn of a density; samples have as many rows as they have.")
     if not is_samples(q):
-        if settings.n is not None:
-            raise ValueError(
-                "n is how many points are drawn of a density; these samples have as many rows as they have."
-            )
         return _against(p, as_density(q, "q"), settings, method, name, generator)
     if is_samples(p):
-        if settings.n is not None:
-            raise ValueError(
-                "n is how many points are drawn of a density; these samples have as many rows as they have."
-            )
         x, y = as_samples(p, "p"), as_samples(q, "q")
     else:
         density = as_density(p, "p")

@@ -13,6 +13,9 @@ from kullback.linear_algebra import solve_lower
 from kullback.moments import moments
 from kullback.scale.matrix import Tril
 
+# Narrower than this in some direction, beside both together, and the digits of the rows are used up.
+_NARROWEST = 1e-7
+
 # Fewer rows than this for each coordinate: the covariance is hardly known.
 _FEW = 5
 
@@ -39,8 +42,9 @@ class Samples:
 
 def is_samples(x: Any) -> bool:
     """Is it an array of numbers, and not a density?"""
-    density = callable(getattr(x, "log_prob", None)) or hasattr(x, "weights_")
-    return not density and (isinstance(x, (Tensor, list, tuple)) or hasattr(x, "__array__"))
+    return not callable(getattr(x, "log_prob", None)) and (
+        isinstance(x, (Tensor, list, tuple)) or hasattr(x, "__array__")
+    )
 
 
 def as_samples(x: Any, name: str, event: torch.Size | None = None) -> Samples:
@@ -161,5 +165,15 @@ def whitened(x: Samples, y: Samples | None) -> tuple[Tensor, Tensor | None, Tens
         mean, scale = moments(torch.cat([x.rows, y.rows]).detach(), full=True)
     assert isinstance(scale, Tril)
     factor = scale.tril()
-    moved = [solve_lower(factor, (side.rows - mean).mT).mT for side in (x, y) if side is not None]
+    moved = []
+    for side in (x, y):
+        if side is not None:
+            rows = solve_lower(factor, (side.rows - mean).mT).mT
+            spread = torch.linalg.eigvalsh(torch.atleast_2d(rows.detach().mT.cov()))[0].clamp(min=0.0).sqrt()
+            if not spread > _NARROWEST:
+                raise ValueError(
+                    f"{side.name} is spread {float(spread):.1g} times as far in some direction as both samples "
+                    "together: too little to tell its rows apart. If the densities are known, pass them."
+                )
+            moved.append(rows)
     return moved[0], moved[1] if y is not None else None, factor.diagonal().log().sum()
