@@ -23,7 +23,7 @@ from timing import machine, row
 from kullback import Gaussian, Mixture, kl_divergence, kl_estimate
 
 DIMENSIONS, DIVERGENCES, SIZES = (1, 2, 5, 10, 20, 50), (0.0, 0.1, 1.0, 5.0, 20.0), (500, 5000)
-REPETITIONS = {500: 400, 5000: 100}
+REPETITIONS = {500: 400, 5000: 60}
 PEERS_ARE_GIVEN = {500: 20, 5000: 4}
 PROCESSES = 2
 

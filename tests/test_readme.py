@@ -91,3 +91,17 @@ def test_the_tables_of_speed_are_the_committed_results():
     names = ("diagonal_speed", "full_speed", "pairwise_speed")
     results = "\n".join((ROOT / f"benchmarks/results/{name}.md").read_text() for name in names)
     assert [x for x in between("speed") if x] == [x for x in results.splitlines() if x.startswith("|")]
+
+
+def test_the_tables_of_samples_are_the_committed_results():
+    recipes, coverage = ((ROOT / f"benchmarks/results/{name}.md").read_text() for name in ("recipes", "coverage"))
+    assert between("recipes") == [x for x in recipes.splitlines() if x.startswith("|")]
+    tables = coverage.split("\n\n")
+    (other, peers) = (
+        next(x for x in tables if x.startswith(head)) for head in ("| data | rows | error", "| data | rows | kullback")
+    )
+    assert between("coverage") == other.strip().splitlines()
+    assert between("peers") == peers.strip().splitlines()
+    every = [x.split("|") for x in coverage.splitlines() if "| all |" in x]
+    for size, held, band in ((x[1], x[3], x[4]) for x in every):
+        assert f"{int(size):,} rows: {held.strip()}, {band.strip()}" in README.replace("\n", " ")

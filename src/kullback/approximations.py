@@ -8,8 +8,8 @@ for each component of p).
 The errors given with each are the median and the 95th percentile of :math:`|\text{approximation} - D| / D` over the 500
 random pairs of ``benchmarks/mixture_bounds.py`` (1 to 64 coordinates, 1 to 200 components), D estimated.
 
-With :math:`f = \sum_a \pi_a f_a` and :math:`g = \sum_b \omega_b g_b`; all take and return what
-:func:`kullback.kl_bounds` does, and raise what it raises.
+With :math:`f = \sum_a \pi_a f_a` and :math:`g = \sum_b \omega_b g_b`; all take what :func:`kullback.kl_bounds` takes,
+raise what it raises, and return a number of nats for each pair of the broadcast batch.
 """
 
 import math

@@ -66,6 +66,12 @@ def divergence(p: Moments, q: Moments) -> Tensor:
     return 0.5 * (quadratic - d / q.n - d + q.log_det() - p.log_det())
 
 
+def log_ratio(x: Tensor, p: Moments, q: Moments) -> Tensor:
+    """The logarithm of the ratio of Gaussians with these moments at each row."""
+    own, other = (side.standardised(x).square().sum(1) for side in (p, q))
+    return 0.5 * (other - own) + (q.factor.diagonal() / p.factor.diagonal()).log().sum()
+
+
 def divergence_variance(x: Tensor, y: Tensor, p: Moments, q: Moments) -> Tensor:
     r"""The variance of :func:`divergence`, by its influence functions.
 
