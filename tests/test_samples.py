@@ -369,6 +369,26 @@ def test_integers_and_one_dimension():
         kl_estimate(rows().to(torch.complex64), rows())
 
 
+def test_coordinates_that_are_no_density_and_numbers_without_fractions():
+    discrete = torch.randint(0, 4, (100, 1), generator=generator(2)).double()
+    found = kl_estimate(torch.cat([rows(), discrete], 1), torch.cat([rows(seed=1), discrete.flip(0)], 1), seed=0)
+    assert "coordinate 3 of p takes 4 values in 100 rows: that is no density, and the estimate may mean little" in (
+        found.warnings
+    )
+    huge = kl_estimate(1e300 * rows(), 1e300 * rows(seed=1), seed=0)
+    assert not huge.warnings
+    np.testing.assert_allclose(huge.value, kl_estimate(rows(), rows(seed=1), seed=0).value, rtol=1e-9)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, True, 2**63, "0"])
+def test_seeds_that_are_none(seed):
+    for p, q in ((rows(), rows(seed=1)), (Gaussian.standard(3), Gaussian.standard(3))):
+        with pytest.raises(ValueError, match="seed is a whole number"):
+            kl_estimate(p, q, seed=seed)
+    one, same = (kl_estimate(rows(), rows(seed=1), seed=s) for s in (7, np.int64(7)))
+    assert one.value == same.value
+
+
 def test_probabilities_and_histograms_are_no_samples():
     logits = rows(200, 5)
     for bad, what in (
@@ -410,6 +430,23 @@ def test_what_does_not_fit_says_so():
         kl_estimate(rows(), rows(), n=1000)
     with pytest.raises(ValueError, match="NaN"):
         kl_estimate(rows(), Gaussian.from_std(torch.tensor([0.0, 0.0, math.nan]), torch.ones(3)))
+
+    class Broken:
+        def sample(self, n):
+            return rows(n)
+
+        def log_prob(self, x):
+            return self.value
+
+    broken = Broken()
+    for value, match in (
+        (torch.full((100,), math.inf), "infinite at some points"),
+        (torch.zeros(100, 3), "gave 300 numbers for 100 rows"),
+        (torch.tensor(0.0), "gave 1 numbers for 100 rows"),
+    ):
+        broken.value = value
+        with pytest.raises(ValueError, match=match):
+            kl_estimate(rows(), broken)
     images = torch.randn(200, 2, 3, generator=generator(0))
     density = Gaussian.from_std(torch.zeros(2, 3), torch.ones(2, 3), event_dims=2)
     assert abs(float(kl_estimate(images, density, seed=0).value)) < 0.3

@@ -32,7 +32,8 @@ def as_gaussian(x: Any, name: str) -> Gaussian:
     if mixture is not None:
         raise NoClosedForm(
             f"{name} is a Mixture[{mixture.n_components}]: divergences of mixtures have no closed form. Proved bounds: "
-            "kl_bounds(p, q). Estimate with its error: kl_estimate(p, q)."
+            "kl_bounds(p, q). Estimate with its error: kl_estimate(p, q). Of entropies: entropy_bounds, "
+            "entropy_estimate."
         )
     if isinstance(x, distributions.Distribution):
         raise NoClosedForm(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,6 +34,11 @@ class Settings:
     def __post_init__(self) -> None:
         if self.n is not None and (isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 1):
             raise ValueError(f"n is a number of points, at least 1, got {self.n!r}.")
+        if self.seed is not None:
+            whole = isinstance(self.seed, (int, np.integer)) and not isinstance(self.seed, bool)
+            if not whole or not 0 <= self.seed < 2**63:
+                raise ValueError(f"seed is a whole number from 0 up, below 2**63, got {self.seed!r}.")
+            object.__setattr__(self, "seed", int(self.seed))
         if self.tolerance is not None and not self.tolerance > 0:
             raise ValueError(f"tolerance is a standard error in nats, above 0, got {self.tolerance!r}.")
 
@@ -98,7 +104,7 @@ def at_own_points(p: Density, x: Tensor, own: Tensor) -> Tensor:
     """
     if isinstance(p, Gaussian):
         if bool(own.isnan().any()):
-            raise ValueError(f"the log-density of {described(p)} is NaN at points that were drawn: is a parameter NaN?")
+            raise ValueError(f"the log-density of {described(p)} is NaN at some points: is a parameter NaN, or 0?")
         return own
     value = log_density(p, x)
     if torch.is_grad_enabled() and value.requires_grad and isinstance(p, Foreign) and not x.requires_grad:

@@ -71,13 +71,12 @@ def log_density(density: Density, x: Tensor) -> Tensor:
     """At points, in float64.
 
     Raises:
-        ValueError: if it is NaN somewhere.
+        ValueError: if it is NaN or +∞ somewhere.
     """
     value = torch.as_tensor(density.log_prob(x)).double()
-    if bool(value.isnan().any()):
-        raise ValueError(
-            f"the log-density of {described(density)} is NaN at points that were drawn: is a parameter NaN?"
-        )
+    if bool((value.isnan() | (value == torch.inf)).any()):
+        what = "NaN" if bool(value.isnan().any()) else "infinite"
+        raise ValueError(f"the log-density of {described(density)} is {what} at some points: is a parameter NaN, or 0?")
     return value
 
 

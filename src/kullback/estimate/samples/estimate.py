@@ -50,9 +50,9 @@ def from_samples(p: Any, q: Any, settings: Settings, name: str) -> Estimate:
         y = as_samples(q, "q", event)
         n = settings.n or min(max(len(y), _DRAWN[0]), _DRAWN[1])
         _refuse(f"draws of {described(density)}", gradients=_gradients(density))
-        x = as_samples(drawn(density, n, settings.seed), "draws of p", event)
+        x = as_samples(drawn(density, n, settings.seed), "p", event)
     x, y, said = comparable(x, y)  # type: ignore[assignment]
-    _refuse(name, gradients=not method.differentiable and any(s.rows.requires_grad for s in (x, y)))
+    _refuse(f"method {name!r}", gradients=not method.differentiable and any(s.rows.requires_grad for s in (x, y)))
     rows_x, rows_y, _ = whitened(x, y)
     assert rows_y is not None
     with _counted() as step:
@@ -66,7 +66,7 @@ def _against(p: Any, q: Density, settings: Settings, method: Method, name: str, 
     if len(log_q) != len(x):
         raise ValueError(f"the log-density of {described(q)} gave {len(log_q)} numbers for {len(x)} rows.")
     x, _, said = comparable(x, None)
-    _refuse(name, gradients=not method.differentiable and (x.rows.requires_grad or log_q.requires_grad))
+    _refuse(f"method {name!r}", gradients=not method.differentiable and (x.rows.requires_grad or log_q.requires_grad))
     if bool(torch.isinf(log_q).any()):
         infinite = torch.full((), math.inf, dtype=torch.float64)
         said.append("q is 0 at samples of p, where the divergence is infinite")

@@ -16,6 +16,9 @@ from kullback.scale.matrix import Tril
 # Narrower than this in some direction, beside both together, and the digits of the rows are used up.
 _NARROWEST = 1e-7
 
+# Rows that are looked at for coordinates which take few values.
+_LOOKED_AT = 1_000
+
 # Fewer rows than this for each coordinate: the covariance is hardly known.
 _FEW = 5
 
@@ -78,7 +81,10 @@ def as_samples(x: Any, name: str, event: torch.Size | None = None) -> Samples:
         at = bad.nonzero()[0].tolist()
         raise ValueError(f"{name}{at} is {float(value.detach()[tuple(at)])}: samples are finite numbers.")
     refuse_probabilities(value.detach(), name)
-    if bool((value.detach() == value.detach().round()).all()):
+    # Numbers beyond the digits of their type are all whole.
+    if bool(
+        ((value.detach() == value.detach().round()) & (value.detach().abs() * torch.finfo(value.dtype).eps < 1)).all()
+    ):
         said.append(f"{name} holds whole numbers, which have no density: an estimate takes them for rounded ones")
     dtype = value.dtype if value.dtype in (torch.float32, torch.float64) else torch.float32
     return Samples(value, value.reshape(len(value), -1).double(), name, dtype, numpy is True, tuple(said))
@@ -128,8 +134,19 @@ def comparable(x: Samples, y: Samples | None) -> tuple[Samples, Samples | None, 
             )
         if n < _FEW * d:
             said.append(f"{side.name} has {n} rows of {d} coordinates, fewer than {_FEW} for each")
-    said += _repeated(sides)
+    said += [warning for side in sides for warning in _of_few_values(side)] + _repeated(sides)
     return x, y, said
+
+
+def _of_few_values(side: Samples) -> list[str]:
+    rows = side.rows[:_LOOKED_AT].detach()
+    counts = [len(torch.unique(column)) for column in rows.T]
+    few = [(column, count) for column, count in enumerate(counts) if 2 * count < len(rows)]
+    return [
+        f"coordinate {column} of {side.name} takes {count} values in {len(rows)} rows: that is no density, and the "
+        "estimate may mean little"
+        for column, count in few
+    ]
 
 
 def _repeated(sides: list[Samples]) -> list[str]:
