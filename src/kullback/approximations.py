@@ -6,7 +6,7 @@ are deterministic and differentiable, and cost a closed form for each pair of co
 for each component of p).
 
 The errors given with each are the median and the 95th percentile of :math:`|\text{approximation} - D| / D` over the 500
-random pairs of ``benchmarks/mixture_bounds.py`` (1 to 64 coordinates, 1 to 200 components), D estimated.
+random pairs of ``benchmarks/approximations.py`` (1 to 64 coordinates, 1 to 200 components), D estimated.
 
 With :math:`f = \sum_a \pi_a f_a` and :math:`g = \sum_b \omega_b g_b`; all take what :func:`kullback.kl_bounds` takes,
 raise what it raises, and return a number of nats for each pair of the broadcast batch.
@@ -28,7 +28,7 @@ def unscented(p: Any, q: Any) -> Any:
     r"""By sigma points: the mean of :math:`\log f - \log g` over the 2d points of each component's mean and
     :math:`\pm \sqrt d` columns of its factor.
 
-    Exact where the logarithms are quadratic. Measured error: MEASURED_unscented.
+    Exact where the logarithms are quadratic. Measured error: 31 %, 134 %.
 
     Reference:
         J. Goldberger, S. Gordon and H. Greenspan, An efficient image similarity measure based on approximations of
@@ -46,7 +46,7 @@ def unscented(p: Any, q: Any) -> Any:
 def variational(p: Any, q: Any) -> Any:
     r""":math:`\sum_a \pi_a \log \frac{\sum_{a'} \pi_{a'} e^{-D(f_a \| f_{a'})}}{\sum_b \omega_b e^{-D(f_a \| g_b)}}`.
 
-    A difference of two lower bounds, so that it may be on either side. Measured error: MEASURED_variational.
+    A difference of two lower bounds, so that it may be on either side. Measured error: 66 %, 290 %.
 
     Reference:
         J. R. Hershey and P. A. Olsen, Approximating the Kullback Leibler divergence between Gaussian mixture models,
@@ -59,7 +59,7 @@ def matched(p: Any, q: Any) -> Any:
     r""":math:`\sum_a \pi_a \min_b [D(f_a \,\|\, g_b) + \log \tfrac{\pi_a}{\omega_b}]`: each component against the one
     that matches it.
 
-    Measured error: MEASURED_matched.
+    Measured error: 75 %, 1152 %.
 
     Reference:
         J. Goldberger, S. Gordon and H. Greenspan, An efficient image similarity measure based on approximations of
@@ -71,7 +71,7 @@ def matched(p: Any, q: Any) -> Any:
 def product(p: Any, q: Any) -> Any:
     r""":math:`\sum_a \pi_a \log \frac{\sum_{a'} \pi_{a'} \int f_a f_{a'}}{\sum_b \omega_b \int f_a g_b}`.
 
-    A difference of two upper bounds. Measured error: MEASURED_product.
+    A difference of two upper bounds. Measured error: 54 %, 111 %.
 
     Reference:
         J. R. Hershey and P. A. Olsen, Approximating the Kullback Leibler divergence between Gaussian mixture models,
@@ -83,7 +83,7 @@ def product(p: Any, q: Any) -> Any:
 def moment_matched(p: Any, q: Any) -> Any:
     r"""The divergence of the Gaussians that have the means and covariances of the mixtures.
 
-    At most D where q is one Gaussian. Measured error: MEASURED_moment_matched.
+    At most D where q is one Gaussian. Measured error: 90 %, 96 %.
 
     Reference:
         J. R. Hershey and P. A. Olsen, Approximating the Kullback Leibler divergence between Gaussian mixture models,

@@ -43,24 +43,27 @@ def of_samples(x: Tensor, y: Tensor, generator: torch.Generator, step: Step) -> 
         x, y = _pooled(mapped(x), mapped(y))
     p, q = moments_of(x), moments_of(y)
     some = neighbours.queried(len(x), generator)
-    ks = neighbours.counts(min(len(x) - 1, len(y)))
+    ks = neighbours.counts(min(len(x), len(y)) - 1)
 
     def seen(x: Tensor, y: Tensor) -> Tensor:
         return neighbours.divergence(x, y, ks, some, step).mean(0)
 
-    pairs = [(surrogate(p, generator), surrogate(q, generator)) for _ in range(_draws(len(x), len(y), p.d))]
-    draws = torch.stack([seen(*pair) for pair in pairs])
-    by_moments = gaussian.divergence(p, q)
-    extrapolated = torch.zeros_like(by_moments)
+    draws, medians = [], []
+    for _ in range(_draws(len(x), len(y), p.d)):
+        drawn = surrogate(p, generator), surrogate(q, generator)
+        draws.append(seen(*drawn))
+        medians.append(gaussian.log_ratio(drawn[0], p, q).median())
+    by_moments, of_draws = gaussian.divergence(p, q), torch.stack(draws)
+    lower = torch.zeros_like(by_moments)
     if not normal:
         # The mean of the Gaussians' log-ratio is made by its tails, where it is an extrapolation; its median is not.
-        medians = [gaussian.log_ratio(rows, p, q).median() for rows in (x, *(rows for rows, _ in pairs))]
-        lower = medians[0] - torch.stack(medians[1:]).mean()
-        seen_of_draws = torch.minimum(draws[:, 1].mean(), by_moments)
-        extrapolated = by_moments - (by_moments + lower).clamp(min=seen_of_draws, max=by_moments)
+        # But not lower than what neighbours see of it.
+        median = by_moments + gaussian.log_ratio(x, p, q).median() - torch.stack(medians).mean()
+        least = torch.minimum(of_draws[:, 1].mean(), by_moments)
+        lower = by_moments - median.clamp(min=least, max=by_moments)
     variance = gaussian.divergence_variance(x, y, p, q)
-    found = _calibrated(by_moments - extrapolated, variance, seen(x, y), draws, len(x) + len(y), normal=normal)
-    return replace(found, bias=found.bias + float(extrapolated))
+    found = _calibrated(by_moments - lower, variance, seen(x, y), of_draws, len(x) + len(y), normal=normal)
+    return replace(found, bias=found.bias + float(lower))
 
 
 def against_density(x: Tensor, log_q: Tensor, generator: torch.Generator, step: Step) -> Found:
@@ -77,7 +80,7 @@ def against_density(x: Tensor, log_q: Tensor, generator: torch.Generator, step: 
         return -neighbours.entropy(p.standardised(x), ks, some, step).mean(0)
 
     draws = [seen(surrogate(p, generator)) for _ in range(_draws(len(x), 0, p.d))]
-    variance = gaussian.against_density_variance(log_q, x, p)
+    variance = gaussian.against_density_variance(log_q.detach(), x, p)
     value = -log_q.mean() - gaussian.entropy(p)
     return _calibrated(value, variance, seen(x), torch.stack(draws), len(x), normal=normal)
 

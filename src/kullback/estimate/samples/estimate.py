@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kullback.adapt.arrays import as_given
 from kullback.estimate.averaging import IMPOSSIBLE, Settings
-from kullback.estimate.densities import Density, as_density, described, drawn, event_of, log_density
+from kullback.estimate.densities import Density, Foreign, as_density, described, drawn, event_of, log_density
 from kullback.estimate.monte_carlo import NORMAL_QUANTILE
 from kullback.estimate.result import Estimate
 from kullback.estimate.samples.found import Found
@@ -66,7 +66,7 @@ def _against(p: Any, q: Density, settings: Settings, method: Method, name: str, 
     if len(log_q) != len(x):
         raise ValueError(f"the log-density of {described(q)} gave {len(log_q)} numbers for {len(x)} rows.")
     x, _, said = comparable(x, None)
-    _refuse(f"method {name!r}", gradients=not method.differentiable and (x.rows.requires_grad or log_q.requires_grad))
+    _refuse(f"method {name!r}", gradients=not method.differentiable and x.rows.requires_grad)
     if bool(torch.isinf(log_q).any()):
         infinite = torch.full((), math.inf, dtype=torch.float64)
         said.append("q is 0 at samples of p, where the divergence is infinite")
@@ -85,7 +85,9 @@ def _counted() -> Iterator[Callable[[], None]]:
 
 
 def _gradients(density: Density) -> bool:
-    tensors = density.tensors() if hasattr(density, "tensors") else []
+    if isinstance(density, Foreign):
+        return torch.is_grad_enabled() and log_density(density, density.draw(1)).requires_grad
+    tensors = density.tensors()
     return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
 
 

@@ -33,7 +33,7 @@ def gaussian_against_density(x: Tensor, log_q: Tensor, generator: torch.Generato
 def neighbours_of_samples(x: Tensor, y: Tensor, generator: torch.Generator, step: Step) -> Found:
     """The divergence of Wang, Kulkarni and Verdú."""
     some = neighbours.queried(len(x), generator)
-    return _mean(neighbours.divergence(x, y, (min(K, len(x) - 1, len(y)),), some, step), len(x) + len(y))
+    return _mean(neighbours.divergence(x, y, (min(K, len(x) - 1, len(y) - 1),), some, step), len(x) + len(y))
 
 
 def neighbours_against_density(x: Tensor, log_q: Tensor, generator: torch.Generator, step: Step) -> Found:
@@ -43,4 +43,4 @@ def neighbours_against_density(x: Tensor, log_q: Tensor, generator: torch.Genera
 
 
 def _mean(values: Tensor, n: int) -> Found:
-    return Found(values.mean(), values.var() / len(values), math.inf, 0.0, n)
+    return Found(values.mean(), values.detach().var() / len(values), math.inf, 0.0, n)

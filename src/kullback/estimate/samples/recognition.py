@@ -16,7 +16,7 @@ def refuse_probabilities(x: Tensor, name: str) -> None:
     """Raise for rows, or one row, of probabilities or of their logarithms."""
     if x.ndim > 2 or x.shape[-1] < 2:
         return
-    unit = 10.0 * x.shape[-1] * torch.finfo(x.dtype).eps
+    unit, x = min(10.0 * x.shape[-1] * torch.finfo(x.dtype).eps, 1e-2), x.double()
     what = (
         "is the frequencies of a histogram" if x.ndim == 1 else "holds probabilities: its rows add up to 1 (softmax?)"
     )
