@@ -122,6 +122,11 @@ def test_gradients_are_those_of_small_steps(which, kind):
 
 def test_what_has_no_bounds_says_so():
     p, q = PAIRS["near"]
+    none = Gaussian.from_std(torch.zeros(0, 1), torch.ones(0, 1))
+    with pytest.raises(ShapeError, match="empty batch"):
+        kl_bounds(none, q)
+    with pytest.raises(ShapeError, match="at least one component"):
+        kullback.mutual_information(none)
     with pytest.raises(ShapeError, match="event shape"):
         kl_bounds(p, Gaussian.standard(2))
     with pytest.raises(ShapeError, match="do not broadcast"):

@@ -35,6 +35,7 @@ WRITERS = {
     "lists.parquet": lambda p: pq.write_table(pa.table({"z": list(X)}), p),
     "head.csv": lambda p: p.write_text(table(X, "a,b,c")),
     "headless.csv": lambda p: p.write_text(table(X, None)),
+    "indexed.csv": lambda p: p.write_text(table(np.c_[np.arange(150), X], ",a,b,c")),
     "semicolons.csv": lambda p: p.write_text(table(X, "a;b;c", ";")),
     "tabs.csv": lambda p: p.write_text(table(X, None, "\t")),
 }

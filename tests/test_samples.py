@@ -526,3 +526,29 @@ def test_whatever_comes_there_is_an_answer_or_a_clear_error(x, y, method, densit
     again = kl_estimate(x[::-1], q, seed=0, method=method)
     # The order of rows says nothing.
     assert abs(float(again.value) - float(found.value)) <= 1e-3 * (1 + abs(float(found.value)))
+
+
+def test_a_shared_row_and_few_rows_have_a_number():
+    found = kl_estimate([0.0, 1.3, 2.1, 3.7, 4.9, 6.2], [0.0, 0.9, 2.2, 3.1, 5.5], seed=0)
+    assert all(math.isfinite(float(v)) for v in (found.value, found.standard_error, *found.band))
+
+
+def test_gradients_to_the_density_of_samples_are_those_of_its_logarithm():
+    x = rows(200)
+    mean = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    for method in ("auto", "knn", "gaussian"):
+        q = Gaussian.from_std(mean, torch.ones(3, dtype=torch.float64))
+        (slope,) = torch.autograd.grad(kl_estimate(x, q, seed=0, method=method).value, mean)
+        torch.testing.assert_close(slope, -x.mean(0))
+    loc = torch.zeros(3, requires_grad=True)
+    laplace = distributions.Independent(distributions.Laplace(loc, 1.0), 1)
+    with pytest.raises(ValueError, match="cannot carry gradients"):
+        kl_estimate(laplace, x, method="gaussian")
+    with torch.no_grad():
+        assert torch.isfinite(kl_estimate(laplace, x, seed=0).value)
+
+
+def test_half_precision_is_not_taken_for_probabilities():
+    g = generator(0)
+    for x in (torch.rand(300, 20, generator=g) * 0.1, -8 * torch.rand(300, 20, generator=g)):
+        assert torch.isfinite(kl_estimate(x.bfloat16(), x.flip(0).flip(1).bfloat16(), seed=0, method="gaussian").value)

@@ -99,6 +99,8 @@ class Mixture:
                 f"{logits.shape[-1]} weights for components of batch shape {tuple(g.batch_shape)}: the last batch "
                 "dimension counts the components."
             )
+        if not logits.shape[-1]:
+            raise ShapeError("a mixture has at least one component, got none.")
         try:
             batch = broadcast_shapes(logits.shape, g.batch_shape)
         except RuntimeError:

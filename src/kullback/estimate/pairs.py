@@ -13,6 +13,7 @@ from kullback.adapt.arrays import as_given
 from kullback.all_pairs import pairwise
 from kullback.common import broadcast_shapes, common_device, common_dtype, common_kind, no_autocast
 from kullback.divergences.formula import check_shapes
+from kullback.errors import ShapeError
 from kullback.estimate.densities import Foreign, as_density
 from kullback.gaussian import Gaussian
 from kullback.linear_algebra import cholesky, solve_lower_vector
@@ -36,6 +37,8 @@ def for_each_pair(p: Any, q: Any, function: Callable[["Side", "Side"], tuple[Ten
     f, g = _mixture(p), _mixture(q)
     check_shapes(p, q)
     batch = broadcast_shapes(f.batch_shape, g.batch_shape)
+    if not batch.numel():
+        raise ShapeError(f"p and q are an empty batch {tuple(batch)}: there is no pair.")
     parts = [f.components, g.components]
     dtype, device = common_dtype(parts), common_device(parts)
     with no_autocast(device):

@@ -74,11 +74,12 @@ def read_samples(path: str | os.PathLike[str], column: str | None = None) -> Ten
         raise PosteriorFileError(f"{printable(path)}: no such file.")
     columns = safely(path, lambda: reader(path))
     with naming(path):
-        _no_posteriors(list(columns))
+        if column is None:
+            _no_posteriors(list(columns))
         if column is not None and column not in columns:
             listed = ", ".join(map(printable, columns)) or "none"
             raise PosteriorFileError(f"there is no column {printable(column)!r}. Columns are {listed}.")
-        chosen = [column] if column is not None else [name for name in columns if (role(name) or ("", ""))[0] != "id"]
+        chosen = [column] if column is not None else [name for name in columns if not _identifies(name)]
         arrays = {name: safely(path, lambda name=name: _numbers(columns[name](), name)) for name in chosen}  # type: ignore[misc]
         rows = _together(arrays, table=path.suffix.lower() in _TABLES)
         bad = ~torch.isfinite(rows)
@@ -87,6 +88,11 @@ def read_samples(path: str | os.PathLike[str], column: str | None = None) -> Ten
             where = f"row {row}" + (f", coordinate {','.join(map(str, at))}" if at else "")
             raise PosteriorFileError(f"{where}: {float(rows[(row, *at)])}; samples are finite numbers.")
     return rows
+
+
+def _identifies(name: str) -> bool:
+    """A row, as an id does, or the index that pandas writes without a name."""
+    return not name or name.startswith("Unnamed: ") or (role(name) or ("", ""))[0] == "id"
 
 
 def _no_posteriors(names: list[str]) -> None:

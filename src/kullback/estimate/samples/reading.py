@@ -142,10 +142,11 @@ def _of_few_values(side: Samples) -> list[str]:
     rows = side.rows[:_LOOKED_AT].detach()
     counts = [len(torch.unique(column)) for column in rows.T]
     few = [(column, count) for column, count in enumerate(counts) if 2 * count < len(rows)]
+    more = f" (and {len(few) - 1} more coordinates as few)" if len(few) > 1 else ""
     return [
-        f"coordinate {column} of {side.name} takes {count} values in {len(rows)} rows: that is no density, and the "
-        "estimate may mean little"
-        for column, count in few
+        f"coordinate {column} of {side.name} takes {count} values in {len(rows)} rows{more}: that is no density, and "
+        "the estimate may mean little"
+        for column, count in few[:1]
     ]
 
 
