@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
@@ -109,3 +110,8 @@ def test_what_does_not_fit_says_so():
         minibatch_log_prob(q[:1], z[:1], 10)
     with pytest.raises(NoClosedForm, match="independent"):
         minibatch_log_prob(Gaussian.from_covariance(torch.zeros(4, 2), torch.eye(2).expand(4, 2, 2)), z, 10)
+    correlated = Gaussian.from_covariance(torch.zeros(2), torch.eye(2))
+    for prior in (correlated, Gaussian.from_std(torch.zeros(4, 2), 1.0)):
+        with pytest.raises(NoClosedForm, match="prior is"):
+            total_correlation_terms(q, z, 10, prior=prior)
+    assert minibatch_log_prob(q, z.double(), np.int64(10)).shape == (4,)

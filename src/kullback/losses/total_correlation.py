@@ -16,6 +16,7 @@ low (0.07 to 0.45).
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -56,7 +57,7 @@ def minibatch_log_prob(posteriors: Any, z: Tensor, n_inputs: int) -> Tensor:
     Raises:
         ShapeError: unless the posteriors are one batch, and z is a point of each.
         ValueError: for fewer than two posteriors, or more than inputs.
-        NoClosedForm: for posteriors that are not diagonal.
+        NoClosedForm: for posteriors, or a prior, that are not diagonal.
 
     Reference:
         R. T. Q. Chen, X. Li, R. Grosse and D. Duvenaud, Isolating sources of disentanglement in VAEs, NeurIPS 2018.
@@ -107,6 +108,8 @@ def total_correlation_terms(posteriors: Any, z: Tensor, n_inputs: int, *, prior:
     each, log_weights = _each(posteriors, z, n_inputs)
     m, d = len(each), each.shape[-1]
     one = as_gaussian(Gaussian.standard(d) if prior is None else prior, "prior")
+    if not isinstance(one.scale, Diagonal) or one.batch_shape:
+        raise NoClosedForm(f"prior is {one!r}: it must be one Gaussian with independent coordinates.")
     log_prior = one.log_prob(z if prior is not None else z.reshape(m, d))
     own = each.diagonal().sum(0)
     joint = torch.logsumexp(log_weights + each.sum(-1), 1)
@@ -123,7 +126,8 @@ def _each(posteriors: Any, z: Tensor, n_inputs: int) -> tuple[Tensor, Tensor]:
             f"{tuple(z.shape)}: z has one point of each posterior of one batch, (M, *event)."
         )
     m = len(q)
-    if isinstance(n_inputs, bool) or not isinstance(n_inputs, int) or not 2 <= m <= n_inputs:
+    whole = isinstance(n_inputs, (int, np.integer)) and not isinstance(n_inputs, bool)
+    if not whole or not 2 <= m <= n_inputs:
         raise ValueError(f"a minibatch has at least 2 posteriors, and at most n_inputs={n_inputs!r}, got {m}.")
     if not isinstance(q.scale, Diagonal):
         raise NoClosedForm(f"posteriors given as {q.scale.given}: coordinates must be independent.")
