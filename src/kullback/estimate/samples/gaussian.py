@@ -85,44 +85,49 @@ def divergence_variance(x: Tensor, y: Tensor, p: Moments, q: Moments) -> Tensor:
     seen = q.standardised(y)
     root = solve_lower(q.factor, p.factor)
     of_y = 0.5 * (seen.square().sum(1) - (seen @ root).square().sum(1) - (seen @ delta).square()) - seen @ delta
-    return _less_noise(of_x.var() / p.n + of_y.var() / q.n, p.d, p.n, q.n)
+    a = root @ root.mT
+    both = a + torch.outer(delta, delta)
+    first = (of_x.var() + _lacking(a, p.n)) / p.n + (of_y.var() + _lacking(both, q.n)) / q.n
+    return _less_noise(first, a, both, p.n, q.n)
 
 
 def against_density_variance(log_q: Tensor, x: Tensor, p: Moments) -> Tensor:
-    """The variance of the mean of -log q less :func:`entropy`, for rows with these log-densities."""
-    influence = -log_q - 0.5 * p.standardised(x).square().sum(1)
-    return _less_noise(influence.var() / p.n, p.d, p.n, None)
+    """The variance of the mean of -log q less :func:`entropy`, for rows with these log-densities.
+
+    As if q were a Gaussian: how p looks from there, up to directions, is the slope of -log q in half the squares.
+    """
+    half_squares = 0.5 * p.standardised(x).square().sum(1)
+    slope = torch.stack([-log_q, half_squares]).cov()[0, 1] / half_squares.var()
+    a = slope * torch.eye(p.d, dtype=torch.float64)
+    first = ((-log_q - half_squares).var() + _lacking(a, p.n)) / p.n
+    return _less_noise(first, a, a, p.n, None)
 
 
-def _less_noise(first: Tensor, d: int, n: int, m: int | None) -> Tensor:
-    """The variance from that of the influences, whose parameters are estimated.
+def _lacking(a: Tensor, n: int) -> Tensor:
+    r"""What the variance of :math:`\tfrac12 z^\top (A - I) z` over n rows lacks, on average, where the rows are
+    standardised by their own mean and covariance: their squares add up to what they add up to.
+    """
+    c = a - torch.eye(len(a), dtype=torch.float64)
+    return (c.square().sum() + 0.5 * c.trace().square()) / (n + 1)
 
-    Where p is q the influences are 0 and what is left is of the second order; but estimated ones have a variance, on
-    average ``noise``, which is more than that. In few coordinates it is left in: where the estimate is low by chance
+
+def _less_noise(first: Tensor, a: Tensor, both: Tensor, n: int, m: int | None) -> Tensor:
+    """The variance, of first and second order, from that of the influences, whose parameters are estimated.
+
+    That these are estimated adds ``noise`` to the first order, on average; where p is q that is all of it, and what is
+    left, ``rest``, is of the second order. In few coordinates the noise is left in: where the estimate is low by chance
     the variance is too, and an interval would be too short just where it misses.
     """
-    rest = 0.25 * d * (d + 3) * (1 / (n - d - 1) + (1 / (m - d - 1) if m else 0.0)) ** 2
-    return torch.clamp(first - max(0.0, 1.0 - 3.0 / d) * _noise(d, n, m) + rest, min=rest)
-
-
-def _noise(d: int, n: int, m: int | None) -> float:
-    r"""The mean over samples of one Gaussian of what the influences' variance gives there.
-
-    It is :math:`(\tfrac1n + \tfrac1m) \mathrm E [\tfrac12 \operatorname{tr} (A - I)^2 + |\Delta|^2]` for A of one
-    Wishart matrix and the inverse of another, whose first two moments are known.
-    """
-    mu, nu = n - 1, m - 1 if m else None
-    if nu is None:
-        first, square, trace_square = 1.0, 1.0, float(d)
-    else:
-        below = nu - d - 1
-        first = nu / below
-        c = nu**2 / ((nu - d) * below * max(nu - d - 3, 1))
-        square, trace_square = (nu - 1) * c, ((nu - d - 2) * d + 2) * c
-    # E tr (A - I)^2 = E tr A^2 - 2 E tr A + d.
-    spread = ((mu + 1) * square * d + d * trace_square) / mu - 2.0 * first * d + d
-    each = 1 / n + (1 / m if m else 0.0)
-    return each * (0.5 * spread + d * each * first)
+    d, one, square = len(a), a.trace(), a.square().sum()
+    # Rows beside d coordinates; nothing is estimated of a density.
+    s, t = 1 / (n - d - 1), 1 / (m - d - 1) if m else 0.0
+    wishart = square + one.square()
+    spread = 0.5 * wishart * s + 0.25 * (wishart + (d + 1) * square) * t
+    noise = (spread + square * s + one * t) / n + (spread + one * s + d * t) / m if m else (spread + square * s) / n
+    b = 2.0 * both - torch.eye(d, dtype=torch.float64)
+    of_q = ((2 * d + 4) * b.square().sum() + 2.0 * b.trace().square()) / 16 + 0.5 * d
+    rest = s**2 * (0.25 * d * (d + 1) + 0.5 * square) + s * t * (0.5 * wishart + one) + t**2 * of_q
+    return torch.clamp(first - max(0.0, 1.0 - 3.0 / d) * noise + rest, min=rest)
 
 
 def surrogate(p: Moments, generator: torch.Generator) -> Tensor:
