@@ -36,6 +36,10 @@ WRITERS = {
     "head.csv": lambda p: p.write_text(table(X, "a,b,c")),
     "headless.csv": lambda p: p.write_text(table(X, None)),
     "indexed.csv": lambda p: p.write_text(table(np.c_[np.arange(150), X], ",a,b,c")),
+    "counted.csv": lambda p: p.write_text(table(X, "0,1,2")),
+    "counted and indexed.csv": lambda p: p.write_text(table(np.c_[np.arange(150), X], ",0,1,2")),
+    "quoted.csv": lambda p: p.write_text("".join(",".join(f'"{float(v)!r}"' for v in row) + "\n" for row in X)),
+    "marked.csv": lambda p: p.write_text("\ufeff" + table(X, None), encoding="utf-8"),
     "semicolons.csv": lambda p: p.write_text(table(X, "a;b;c", ";")),
     "tabs.csv": lambda p: p.write_text(table(X, None, "\t")),
 }
@@ -93,6 +97,17 @@ def test_one_column_of_a_table_and_the_process(folder):
     assert result.stdout.startswith(f"kl: {float(want.value):.4g} nats")
 
 
+def test_columns_by_name_are_taken_whatever_they_are_called(folder):
+    (folder / "people.csv").write_text(table(X[:, :2], "mean,std"))
+    assert run("people.csv", "y.npy").exit_code == 2
+    (folder / "bodies.csv").write_text(table(X[:, :2], "weight,height"))
+    np.save("y2.npy", Y[:, :2])
+    assert run("bodies.csv", "y2.npy", "--seed", "0").exit_code == 0
+    for names in ("mean, std", "std"):
+        result = run("people.csv", "people.csv", "--columns", names, "--seed", "0")
+        assert result.exit_code == 0, result.output
+
+
 WRONG = {
     "no such file": ("nowhere.npy", "y.npy"),
     "unknown kind of file": ("x.xlsx", "y.npy"),
@@ -111,7 +126,6 @@ WRONG = {
     "is an input": ("y.npy", "in.json", "--json", "in.json"),
     "there is no folder": ("y.npy", "y.npy", "--json", "nowhere/out.json"),
     "Object arrays cannot be loaded": ("pickled.npy", "y.npy"),
-    "the weights of a model": ("checkpoint.pt", "y.npy"),
 }
 
 
@@ -130,7 +144,6 @@ def test_what_is_no_samples_is_said_in_one_line(says, folder):
     np.save("text.npy", np.array(["one", "two"]))
     np.save("narrow.npy", Y[:, :2])
     np.save("pickled.npy", np.array([{}, None]), allow_pickle=True)
-    torch.save({"layer.weight": torch.zeros(3, 3)}, "checkpoint.pt")
     (folder / "hole.csv").write_text("a,b\n1.0,2.0\n,3.0\n4.0,5.0\n")
     (folder / "x.xlsx").write_text("")
     (folder / "in.json").write_text("{}")

@@ -255,7 +255,9 @@ def explain_(
 @click.argument("y", type=click.Path())
 @click.option("--method", default="auto", show_default=True, help="calibrated (auto), gaussian or knn.")
 @click.option("--seed", type=int, help="The same seed, the same digits.")
-@click.option("--columns", metavar="NAME[,NAME]", help="Which array to take from files with several.")
+@click.option(
+    "--columns", metavar="NAME[,NAME]", help="Which array to take of X and Y, or of each, where a file has several."
+)
 @click.option(
     "--json", "json_path", is_flag=False, flag_value="-", metavar="[FILE]",
     help="The numbers as JSON, on stdout or into a file. Without a file it comes after X and Y.",
@@ -266,53 +268,31 @@ def estimate(x: str, y: str, *, method: str, seed: int | None, columns: str | No
     X and Y are files of samples. If you have means and scales, kullback kl is exact and needs no samples.
     """
     with _one_line_errors():
-        import json
-
         from kullback.estimate.kl import kl_estimate
         from kullback.io.output import check_writable, write_text
         from kullback.io.samples import read_samples
+        from kullback.report.estimate import lines, to_json
         from kullback.text import printable
 
         if json_path not in (None, "-"):
             check_writable(json_path, (".json",))
             if any(os.path.exists(json_path) and os.path.samefile(json_path, path) for path in (x, y)):
                 raise _BadInput(f"{printable(json_path)}: is an input; writing to it would lose it.")
-        first, _, second = (columns or "").partition(",")
+        first, _, second = (name.strip() for name in (columns or "").partition(","))
         samples = [read_samples(path, name or None) for path, name in ((x, first), (y, second or first))]
         try:
             found = kl_estimate(*samples, method=method, seed=seed)
         except ValueError as error:
             raise _BadInput(str(error)) from error
-        shapes = [f"{len(s):,}" for s in samples]
-        numbers = {
-            "kl": float(found.value),
-            "standard_error": float(found.standard_error),
-            "interval": [float(v) for v in found.interval],
-            "band": [float(v) for v in found.band],
-            "n": [len(s) for s in samples],
-            "method": found.method,
-            "warnings": list(found.warnings),
-        }
-        if json_path != "-":
-            click.echo(f"kl: {_shown(found.value)} nats, give or take {_shown(found.standard_error)} (standard error)")
-            click.echo(f"interval: {_between(found.interval)} (95 %)")
-            click.echo(f"band: {_between(found.band)} (allows for bias)")
-            click.echo(f"method: {found.method}, from {shapes[0]} and {shapes[1]} samples")
-            for number, warning in enumerate(found.warnings, 1):
-                click.echo(f"warning.{number}: {printable(warning)}")
+        rows = [len(side) for side in samples]
         if json_path == "-":
-            click.echo(json.dumps(numbers, indent=2))
-        elif json_path:
-            write_text(json_path, json.dumps(numbers, indent=2) + "\n")
+            click.echo(to_json(found, rows))
+            return
+        for line in lines(found, rows):
+            click.echo(line)
+        if json_path:
+            write_text(json_path, to_json(found, rows) + "\n")
             click.echo(f"wrote {printable(json_path)}", err=True)
-
-
-def _shown(number: Any) -> str:
-    return f"{float(number):.4g}"
-
-
-def _between(pair: tuple[Any, Any]) -> str:
-    return f"{_shown(pair[0])} to {_shown(pair[1])}"
 
 
 @commands.command(epilog=_EPILOG)

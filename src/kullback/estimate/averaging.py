@@ -32,13 +32,16 @@ class Settings:
     seed: int | None
 
     def __post_init__(self) -> None:
-        if self.n is not None and (isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 1):
+        for name in ("n", "seed"):
+            given = getattr(self, name)
+            if isinstance(given, np.integer):
+                object.__setattr__(self, name, int(given))
+            elif given is not None and (isinstance(given, bool) or not isinstance(given, int)):
+                raise ValueError(f"{name} is a whole number, got {given!r}.")
+        if self.n is not None and self.n < 1:
             raise ValueError(f"n is a number of points, at least 1, got {self.n!r}.")
-        if self.seed is not None:
-            whole = isinstance(self.seed, (int, np.integer)) and not isinstance(self.seed, bool)
-            if not whole or not 0 <= self.seed < 2**63:
-                raise ValueError(f"seed is a whole number from 0 up, below 2**63, got {self.seed!r}.")
-            object.__setattr__(self, "seed", int(self.seed))
+        if self.seed is not None and not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed is from 0 up, below 2**63, got {self.seed!r}.")
         if self.tolerance is not None and not self.tolerance > 0:
             raise ValueError(f"tolerance is a standard error in nats, above 0, got {self.tolerance!r}.")
 

@@ -35,7 +35,15 @@ class Foreign:
 
     def log_prob(self, x: Tensor) -> Tensor:
         """The log-density at points."""
-        return torch.as_tensor(self.given.log_prob(x))
+        try:
+            return torch.as_tensor(self.given.log_prob(x))
+        except ValueError as error:
+            known = isinstance(self.given, distributions.Distribution)
+            if known and not bool(self.given.support.check(x).all()):
+                raise ValueError(
+                    f"{self.name} is 0 at some points, which lie outside its support: the divergence is infinite."
+                ) from error
+            raise
 
 
 Density = Gaussian | Mixture | Foreign

@@ -142,7 +142,20 @@ def arrow_column(name: str, column: Any) -> Column:
     return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(len(array), width)
 
 
-READERS: dict[str, Callable[[Path], dict[str, Callable[[], Column]]]] = {
+Reader = Callable[[Path], dict[str, Callable[[], Column]]]
+
+
+def open_columns(path: Path, readers: dict[str, Reader]) -> dict[str, Callable[[], Column]]:
+    """The columns of a file of one of these kinds, each of which is read when it is called."""
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise PosteriorFileError(f"{printable(path)}: unknown kind of file; known are {', '.join(readers)}.")
+    if not path.is_file():
+        raise PosteriorFileError(f"{printable(path)}: no such file.")
+    return safely(path, lambda: reader(path))
+
+
+READERS: dict[str, Reader] = {
     ".npz": _read_npz,
     ".safetensors": _read_safetensors,
     ".pt": _read_pt,

@@ -15,7 +15,7 @@ from kullback.adapt.arrays import FLOATING, from_numpy
 from kullback.columns import ModelColumns, id_column, models, scale_column
 from kullback.errors import PosteriorFileError
 from kullback.gaussian import Gaussian
-from kullback.io.formats import READERS, Column, naming, safely
+from kullback.io.formats import READERS, Column, naming, open_columns, safely
 from kullback.scale.diagonal import Parameterisation
 from kullback.text import printable
 
@@ -113,12 +113,7 @@ def open_posteriors(path: str | os.PathLike[str]) -> PosteriorFile:
         PosteriorFileError: if the file is not there, not whole, or does not hold what it should.
     """
     path = Path(path)
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise PosteriorFileError(f"{printable(path)}: unknown kind of file; known are {', '.join(READERS)}.")
-    if not path.is_file():
-        raise PosteriorFileError(f"{printable(path)}: no such file.")
-    columns = safely(path, lambda: reader(path))
+    columns = open_columns(path, READERS)
     with naming(path):
         found = models(columns)
     named = {}

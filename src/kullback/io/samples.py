@@ -1,5 +1,6 @@
 """Samples from files: an array whose rows they are, or a table whose columns are the coordinates."""
 
+import csv
 import functools
 import os
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from torch import Tensor
 from kullback.adapt.arrays import from_numpy
 from kullback.columns import models, role
 from kullback.errors import PosteriorFileError
-from kullback.io.formats import READERS, Column, arrow_column, naming, safely
+from kullback.io.formats import READERS, Column, arrow_column, naming, open_columns, safely
 from kullback.text import printable
 
 # Kinds of file that hold one table, whose columns belong together.
@@ -31,10 +32,13 @@ def _read_npy(path: Path) -> dict[str, Callable[[], Column]]:
 def _read_csv(path: Path) -> dict[str, Callable[[], Column]]:
     import pyarrow.csv
 
-    with path.open(encoding="utf-8", errors="replace") as file:
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         first = file.readline()
     delimiter = max(",;\t", key=first.count)
-    headless = all(_is_number(cell) for cell in first.split(delimiter))
+    cells = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), [])]
+    # A row of numbers is no header, but for the names that pandas gives to columns without names: 0, 1, 2.
+    named = [cell for cell in cells if cell] == [str(i) for i in range(len(cells) - cells.count(""))]
+    headless = all(_is_number(cell) for cell in cells if cell) and not named
     table = pyarrow.csv.read_csv(
         path,
         read_options=pyarrow.csv.ReadOptions(autogenerate_column_names=headless),
@@ -67,12 +71,7 @@ def read_samples(path: str | os.PathLike[str], column: str | None = None) -> Ten
         PosteriorFileError: if the file is not there, not whole, or does not hold samples.
     """
     path = Path(path)
-    reader = SAMPLE_READERS.get(path.suffix.lower())
-    if reader is None:
-        raise PosteriorFileError(f"{printable(path)}: unknown kind of file; known are {', '.join(SAMPLE_READERS)}.")
-    if not path.is_file():
-        raise PosteriorFileError(f"{printable(path)}: no such file.")
-    columns = safely(path, lambda: reader(path))
+    columns = open_columns(path, SAMPLE_READERS)
     with naming(path):
         if column is None:
             _no_posteriors(list(columns))
@@ -98,13 +97,12 @@ def _identifies(name: str) -> bool:
 def _no_posteriors(names: list[str]) -> None:
     try:
         found = models(names)
-    except PosteriorFileError as error:
-        if "weights of a model" in str(error):
-            raise
+    except PosteriorFileError:
         return
     columns = ", ".join(map(printable, [found[0].mean, *found[0].scales.values()]))
     raise PosteriorFileError(
-        f"holds Gaussians ({columns}), not samples of one: kullback kl, or kullback compare, is exact and needs none."
+        f"holds Gaussians ({columns}), not samples of one: kullback kl, or kullback compare, is exact and needs none. "
+        "To take one column for samples all the same: --columns."
     )
 
 

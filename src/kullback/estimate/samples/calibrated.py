@@ -10,7 +10,6 @@ together. (Of y alone, as one might, is far worse where p and q are apart: x the
 And what the moments say is lowered by how much lower the median of the Gaussians' log-ratio is than on Gaussian draws.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from kullback.estimate.samples import gaussian, marginals, neighbours
 from kullback.estimate.samples.distances import TREE
-from kullback.estimate.samples.found import Found
+from kullback.estimate.samples.found import Found, Step
 from kullback.estimate.samples.gaussian import moments_of, surrogate
 
 # Draws that calibrate, from the number of pairs of points that each looks at.
@@ -31,8 +30,6 @@ _OTHERWISE = (
     "the samples are not Gaussian: the interval is that of chance alone, the band allows for what else may be off"
 )
 _ROUGH = "estimates by few and by many neighbours disagree: the samples may have narrow modes, or lie near a curve"
-
-Step = Callable[[], None]
 
 
 def of_samples(x: Tensor, y: Tensor, generator: torch.Generator, step: Step) -> Found:
@@ -62,7 +59,7 @@ def of_samples(x: Tensor, y: Tensor, generator: torch.Generator, step: Step) -> 
         least = torch.minimum(of_draws[:, 1].mean(), by_moments)
         lower = by_moments - median.clamp(min=least, max=by_moments)
     variance = gaussian.divergence_variance(x, y, p, q)
-    found = _calibrated(by_moments - lower, variance, seen(x, y), of_draws, len(x) + len(y), normal=normal)
+    found = _calibrated(by_moments - lower, variance, seen(x, y), of_draws, normal=normal)
     return replace(found, bias=found.bias + float(lower))
 
 
@@ -82,7 +79,7 @@ def against_density(x: Tensor, log_q: Tensor, generator: torch.Generator, step: 
     draws = [seen(surrogate(p, generator)) for _ in range(_draws(len(x), 0, p.d))]
     variance = gaussian.against_density_variance(log_q.detach(), x, p)
     value = -log_q.mean() - gaussian.entropy(p)
-    return _calibrated(value, variance, seen(x), torch.stack(draws), len(x), normal=normal)
+    return _calibrated(value, variance, seen(x), torch.stack(draws), normal=normal)
 
 
 def _pooled(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,7 +95,7 @@ def _draws(n: int, m: int, d: int) -> int:
     return min(max(_PAIRS // pairs, _DRAWS[0]), _DRAWS[1])
 
 
-def _calibrated(by_moments: Tensor, variance: Tensor, seen: Tensor, draws: Tensor, n: int, *, normal: bool) -> Found:
+def _calibrated(by_moments: Tensor, variance: Tensor, seen: Tensor, draws: Tensor, *, normal: bool) -> Found:
     """What moments say, and what neighbours see on the samples beyond what they see on the draws.
 
     The band allows for twice what few and many neighbours disagree by, and for twice what was added: were the samples
@@ -116,6 +113,5 @@ def _calibrated(by_moments: Tensor, variance: Tensor, seen: Tensor, draws: Tenso
         variance=total,
         freedom=float((b - 1) * (total / noise).square()),
         bias=2.0 * (apart + float(excess[1].abs())),
-        n=n,
         warnings=tuple(said),
     )

@@ -1,11 +1,12 @@
 """Distances to the nearest points, exactly."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from kullback.estimate.samples.found import Step
 from kullback.neighbours import smallest
 
 # A tree answers faster than products up to so many coordinates.
@@ -16,7 +17,7 @@ _POINTS, _REFERENCES, _SPARE, _NUMBERS = 512, 32_768, 8, 2**23
 
 
 def nearest_distances(
-    points: Tensor, references: Tensor, ks: Sequence[int], *, own: bool, step: Callable[[], None] | None = None
+    points: Tensor, references: Tensor, ks: Sequence[int], *, own: bool, step: Step | None = None
 ) -> Tensor:
     """The distance of each point to its k-th nearest reference, for each k: ``(n, len(ks))``.
 

@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from kullback.estimate.averaging import IMPOSSIBLE, Settings
 from kullback.estimate.densities import Density, Foreign, as_density, described, drawn, event_of, log_density
 from kullback.estimate.monte_carlo import NORMAL_QUANTILE
 from kullback.estimate.result import Estimate
-from kullback.estimate.samples.found import Found
+from kullback.estimate.samples.found import Found, Step
 from kullback.estimate.samples.methods import DEFAULT, METHODS, Method
 from kullback.estimate.samples.reading import Samples, as_samples, comparable, is_samples, whitened
 from kullback.progress import progress
@@ -68,9 +68,9 @@ def _against(p: Any, q: Density, settings: Settings, method: Method, name: str, 
     x, _, said = comparable(x, None)
     _refuse(f"method {name!r}", gradients=not method.differentiable and x.rows.requires_grad)
     if bool(torch.isinf(log_q).any()):
-        infinite = torch.full((), math.inf, dtype=torch.float64)
+        infinite, none = (torch.tensor(v, dtype=torch.float64) for v in (math.inf, 0.0))
         said.append("q is 0 at samples of p, where the divergence is infinite")
-        return _estimate(Found(infinite, infinite, math.inf, 0.0, len(x)), [x], settings, name, said)
+        return _estimate(Found(infinite, none, math.inf, 0.0), [x], settings, name, said)
     rows, _, log_det = whitened(x, None)
     with _counted() as step:
         found = method.against_density(rows, log_q + log_det, generator, step)
@@ -78,7 +78,7 @@ def _against(p: Any, q: Density, settings: Settings, method: Method, name: str, 
 
 
 @contextlib.contextmanager
-def _counted() -> Iterator[Callable[[], None]]:
+def _counted() -> Iterator[Step]:
     with progress("searching neighbours") as update:
         counter = itertools.count(1)
         yield lambda: update(next(counter), None)
@@ -94,8 +94,8 @@ def _gradients(density: Density) -> bool:
 def _refuse(what: str, *, gradients: bool) -> None:
     if gradients and torch.is_grad_enabled():
         raise ValueError(
-            f"{what} cannot carry gradients: what neighbours say has no derivative that is that of the divergence. "
-            'Detach what requires gradients, or take method="gaussian", whose gradients are right.'
+            f"{what} cannot carry gradients that are those of the divergence. Detach what requires them; to samples "
+            'they flow with method="gaussian".'
         )
 
 
@@ -129,4 +129,4 @@ def _estimate(
 
     still, wide = value.detach(), reach + found.bias
     interval, band = ((given(still - x), given(still + x)) for x in (reach, wide))
-    return Estimate(given(value), given(error), interval, band, found.n, name, tuple(warnings))
+    return Estimate(given(value), given(error), interval, band, sum(map(len, sides)), name, tuple(warnings))

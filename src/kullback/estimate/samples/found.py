@@ -1,8 +1,12 @@
-"""What a method found."""
+"""What a method is given to count its steps with, and what it found."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
+
+# Called whenever a search of neighbours is done.
+Step = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -16,6 +20,4 @@ class Found:
     """Degrees of freedom of the variance."""
     bias: float
     """What the band allows for beyond the interval."""
-    n: int
-    """Rows that were used."""
     warnings: tuple[str, ...] = ()

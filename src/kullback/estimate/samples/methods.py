@@ -7,9 +7,7 @@ import torch
 from torch import Tensor
 
 from kullback.estimate.samples import calibrated, plain
-from kullback.estimate.samples.found import Found
-
-Step = Callable[[], None]
+from kullback.estimate.samples.found import Found, Step
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ divergence of Wang, Kulkarni and Verdú, :math:`d \,\overline{\log (\nu / \rho)}
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from kullback.estimate.samples.distances import nearest_distances
+from kullback.estimate.samples.found import Step
 
 # Rows above which only so many are asked for their neighbours.
 MANY, QUERIES = 20_000, 5_000
@@ -31,9 +32,7 @@ def queried(n: int, generator: torch.Generator) -> Tensor | slice:
     return torch.randperm(n, generator=generator)[:QUERIES].sort().values if n > MANY else slice(None)
 
 
-def divergence(
-    x: Tensor, y: Tensor, ks: Sequence[int], some: Tensor | slice, step: Callable[[], None] | None = None
-) -> Tensor:
+def divergence(x: Tensor, y: Tensor, ks: Sequence[int], some: Tensor | slice, step: Step | None = None) -> Tensor:
     """Of each row that is asked, for each k, what the estimate is the mean of: ``(n, len(ks))``."""
     (n, d), m = x.shape, len(y)
     # A row that is also in y is not its own neighbour there.
@@ -43,7 +42,7 @@ def divergence(
     return d * (_apart(to_y, "the other sample") / _apart(to_x, "its own")).log() + math.log(m / (n - 1))
 
 
-def entropy(x: Tensor, ks: Sequence[int], some: Tensor | slice, step: Callable[[], None] | None = None) -> Tensor:
+def entropy(x: Tensor, ks: Sequence[int], some: Tensor | slice, step: Step | None = None) -> Tensor:
     """Of each row that is asked, for each k, what the entropy is the mean of: ``(n, len(ks))``."""
     n, d = x.shape
     to_x = _apart(nearest_distances(x[some], x, ks, own=True, step=step), "its own")

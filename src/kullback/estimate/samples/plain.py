@@ -1,17 +1,14 @@
 """The two things that the default is made of, alone: what moments say, and what neighbours say."""
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from kullback.estimate.samples import gaussian, neighbours
-from kullback.estimate.samples.found import Found
+from kullback.estimate.samples.found import Found, Step
 from kullback.estimate.samples.gaussian import moments_of
 from kullback.estimate.samples.neighbours import K
-
-Step = Callable[[], None]
 
 
 def gaussian_of_samples(x: Tensor, y: Tensor, generator: torch.Generator, step: Step) -> Found:
@@ -19,7 +16,7 @@ def gaussian_of_samples(x: Tensor, y: Tensor, generator: torch.Generator, step: 
     p, q = moments_of(x), moments_of(y)
     with torch.no_grad():
         variance = gaussian.divergence_variance(x, y, p, q)
-    return Found(gaussian.divergence(p, q), variance, math.inf, 0.0, len(x) + len(y))
+    return Found(gaussian.divergence(p, q), variance, math.inf, 0.0)
 
 
 def gaussian_against_density(x: Tensor, log_q: Tensor, generator: torch.Generator, step: Step) -> Found:
@@ -27,20 +24,20 @@ def gaussian_against_density(x: Tensor, log_q: Tensor, generator: torch.Generato
     p = moments_of(x)
     with torch.no_grad():
         variance = gaussian.against_density_variance(log_q, x, p)
-    return Found(-log_q.mean() - gaussian.entropy(p), variance, math.inf, 0.0, len(x))
+    return Found(-log_q.mean() - gaussian.entropy(p), variance, math.inf, 0.0)
 
 
 def neighbours_of_samples(x: Tensor, y: Tensor, generator: torch.Generator, step: Step) -> Found:
     """The divergence of Wang, Kulkarni and Verdú."""
     some = neighbours.queried(len(x), generator)
-    return _mean(neighbours.divergence(x, y, (min(K, len(x) - 1, len(y) - 1),), some, step), len(x) + len(y))
+    return _mean(neighbours.divergence(x, y, (min(K, len(x) - 1, len(y) - 1),), some, step))
 
 
 def neighbours_against_density(x: Tensor, log_q: Tensor, generator: torch.Generator, step: Step) -> Found:
     """The mean of -log q less the entropy of Kozachenko and Leonenko."""
     some = neighbours.queried(len(x), generator)
-    return _mean(-log_q[some, None] - neighbours.entropy(x, (min(K, len(x) - 1),), some, step), len(x))
+    return _mean(-log_q[some, None] - neighbours.entropy(x, (min(K, len(x) - 1),), some, step))
 
 
-def _mean(values: Tensor, n: int) -> Found:
-    return Found(values.mean(), values.detach().var() / len(values), math.inf, 0.0, n)
+def _mean(values: Tensor) -> Found:
+    return Found(values.mean(), values.detach().var() / len(values), math.inf, 0.0)

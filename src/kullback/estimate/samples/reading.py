@@ -3,10 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from kullback.adapt.arrays import to_tensor
+from kullback.adapt.arrays import from_numpy, to_tensor
 from kullback.errors import NotPositiveDefinite, ShapeError
 from kullback.estimate.samples.recognition import refuse_counts, refuse_probabilities
 from kullback.linear_algebra import solve_lower
@@ -58,6 +59,9 @@ def as_samples(x: Any, name: str, event: torch.Size | None = None) -> Samples:
         ValueError: for values that are NaN or infinite.
     """
     value, numpy = to_tensor(x, name)
+    exact = x if isinstance(x, Tensor) else from_numpy(np.asarray(x))
+    if isinstance(value, Tensor) and not exact.is_floating_point():
+        value = exact.double()  # the default dtype has not the digits of large integers
     if not isinstance(value, Tensor) or not value.ndim or not value.numel():
         shape = tuple(value.shape) if isinstance(value, Tensor) else ()
         raise ShapeError(f"{name}: samples are the rows of an array (n, d), got shape {shape}.")
@@ -173,25 +177,29 @@ def whitened(x: Samples, y: Samples | None) -> tuple[Tensor, Tensor | None, Tens
     """Both in coordinates in which all rows together have the identity as covariance, and the log-determinant of the
     factor that was taken out. Divergences are the same there, and distances mean something.
     """
-    for side in (x, y):
-        if side is not None:
-            try:
-                mean, scale = moments(side.rows.detach(), full=True)
-            except NotPositiveDefinite as error:
-                raise NotPositiveDefinite(f"{side.name}: {error}") from None
-    if y is not None:
-        mean, scale = moments(torch.cat([x.rows, y.rows]).detach(), full=True)
-    assert isinstance(scale, Tril)
-    factor = scale.tril()
-    moved = []
-    for side in (x, y):
-        if side is not None:
-            rows = solve_lower(factor, (side.rows - mean).mT).mT
-            spread = torch.linalg.eigvalsh(torch.atleast_2d(rows.detach().mT.cov()))[0].clamp(min=0.0).sqrt()
-            if not spread > _NARROWEST:
-                raise ValueError(
-                    f"{side.name} is spread {float(spread):.1g} times as far in some direction as both samples "
-                    "together: too little to tell its rows apart. If the densities are known, pass them."
-                )
-            moved.append(rows)
+    sides = [x] if y is None else [x, y]
+    found = [_moments(side) for side in sides]
+    mean, factor = found[0] if y is None else _factor_of(torch.cat([x.rows, y.rows]))
+    moved = [solve_lower(factor, (side.rows - mean).mT).mT for side in sides]
+    for side, rows in zip(sides, moved, strict=True):
+        spread = torch.linalg.eigvalsh(torch.atleast_2d(rows.detach().mT.cov()))[0].clamp(min=0.0).sqrt()
+        if not spread > _NARROWEST:
+            raise ValueError(
+                f"{side.name} is spread {float(spread):.1g} times as far in some direction as both samples together: "
+                "too little to tell its rows apart. If the densities are known, pass them."
+            )
     return moved[0], moved[1] if y is not None else None, factor.diagonal().log().sum()
+
+
+def _moments(side: Samples) -> tuple[Tensor, Tensor]:
+    try:
+        return _factor_of(side.rows)
+    except NotPositiveDefinite as error:
+        raise NotPositiveDefinite(f"{side.name}: {error}") from None
+
+
+def _factor_of(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean, and the factor of the covariance."""
+    mean, scale = moments(rows.detach(), full=True)
+    assert isinstance(scale, Tril)
+    return mean, scale.tril()
