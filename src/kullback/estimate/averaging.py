@@ -145,6 +145,8 @@ def estimate(
     tensors = [x for density in known for x in density.tensors()]
     dtype = compute_dtype(tensors) if tensors else torch.get_default_dtype()
     value, error = mean.value(), mean.standard_error()
+    # Of an infinite average there is no spread, and no doubt.
+    error = torch.where(torch.isinf(value.detach()), 0.0, error)
     said = [x for x in warnings if x is not None]
     if bool(torch.isinf(value.detach()).any()):
         said.append("q is 0 at points drawn from p, where the divergence is infinite")

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from kullback.estimate.averaging import Settings, at_own_points, averages, batch_dims, estimate, of_both, pair
-from kullback.estimate.densities import as_density
+from torch import Tensor
+
+from kullback.estimate.averaging import Settings, at_own_points, averages, batch_dims, estimate, pair
+from kullback.estimate.densities import Foreign, as_density, log_density
 from kullback.estimate.result import Estimate
 
 
@@ -43,5 +45,11 @@ def cross_entropy_estimate(
     """
     settings = Settings(tolerance, n, seed)
     p, q = pair(p, q)
-    mean = averages([(p, of_both(p, q, lambda _, log_q: -log_q))], settings, batch_dims(p, q))
+
+    def integrand(x: Tensor, own: Tensor) -> Tensor:
+        if isinstance(p, Foreign):
+            at_own_points(p, x, own)  # only to refuse gradients that would be wrong
+        return -log_density(q, x)
+
+    mean = averages([(p, integrand)], settings, batch_dims(p, q))
     return estimate(mean, (p, q), settings, "k1", never_negative=False)
