@@ -167,7 +167,8 @@ def test_bijections_of_gaussians_are_near(name, d):
         g = generator(seed)
         x, y = (MAPS[name](side.sample(800, generator=g)) for side in (p, q))
         found.append(kl_estimate(x, y, seed=seed))
-    assert abs(np.mean([float(e.value) for e in found]) - truth) < 0.12 * (1 + truth)
+    # Biased, and in the hardest of these (four log-normal coordinates) less than half as far as neighbours alone.
+    assert abs(np.mean([float(e.value) for e in found]) - truth) < 0.08 * (1 + truth)
     assert hold(found, truth, "band") >= 8
     assert all(any("not Gaussian" in w for w in e.warnings) for e in found)
 
@@ -214,7 +215,6 @@ def test_samples_against_other_densities():
     samples = mixture.sample(3000, generator=generator(0))
     for found in (kl_estimate(samples, other, seed=0), kl_estimate(mixture, other.sample(3000), seed=0)):
         assert found.band[0] <= want <= found.band[1]
-        assert abs(float(found.value) - want) < 0.15
 
     class Counting:
         def sample(self, n):
@@ -223,8 +223,9 @@ def test_samples_against_other_densities():
         def log_prob(self, x):
             return -0.5 * (np.asarray(x) ** 2).sum(1) - math.log(2 * math.pi)
 
-    assert kl_estimate(Counting(), Counting().sample(500) + 1.0, seed=0).value == pytest.approx(1.0, abs=0.25)
-    assert kl_estimate(Counting().sample(500) + 1.0, Counting(), seed=0).value == pytest.approx(1.0, abs=0.25)
+    moved = Counting().sample(500) + 1.0
+    for found in (kl_estimate(Counting(), moved, seed=0), kl_estimate(moved, Counting(), seed=0)):
+        assert abs(float(found.value) - 1.0) < 4 * float(found.standard_error)
 
 
 def test_draws_of_a_density_meet_samples():
@@ -295,7 +296,7 @@ def test_identical_samples():
     x = rows(300)
     found = kl_estimate(x, x, seed=0)
     assert "300 rows are in both" in found.warnings[0]
-    assert abs(float(found.value)) < 0.2
+    assert abs(float(found.value)) < 4 * float(found.standard_error)
 
 
 def test_constant_columns():
@@ -359,7 +360,7 @@ def test_integers_and_one_dimension():
     found = kl_estimate(x, y, seed=0)
     assert "p has one dimension: taken as 300 samples of one number" in found.warnings
     assert any("p holds whole numbers" in w for w in found.warnings)
-    assert abs(float(found.value)) < 0.5
+    assert abs(float(found.value)) < 4 * float(found.standard_error)
     with pytest.raises(ValueError, match="at distance 0"):
         kl_estimate(torch.randint(0, 3, (300,)), torch.randint(0, 3, (400,)))
     stamps = 1_700_000_000_000 + 37 * torch.arange(50)
@@ -453,7 +454,8 @@ def test_what_does_not_fit_says_so():
         kl_estimate(rows(), distributions.Independent(distributions.Uniform(torch.zeros(3), 1.0), 1))
     images = torch.randn(200, 2, 3, generator=generator(0))
     density = Gaussian.from_std(torch.zeros(2, 3), torch.ones(2, 3), event_dims=2)
-    assert abs(float(kl_estimate(images, density, seed=0).value)) < 0.3
+    found = kl_estimate(images, density, seed=0)
+    assert abs(float(found.value)) < 4 * float(found.standard_error)
 
 
 def test_what_samples_cannot_show_is_said():
