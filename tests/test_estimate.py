@@ -193,6 +193,10 @@ def test_other_densities_are_drawn_from():
     narrow = distributions.Laplace(torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64))
     found = kl_estimate(far, narrow, seed=0)
     assert abs(found.value - distributions.kl_divergence(far, narrow)) <= 5 * found.standard_error
+    # As a flow is: without a mean, an entropy or a closed form.
+    flow = distributions.TransformedDistribution(distributions.Normal(0.0, 1.0), [distributions.ExpTransform()])
+    found = kl_estimate(flow, distributions.LogNormal(1.0, 1.0), seed=0)
+    assert abs(found.value - 0.5) <= 5 * found.standard_error
     mixture = distributions.MixtureSameFamily(distributions.Categorical(torch.ones(2)), p)
     assert 0 < kl_estimate(mixture, q, seed=0).value < 1
 

@@ -15,7 +15,9 @@ _CLAMP = (-30.0, 20.0)
 def read(x: Any, name: str) -> Gaussian | None:
     """Everything but the first dimension is one latent."""
     x = getattr(x, "latent_dist", x)
-    mean, logvar = getattr(x, "mean", None), getattr(x, "logvar", None)
+    logvar = getattr(x, "logvar", None)
+    # In this order: distributions of torch may have a mean that raises.
+    mean = getattr(x, "mean", None) if isinstance(logvar, Tensor) else None
     if not isinstance(mean, Tensor) or not isinstance(logvar, Tensor):
         return None
     if getattr(x, "deterministic", False):

@@ -34,16 +34,20 @@ class Foreign:
         return self.given.sample((n,))
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """The log-density at points."""
-        try:
+        """The log-density at points; of a torch distribution -∞ outside its support, whether it validates or not."""
+        if not isinstance(self.given, distributions.Distribution):
             return torch.as_tensor(self.given.log_prob(x))
-        except ValueError as error:
-            known = isinstance(self.given, distributions.Distribution)
-            if known and not bool(self.given.support.check(x).all()):
-                raise ValueError(
-                    f"{self.name} is 0 at some points, which lie outside its support: the divergence is infinite."
-                ) from error
-            raise
+        try:
+            support = self.given.support
+        except NotImplementedError:  # it does not say where it is
+            support = None
+        inside = torch.ones(()) if support is None else support.check(x)
+        if bool(inside.all()):
+            return self.given.log_prob(x)
+        shape = inside.shape + (1,) * len(self.given.event_shape)
+        with torch.no_grad():
+            within = torch.where(inside.reshape(shape), x, self.given.sample().to(x.dtype))
+        return torch.where(inside, self.given.log_prob(within), -torch.inf)
 
 
 Density = Gaussian | Mixture | Foreign
