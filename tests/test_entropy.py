@@ -91,6 +91,25 @@ def test_intervals_hold_as_often_as_they_say(name):
         assert abs(np.mean([float(e.value) for e in found]) - truth) < 1e-3
 
 
+def test_numbers_beyond_those_of_the_dtype_leave_what_is_always_true():
+    near = Gaussian.from_std([0.0], [1.0])
+    mixture = Mixture([0.5, 0.5], Gaussian.from_std([[0.0], [1.0]], 1.0))
+    for far in (
+        Gaussian.from_std([1e160], [1.0]),
+        Gaussian.from_std([0.0], [1e160]),
+        Gaussian.from_std([1e200], [1.0]),
+    ):
+        for p, q in ((near, far), (far, near), (mixture, far)):
+            low, high = map(float, jensen_shannon_bounds(p, q))
+            assert 0.0 <= low <= high
+            assert high == math.log(2)
+            low, high = map(float, kullback.kl_bounds(mixture, far))
+            assert 0.0 <= low <= high
+    broken = Mixture([0.5, 0.5], Gaussian.from_std([[math.nan], [0.0]], 1.0))
+    for bounds in (entropy_bounds(broken), cross_entropy_bounds(near, broken), jensen_shannon_bounds(near, broken)):
+        assert np.isnan(bounds).all()
+
+
 def test_an_entropy_may_be_negative_and_other_densities_have_one():
     narrow = Mixture([0.5, 0.5], Gaussian.from_std([[0.0], [1.0]], [[1e-3], [1e-3]]))
     found = entropy_estimate(narrow, seed=0)

@@ -129,29 +129,36 @@ def _divergence(f: Side, g: Side) -> tuple[Tensor, Tensor]:
     log_g_low, log_g_high = _mean_log(f, g, between)
     entropy_low, entropy_high = _entropy(f)
     upper = torch.minimum(_by_convexity(f, g, between), -entropy_low - log_g_low).clamp(min=0.0)
-    return _ordered((-entropy_high - log_g_high).clamp(min=0.0), upper)
+    return _ordered(f, g, (-entropy_high - log_g_high).clamp(min=0.0), upper, least=0.0)
 
 
 def _cross_entropy(f: Side, g: Side) -> tuple[Tensor, Tensor]:
     low, high = _mean_log(f, g, divergences(f, g))
-    return _ordered(-high, -low)
+    return _ordered(f, g, -high, -low)
 
 
 def _entropy(f: Side) -> tuple[Tensor, Tensor]:
     low, high = _mean_log(f, f, divergences(f, f))
     if len(f.mean) > 1:
         high = torch.minimum(high, _by_chernoff(f))
-    return _ordered(-high, -low)
+    return _ordered(f, f, -high, -low)
 
 
 def _jensen_shannon(f: Side, g: Side) -> tuple[Tensor, Tensor]:
     middle = Side.halves(f, g)
     low, high = (0.5 * (a + b) for a, b in zip(_divergence(f, middle), _divergence(g, middle), strict=True))
-    return low, high.clamp(max=math.log(2.0))
+    return low.clamp(max=math.log(2.0)), high.clamp(max=math.log(2.0))
 
 
-def _ordered(lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
-    """Less what is left of rounding where they meet."""
+def _ordered(f: Side, g: Side, lower: Tensor, upper: Tensor, *, least: float = -math.inf) -> tuple[Tensor, Tensor]:
+    """Less what is left of rounding where they meet.
+
+    Where numbers leave float64 there is no number; what is always true remains, unless a parameter is none itself.
+    """
+    given = [x for side in (f, g) for x in (side.log_weights, side.mean, side.scale)]
+    if not any(bool(x.isnan().any()) for x in given):
+        lower = torch.where(lower.isnan(), least, lower)
+        upper = torch.where(upper.isnan(), math.inf, upper)
     return torch.minimum(lower, upper), upper
 
 
