@@ -1,6 +1,6 @@
 """Claim: every divergence and gradient is right to a few units in the last place, where torch.distributions is not.
 
-For every regime of the test suite's oracle grid (300 one-dimensional pairs for each parameterisation), the worst error
+For every regime of the test suite's oracle grid (300 one-dimensional pairs for each parameterization), the worst error
 of values and of gradients, in units in the last place (eps times the true value; for the gradient with respect to q's
 scale, a sum of two parts, times their absolute sum). Beside it torch.distributions on the same numbers, from the
 standard deviations that a user would pass (exp(logvar / 2), sqrt(variance)).
@@ -61,7 +61,7 @@ def errors(got: Tensor, want: list[mpf], size: list[mpf]) -> list[float]:
 
 
 def worst(function: Callable[..., Tensor], regime: str, dtype: torch.dtype) -> tuple[float, float]:
-    """The worst error of values and of gradients over the parameterisations."""
+    """The worst error of values and of gradients over the parameterizations."""
     values, gradients = [0.0], [0.0]
     for given in GIVEN:
         operands = tuple(x.requires_grad_() for x in pair(regime, given, dtype))

@@ -64,7 +64,7 @@ def forward_rows():
                 "line": lambda x=x: one_line(*x),
                 "native": by("native", lambda x=x: by_kullback(*x)),
                 "torch": by("torch", lambda x=x: by_kullback(*x)),
-                "formula": by("formula", lambda x=x: by_kullback(*x)),
+                "reference": by("reference", lambda x=x: by_kullback(*x)),
                 "read": lambda x=x: [v.sum() for v in x],
             }
         )
@@ -72,7 +72,7 @@ def forward_rows():
         row(
             f"[{rows}, {n}]", ratio(taken["td"], taken["native"]), ratio(taken["validated"], taken["native"]),
             ratio(taken["line"], taken["native"]), ratio(taken["td"], taken["torch"]),
-            ratio(taken["td"], taken["formula"]), f"{read:.1f}",
+            ratio(taken["td"], taken["reference"]), f"{read:.1f}",
         )  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def gradient_rows():
             "compile": gradients(compiled, x),
             "jax": lambda arrays=arrays: jax.block_until_ready(jitted(*arrays)),
         }
-        ours = {name: by(name, gradients(by_kullback, x)) for name in ("native", "torch", "formula")}
+        ours = {name: by(name, gradients(by_kullback, x)) for name in ("native", "torch", "reference")}
         ours["fused"] = by("native", fused)
         # Two at a time: what a third one leaves behind of the system's memory decides otherwise.
         pairs = (
@@ -115,7 +115,7 @@ def gradient_rows():
             ("compile", "native"),
             ("jax", "native"),
             ("td", "torch"),
-            ("td", "formula"),
+            ("td", "reference"),
         )
         taken = [alternating({a: peers[a], b: ours[b]}, seconds=1.0) for a, b in pairs]
         row(f"[{rows}, {n}]", *(ratio(t[a], t[b]) for t, (a, b) in zip(taken, pairs, strict=True)))

@@ -1,6 +1,6 @@
 """Claim: every divergence of every pair is right to the last digits that the inputs determine; its peers are not.
 
-Over the grid of tests/pairs.py (all pairs of parameterisations; near-identical to 2^-50; condition numbers to 1e12;
+Over the grid of tests/pairs.py (all pairs of parameterizations; near-identical to 2^-50; condition numbers to 1e12;
 scales of 1e±150; d from 1 to 200) the worst error of each quantity as a fraction of what is allowed: the larger of 450
 units in the last place and 20 times what rounding every input otherwise by half a unit would change. Beside it other
 libraries on the same cases, from the representation that they take; how often they are off by more than is allowed, and

@@ -4,7 +4,7 @@ From raw tensors, covariances of float32: two constructors, the divergence, and 
 those of both means and both covariances. Validation off on both sides, one thread; ratios of medians of alternating
 runs in one process, with the range of the quartiles; above 1 kullback is faster.
 
-JAX is not among the peers: held to one thread, its batched factorisations (jax 0.10.2) did not return at 65,536 pairs.
+JAX is not among the peers: held to one thread, its batched factorizations (jax 0.10.2) did not return at 65,536 pairs.
 
     python benchmarks/full_speed.py
 """
@@ -64,14 +64,14 @@ def main():
                 "native both": by("native", gradients(by_kullback)),
                 "torch": by("torch", lambda plain=plain: by_kullback(*plain)),
                 "torch both": by("torch", gradients(by_kullback)),
-                "formula": by("formula", lambda plain=plain: by_kullback(*plain)),
-                "formula both": by("formula", gradients(by_kullback)),
+                "reference": by("reference", lambda plain=plain: by_kullback(*plain)),
+                "formula both": by("reference", gradients(by_kullback)),
             },
             seconds=1.0,
         )
         pairs = (
             ("td", "native"), ("td both", "native both"), ("gpytorch", "native"),
-            ("td", "torch"), ("td both", "torch both"), ("td", "formula"), ("td both", "formula both"),
+            ("td", "torch"), ("td both", "torch both"), ("td", "reference"), ("td both", "formula both"),
         )  # fmt: skip
         row(f"{n}, {rows}", *(ratio(taken[a], taken[b]) for a, b in pairs))
 

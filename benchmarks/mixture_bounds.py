@@ -15,7 +15,7 @@ from timing import machine, row
 
 from kullback import Gaussian, Mixture, kl_bounds, kl_estimate
 from kullback.estimate.bounds import _by_convexity
-from kullback.estimate.pairs import divergences, for_each_pair, log_integrals
+from kullback.estimate.mixture_arrays import divergences, for_each_pair, log_integrals
 
 
 def mixture(g, k, d, spread):

@@ -1,4 +1,4 @@
-"""Claim: randomised quasi-Monte Carlo needs far fewer points than independent draws, and its intervals hold.
+"""Claim: randomized quasi-Monte Carlo needs far fewer points than independent draws, and its intervals hold.
 
 For each pair, over 200 seeds: how many times more independent points have the same variance (the variance of log p -
 log q under p over n times that of the estimates), and how often the 95 % interval holds the truth: a closed form, or

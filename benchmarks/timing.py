@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 
 import kullback
-from kullback.kernels import choice, library
+from kullback.kernels import native_kernel, use
 
 
 def machine(threads: int = 1) -> str:
@@ -18,7 +18,7 @@ def machine(threads: int = 1) -> str:
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         cpu = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), platform.processor())
     return (
-        f"{cpu}, {library.instructions()}, {threads} thread(s), torch {torch.__version__}, kullback "
+        f"{cpu}, {native_kernel.instructions()}, {threads} thread(s), torch {torch.__version__}, kullback "
         f"{kullback.__version__}, Python {platform.python_version()}"
     )
 
@@ -51,25 +51,11 @@ def ratio(peer: list[float], ours: list[float]) -> str:
     return f"{a[1] / b[1]:.1f} ({a[0] / b[2]:.1f}–{a[2] / b[0]:.1f})"
 
 
-class Body:
-    """A body of the kernels, in force within a ``with`` block."""
-
-    def __init__(self, name: str) -> None:
-        self.usable = choice.usable(name)
-
-    def __enter__(self) -> None:
-        self.before, choice._usable = choice._usable, self.usable
-
-    def __exit__(self, *error: object) -> None:
-        choice._usable = self.before
-
-
 def by(name: str, f: Callable[[], object]) -> Callable[[], object]:
-    """The same call, by a body of the kernels."""
-    body = Body(name)
+    """The same call, by one backend of the kernels."""
 
     def call() -> object:
-        with body:
+        with use(name):
             return f()
 
     return call

@@ -1,4 +1,4 @@
-"""Pairs of Gaussians in every parameterisation and regime, as the numbers that are given to the library."""
+"""Pairs of Gaussians in every parameterization and regime, as the numbers that are given to the library."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

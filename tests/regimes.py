@@ -28,7 +28,7 @@ def _ordinary(given: str, dtype: torch.dtype, g: torch.Generator) -> Pair:
 def _near_identical(given: str, dtype: torch.dtype, g: torch.Generator) -> Pair:
     mean, log_q, sign_mean, sign_scale = _draw(1, 1, 1, 1, generator=g)
     step = 2.0 ** -torch.randint(1, 51, (N,), generator=g).double()
-    # Rounded first, so that the step survives wherever the dtype can hold it.
+    # Float64Pair first, so that the step survives wherever the dtype can hold it.
     mean, scale = mean.to(dtype).double(), _scale(log_q, given).to(dtype).double()
     moved = scale + step * sign_scale.sign() if given == "logvar" else scale * (1 + step * sign_scale.sign())
     return mean * (1 + step * sign_mean.sign()), moved.abs(), mean, scale
@@ -64,7 +64,7 @@ def _offset_means(given: str, dtype: torch.dtype, g: torch.Generator) -> Pair:
 
 
 def _nearly_collapsed(given: str, dtype: torch.dtype, g: torch.Generator) -> Pair:
-    """Posteriors that have almost become the prior, as most dimensions of an over-regularised VAE have."""
+    """Posteriors that have almost become the prior, as most dimensions of an over-regularized VAE have."""
     mean_p, log_p = _draw(1e-3, 1e-3, generator=g)
     zero = torch.zeros_like(mean_p)
     return mean_p, _scale(log_p, given), zero, _scale(zero, given)

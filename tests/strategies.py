@@ -1,4 +1,4 @@
-"""What hypothesis draws: Gaussians of every parameterisation, dtype and shape, friendly or not."""
+"""What hypothesis draws: Gaussians of every parameterization, dtype and shape, friendly or not."""
 
 import numpy as np
 from hypothesis import strategies as st
@@ -17,14 +17,14 @@ def _elements(given: str, width: int) -> st.SearchStrategy[float]:
 
 
 @st.composite
-def gaussian_pairs(draw, same_parameterisation=True):
+def gaussian_pairs(draw, same_parameterization=True):
     """Two Gaussians of NumPy arrays with one event shape and batches that broadcast."""
     width = draw(st.sampled_from([32, 64]))
     dtype = np.dtype(f"float{width}")
     d = draw(st.integers(1, 4))
     shapes = draw(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=2, max_side=3)).input_shapes
     given = [draw(st.sampled_from(list(CONSTRUCTORS)))] * 2
-    if not same_parameterisation:
+    if not same_parameterization:
         given[1] = draw(st.sampled_from(list(CONSTRUCTORS)))
     pair = []
     for shape, g in zip(shapes, given, strict=True):

@@ -13,7 +13,7 @@ import torch
 from click.testing import CliRunner
 
 from kullback import Gaussian, kl_divergence
-from kullback.cli import commands
+from kullback.cli.app import commands
 
 RNG = np.random.default_rng(0)
 MU, LOGVAR = RNG.standard_normal((2, 40, 3)).astype(np.float32)
@@ -37,7 +37,7 @@ def process(*arguments, **options):
     )
 
 
-@pytest.mark.parametrize("statement", ["import kullback", "from kullback.cli import commands; commands(['--help'])"])
+@pytest.mark.parametrize("statement", ["import kullback", "from kullback.cli.app import commands; commands(['--help'])"])
 def test_neither_importing_nor_helping_imports_torch(statement):
     watch = f"import sys, atexit; atexit.register(lambda: print('torch' in sys.modules)); {statement}"
     result = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, check=True)
@@ -119,7 +119,7 @@ def test_info_says_which_kernels_run():
 
     result = run("info")
     assert result.exit_code == 0
-    names = ", ".join(body.name for body in choice.usable(os.environ.get("KULLBACK_KERNEL")).bodies)
+    names = ", ".join(b.name for b in choice.available(os.environ.get("KULLBACK_KERNEL")).backends)
     assert f"kernels: {names}" in result.stdout
 
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from safetensors.numpy import save_file
 
 from kullback import kl_estimate
-from kullback.cli import commands
+from kullback.cli.app import commands
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(150, 3)), RNG.normal(size=(200, 3)) + 0.5

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch.distributions import Independent, Normal
 
 from kullback import Gaussian, PosteriorFileError, ShapeError, compare
-from kullback.latents.compare import COORDINATES_WARNING
-from kullback.summary import Summary
+from kullback.comparison.compare import COORDINATES_WARNING
+from kullback.comparison.summary import Summary
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_identical_models_are_found_identical():
 
 
 def test_rows_beyond_one_batch_are_all_counted(monkeypatch):
-    monkeypatch.setattr("kullback.latents.compare.ROWS_PER_BATCH", 7)
+    monkeypatch.setattr("kullback.comparison.compare.ROWS_PER_BATCH", 7)
     done = []
     p = Gaussian.from_std(torch.zeros(50, 2), torch.ones(2))
     comparison = compare(p, Gaussian.from_std(torch.ones(50, 2), 1.0), progress=lambda i, n: done.append((i, n)))

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from torch.nn import functional
 
 from kullback import Gaussian, NoClosedForm, ShapeError, explain, kl_divergence, kl_per_dimension
-from kullback.cli import commands
+from kullback.cli.app import commands
 from kullback.losses import balanced_kl, free_bits
 
 RNG = np.random.default_rng(0)
@@ -73,7 +73,7 @@ def test_numbers_of_a_batch_may_be_means_sums_rows_or_elements():
         explain(p, q, value=torch.zeros(3))
 
 
-def test_the_bfloat16_line_and_kl_div_are_recognised():
+def test_the_bfloat16_line_and_kl_div_are_recognized():
     mean, logvar = torch.randn(500, generator=torch.Generator().manual_seed(0)), torch.zeros(500)
     p = Gaussian.from_logvar(1e-2 * mean, 1e-2 * mean)
     half = [x.bfloat16() for x in (1e-2 * mean, 1e-2 * mean)]
@@ -109,11 +109,12 @@ def test_the_command_explains_a_number():
 
 
 def test_every_divergence_is_a_command():
-    from kullback.divergences.registry import divergences
+    from kullback.divergences.registry import RECORDS
 
     files = [f"src/kullback/data/digits/{name}.npz" for name in ("standard", "beta")]
-    for name, entry in divergences().items():
-        further = ["--alpha", "0.5"] if entry.record.parameter else []
+    for record in RECORDS:
+        name = record.module
+        further = ["--alpha", "0.5"] if record.required else []
         result = CliRunner().invoke(commands, [name, *files, *further])
         assert result.exit_code == 0, result.output
         assert result.stdout.startswith(f"id,{name}\n0,")

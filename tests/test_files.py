@@ -66,7 +66,7 @@ def test_every_kind_of_file_holds_the_same_posteriors(kind, tmp_path):
     found = read_posteriors(path)
     assert found.name == "model"
     assert found.ids == list(range(10, 16))
-    assert found.gaussian.scale.given == "logvar"
+    assert found.gaussian.scale.parameterization == "logvar"
     assert found.gaussian.dtype == torch.float32
     np.testing.assert_array_equal(found.gaussian.mean, MU)
     np.testing.assert_array_equal(found.gaussian.scale.value, LOGVAR)
@@ -99,7 +99,7 @@ def test_bfloat16_and_image_latents_are_kept(tmp_path):
 def test_names_people_use_are_understood(mean, scale, given, label, tmp_path):
     npz(tmp_path / "a.npz", **{mean: MU, scale: np.exp(LOGVAR)})
     found = read_posteriors(tmp_path / "a.npz")
-    assert found.gaussian.scale.given == given
+    assert found.gaussian.scale.parameterization == given
 
 
 def test_one_file_may_hold_both_models(tmp_path):
@@ -168,7 +168,7 @@ def test_sigma_is_ambiguous_until_it_is_said_what_it_is(tmp_path):
         read_posteriors(tmp_path / "a.npz")
     for given in ("std", "variance", "logvar"):
         found = read_posteriors(tmp_path / "a.npz", scale=given)
-        assert found.gaussian.scale.given == given
+        assert found.gaussian.scale.parameterization == given
 
 
 def test_several_scales_ask_which(tmp_path):

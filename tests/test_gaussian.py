@@ -8,7 +8,7 @@ from scipy import stats
 from torch.distributions import Independent, Laplace, Normal
 from torch.testing import assert_close
 
-from kullback import Gaussian, NoClosedForm, ShapeError, kl_divergence, kl_per_dimension
+from kullback import Gaussian, NoClosedForm, ShapeError, as_gaussian, kl_divergence, kl_per_dimension
 
 CONSTRUCTORS = {"std": Gaussian.from_std, "variance": Gaussian.from_variance, "logvar": Gaussian.from_logvar}
 
@@ -17,7 +17,7 @@ def test_what_was_given_is_kept():
     logvar = torch.tensor([-200.0, 200.0])
     p = Gaussian.from_logvar(torch.zeros(2), logvar)
     assert p.scale.value is logvar
-    assert p.scale.given == "logvar"
+    assert p.scale.parameterization == "logvar"
 
 
 def test_image_latents_have_three_event_dimensions():
@@ -65,15 +65,17 @@ def test_indexing_is_that_of_the_batch():
         len(p[0, 0])
 
 
-def test_stack_keeps_a_common_parameterisation():
+def test_stack_keeps_a_common_parameterization():
     p = Gaussian.from_variance(torch.zeros(3), torch.ones(3))
-    assert Gaussian.stack([p, p]).scale.given == "variance"
+    assert Gaussian.stack([p, p]).scale.parameterization == "variance"
     mixed = Gaussian.stack([p, Gaussian.from_logvar(torch.ones(2, 3), torch.zeros(3)), Gaussian.standard(3)])
-    assert mixed.scale.given == "logvar"
+    assert mixed.scale.parameterization == "logvar"
     assert mixed.batch_shape == (3, 2)
     assert (kl_divergence(mixed[0], p) == 0).all()
     normal = Independent(Normal(torch.zeros(3), torch.ones(3)), 1)
-    assert Gaussian.stack(g for g in (normal, normal)).batch_shape == (2,)
+    assert Gaussian.stack(as_gaussian(g) for g in (normal, normal)).batch_shape == (2,)
+    with pytest.raises(TypeError, match="as_gaussian converts"):
+        Gaussian.stack([normal, normal])
     half = Gaussian.from_std(torch.zeros(3).half(), torch.ones(3).half())
     assert Gaussian.stack([half, half]).dtype == torch.float16
     with pytest.raises(ShapeError):
@@ -114,7 +116,7 @@ def test_from_samples_gives_the_unbiased_moments():
     x = np.random.default_rng(0).standard_normal((50, 3))
     p = Gaussian.from_samples(x)
     np.testing.assert_allclose(p.mean, x.mean(0), rtol=1e-12)
-    np.testing.assert_allclose(p.scale.std() ** 2, x.var(0, ddof=1), rtol=1e-12)
+    np.testing.assert_allclose(p.stddev ** 2, x.var(0, ddof=1), rtol=1e-12)
     with pytest.raises(ShapeError, match="n >= 2"):
         Gaussian.from_samples(x[:1])
     with pytest.raises(ValueError, match=r"coordinate \[0\] does not vary"):
@@ -138,7 +140,7 @@ def test_from_samples_takes_samples_whose_variance_leaves_the_dtype(size):
     [("std", 1e-30, "variance", 2.0), ("std", 1e30, "variance", 2.0), ("logvar", -300.0, "std", 2.0),
      ("logvar", 300.0, "std", 2.0), ("logvar", 2000.0, "variance", 2.0), ("std", 1e-60, "std", 2.0)],
 )  # fmt: skip
-def test_a_number_may_leave_the_range_that_the_dtype_has_in_the_other_parameterisation(given, number, other, value):
+def test_a_number_may_leave_the_range_that_the_dtype_has_in_the_other_parameterization(given, number, other, value):
     log_var = {"std": lambda x: 2 * math.log(x), "logvar": lambda x: x}[given](number)
     small = CONSTRUCTORS[given](torch.zeros(1), number)
     large = CONSTRUCTORS[other](torch.zeros(1), torch.tensor([value]))
@@ -197,7 +199,7 @@ def test_to_torch_is_the_same_gaussian():
     assert isinstance(Gaussian.from_std(0.0, 1.0, event_dims=0).to_torch(), Normal)
 
 
-def test_the_repr_says_shapes_parameterisation_dtype_and_device():
+def test_the_repr_says_shapes_parameterization_dtype_and_device():
     p = Gaussian.from_logvar(torch.zeros(2, 3), torch.zeros(3))
     assert repr(p) == "Gaussian(batch_shape=(2,), event_shape=(3,), given as logvar, dtype=float32, device=cpu)"
 

@@ -15,39 +15,37 @@ from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import kullback
-from kullback import Gaussian, ShapeError, kl_divergence
-from kullback.kernels import choice, selected
+from kullback import Gaussian, ShapeError, kernels, kl_divergence
+from kullback.kernels import choice, native_kernel, selected
 from kullback.losses import kl_loss
 
-PRESENT = [body.name for body in choice.BODIES if body.modules and not body.absent()]
+PRESENT = [backend.name for backend in choice.BACKENDS if backend.kernels and not backend.unavailable_reason()]
 MAKE = {given: getattr(Gaussian, f"from_{given}") for given in GIVEN}
 NAMES = ("mean_p", "scale_p", "mean_q", "scale_q")
 
 
 @pytest.fixture(params=PRESENT)
-def body(request, monkeypatch):
+def body(request):
     """One of the bodies that are here, forced."""
-    monkeypatch.setattr(choice, "_usable", choice.usable(request.param))
-    return request.param
+    with kernels.use(request.param):
+        yield request.param
 
 
 @pytest.fixture(params=[0, 1])
-def older_machine(request, monkeypatch):
+def older_machine(request):
     """The C library as a machine with fewer instructions would run it."""
-    library = next(body for body in choice.BODIES if body.name == "native")
-    if library.absent():
-        pytest.skip(library.absent())
-    monkeypatch.setattr(choice, "_usable", choice.usable("native"))
-    library.modules[0].allow(request.param)
-    yield
-    library.modules[0].allow(2)
+    if native_kernel.unavailable_reason():
+        pytest.skip(native_kernel.unavailable_reason())
+    native_kernel.allow(request.param)
+    with kernels.use("native"):
+        yield
+    native_kernel.allow(2)
 
 
 @pytest.fixture
-def by_formula(monkeypatch):
+def by_formula():
     def call(f, *args):
-        with monkeypatch.context() as m:
-            m.setattr(choice, "_usable", choice.usable("formula"))
+        with kernels.use("reference"):
             return f(*args)
 
     return call
@@ -104,7 +102,7 @@ def check_each_coordinate(given, regime, dtype):
 
     x = tuple(v.requires_grad_() for v in pair(regime, given, dtype))
     p, q = scalars(*x[:2], given), scalars(*x[2:], given)
-    assert selected(p, q).body != "formula"
+    assert selected(p, q).backend != "reference"
     value = kl_divergence(p, q)
     truths = oracle.truths(x, given, given)
     assert units(value, [t.value for t in truths]) <= CONTRACT
@@ -156,13 +154,13 @@ def test_operands_may_lie_in_memory_as_they_like(body, by_formula, layout, n):
 
 
 def test_operands_lie_as_chunks_without_being_copied(body):
-    from kullback.kernels.layout import arranged
+    from kullback.kernels.layout import laid_out
 
     h = torch.rand(6, 20) + 0.1
     a, b = h.chunk(2, -1)
-    tensors, layout = arranged((a, b, a, b), "std", 1)
+    tensors, layout = laid_out((a, b, a, b), "std", 1)
     assert all(x is y for x, y in zip(tensors, (a, b, a, b), strict=True))
-    assert layout.row == (20,) * 4
+    assert layout.row_stride == (20,) * 4
 
 
 @pytest.mark.parametrize("shapes", [((5, 4), (3, 5, 4)), ((3, 1, 4), (5, 4)), ((4,), (4,)), ((2, 3, 2, 2), (3, 2, 2))])
@@ -188,7 +186,7 @@ def test_numbers_and_the_standard_normal_are_served(body, by_formula, given):
     ]
     for q in others:
         for pair_ in ((p, q), (q, p)):
-            assert selected(*pair_).body == body
+            assert selected(*pair_).backend == body
             close(kl_divergence(*pair_), by_formula(kl_divergence, *pair_), 40)
     scalar = torch.tensor(0.5, requires_grad=True)
     value = kl_divergence(p, MAKE[given](x[2], scalar)).sum()
@@ -273,7 +271,7 @@ def test_where_plain_memory_may_not_be_read_the_formula_answers(body):
 
     def check(*v):
         p, q = Gaussian.from_std(*v[:2], validate=False), Gaussian.from_std(*v[2:], validate=False)
-        assert selected(p, q).body == "formula", selected(p, q)
+        assert selected(p, q).backend == "reference", selected(p, q)
         return kl_divergence(p, q)
 
     close(torch.func.vmap(check)(*x), want, 5)
@@ -298,7 +296,7 @@ def test_where_plain_memory_may_not_be_read_the_formula_answers(body):
         assert negated[which].is_neg()
         close(check(*negated), want, 5)
     zero = torch._efficientzerotensor((4, 5), dtype=torch.float64)
-    assert selected(Gaussian.from_std(x[0], x[1]), Gaussian.from_std(x[2], x[3])).body == body
+    assert selected(Gaussian.from_std(x[0], x[1]), Gaussian.from_std(x[2], x[3])).backend == body
     close(
         check(zero, x[1], zero, x[3]),
         divergence(torch.zeros(4, 5, dtype=torch.float64), x[1], torch.zeros(4, 5, dtype=torch.float64), x[3]),
@@ -317,11 +315,11 @@ def test_a_trace_holds_torch_operations_and_no_addresses(body):
 def test_parameters_are_served_and_half_precision_is_not(body):
     x = operands(4, 5)
     p, q = Gaussian.from_std(Parameter(x[0]), Parameter(x[1])), Gaussian.from_std(*x[2:])
-    assert selected(p, q).body == body
+    assert selected(p, q).backend == body
     kl_divergence(p, q).sum().backward()
     assert p.mean.grad is not None
-    assert selected(p.to(torch.bfloat16), q).body == "formula"
-    assert selected(Gaussian.from_std(x[0][:0], x[1][:0]), q[:0]).body == "formula"
+    assert selected(p.to(torch.bfloat16), q).backend == "reference"
+    assert selected(Gaussian.from_std(x[0][:0], x[1][:0]), q[:0]).backend == "reference"
     assert kl_divergence(p[:0], q[:0]).shape == (0,)
 
 
@@ -381,7 +379,7 @@ def check_full_pairs(body, by_formula, n, kind):
     for rows in (1, 7, 8, 9, 20) if n < 33 else (1, 3):
         for dtype in (torch.float32, torch.float64):
             leaves = [v.requires_grad_() for v in full_operands(rows, n, kind, dtype)]
-            assert full_selection(leaves, kind).body == body
+            assert full_selection(leaves, kind).backend == body
             (value, found), _ = both(lambda *v: full_divergence(*v, kind), leaves, by_formula)
             wide = [v.detach().double().requires_grad_() for v in leaves]
             _, (want, truths) = both(lambda *v: full_divergence(*v, kind), wide, by_formula)
@@ -471,12 +469,12 @@ def test_full_pairs_are_the_same_by_any_number_of_threads(body, n):
         torch.set_num_threads(before)
 
 
-def test_the_largest_full_pairs_are_left_to_the_linear_algebra_of_torch(by_formula, monkeypatch):
-    monkeypatch.setattr(choice, "_usable", choice.usable(None))
+def test_the_largest_full_pairs_are_left_to_the_linear_algebra_of_torch(by_formula):
     x = full_operands(1, 513, "covariance", torch.float32)
-    assert full_selection(x, "covariance").body == "torch"
     want = by_formula(full_divergence, *x, "covariance")
-    assert_close(full_divergence(*x, "covariance"), want, rtol=450 * torch.finfo(torch.float32).eps, atol=0)
+    with kernels.use(None):
+        assert full_selection(x, "covariance").backend == "torch"
+        assert_close(full_divergence(*x, "covariance"), want, rtol=450 * torch.finfo(torch.float32).eps, atol=0)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -555,25 +553,25 @@ def test_a_forked_child_does_not_wait_for_threads_that_it_has_not():
 
 
 def test_a_body_can_be_asked_for_and_what_is_not_there_says_so():
-    assert choice.usable("formula").bodies[0].modules == ()
-    with pytest.raises(ValueError, match="KULLBACK_KERNEL is one of"):
-        choice.usable("fastest")
-    assert choice.usable(None).bodies == tuple(body for body in choice.BODIES if not body.absent())
+    assert choice.available("reference").backends[0].kernels == ()
+    with pytest.raises(ValueError, match="the kernels are one of"), kernels.use("fastest"):
+        pass
+    assert choice.available(None).backends == tuple(b for b in choice.BACKENDS if not b.unavailable_reason())
 
 
-def test_a_selection_says_why(body, monkeypatch):
+def test_a_selection_says_why(body):
     p = Gaussian.from_std(torch.zeros(3), torch.ones(3))
-    assert selected(p, p) == (body, "asked for by KULLBACK_KERNEL")
+    assert selected(p, p) == (body, "asked for by name")
     normal = torch.distributions.Normal(torch.zeros(3), torch.ones(3))
     assert selected(normal, normal) == selected(p, p)
-    assert "different parameterisations" in selected(p, Gaussian.from_logvar(torch.zeros(3), torch.zeros(3))).reason
+    assert "different parameterizations" in selected(p, Gaussian.from_logvar(torch.zeros(3), torch.zeros(3))).reason
     assert "not a pair of diagonals" in selected(p, Gaussian.from_covariance(torch.zeros(3), torch.eye(3))).reason
-    monkeypatch.setattr(choice, "_usable", choice.usable("formula"))
-    assert selected(p, p) == ("formula", "asked for by KULLBACK_KERNEL")
-    monkeypatch.setattr(choice, "_usable", choice.usable(None))
-    assert selected(p, p).body == PRESENT[0]
-    large = Gaussian.from_covariance(torch.zeros(600), torch.eye(600))
-    reason = selected(large, large).reason
+    with kernels.use("reference"):
+        assert selected(p, p) == ("reference", "asked for by name")
+    with kernels.use(None):
+        assert selected(p, p).backend == PRESENT[0]
+        large = Gaussian.from_covariance(torch.zeros(600), torch.eye(600))
+        reason = selected(large, large).reason
     assert ("at most 512 coordinates" if "native" in PRESENT else "no native") in reason
 
 
@@ -584,17 +582,15 @@ def test_modules_are_found_without_importing_them():
 
 
 def test_without_a_library_the_package_works_and_says_why(monkeypatch, tmp_path):
-    from kullback.kernels import library
-
-    monkeypatch.setattr(library, "FILE", tmp_path / "libkullback.so")
-    assert library._load() is None
-    monkeypatch.setattr(library, "_LIBRARY", None)
-    assert library.absent() == "no C library was built"
-    without = choice.usable(None)
-    assert without.bodies[0].name == "torch"
+    monkeypatch.setattr(native_kernel, "FILE", tmp_path / "libkullback.so")
+    assert native_kernel._load() is None
+    monkeypatch.setattr(native_kernel, "_LIBRARY", None)
+    assert native_kernel.unavailable_reason() == "no C library was built"
+    without = choice.available(None)
+    assert without.backends[0].name == "torch"
     assert without.reason == "no native: no C library was built"
     with pytest.raises(ValueError, match="no C library"):
-        choice.usable("native")
+        choice.available("native")
     (tmp_path / "libkullback.so").write_bytes(b"not a library")
-    assert library._load() is None
-    assert "another version" in library.absent()
+    assert native_kernel._load() is None
+    assert "another version" in native_kernel.unavailable_reason()

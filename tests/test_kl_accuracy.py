@@ -47,7 +47,7 @@ def test_half_precision_is_computed_in_float32(given, dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("given_p", "given_q"), [(a, b) for a in GIVEN for b in GIVEN if a != b])
-def test_different_parameterisations_cost_no_more_than_the_conversion(given_p, given_q, dtype):
+def test_different_parameterizations_cost_no_more_than_the_conversion(given_p, given_q, dtype):
     """At most 4 times the change that half a unit in the last place of the converted scale makes."""
     mean_p, scale_p, _, _ = pair("ordinary", given_p, dtype, seed=1)
     _, _, mean_q, scale_q = pair("ordinary", given_q, dtype, seed=2)
@@ -73,7 +73,7 @@ def test_different_parameterisations_cost_no_more_than_the_conversion(given_p, g
 
 @pytest.mark.parametrize("given", GIVEN)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_standard_normal_is_exact_in_any_parameterisation(given, dtype):
+def test_the_standard_normal_is_exact_in_any_parameterization(given, dtype):
     mean_p, scale_p, _, _ = operands = pair("nearly collapsed", given, dtype)
     value = kl_divergence(scalars(mean_p, scale_p, given), Gaussian.standard(()))
     assert ulps(value, [t.value for t in oracle.truths(operands, given, given)]) <= CONTRACT

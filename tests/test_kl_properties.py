@@ -9,7 +9,7 @@ from strategies import CONSTRUCTORS, gaussian_pairs
 from kullback import Gaussian, kl_divergence, kl_per_dimension
 
 
-@given(gaussian_pairs(same_parameterisation=False))
+@given(gaussian_pairs(same_parameterization=False))
 def test_it_is_never_negative_and_never_nan(pair):
     p, q = pair
     value = kl_divergence(p, q)
@@ -21,7 +21,7 @@ def test_it_is_never_negative_and_never_nan(pair):
 def test_it_is_zero_with_zero_gradient_at_equality(pair):
     p, _ = pair
     operands = [x.clone().requires_grad_() for x in (p.mean, p.scale.value) * 2]
-    make = CONSTRUCTORS[p.scale.given]
+    make = CONSTRUCTORS[p.scale.parameterization]
     value = kl_divergence(make(*operands[:2]), make(*operands[2:]))
     assert (value == 0).all()
     for gradient in torch.autograd.grad(value.sum(), operands):
@@ -55,14 +55,14 @@ def test_a_row_alone_gives_what_it_gives_in_a_batch(pair):
 def test_a_common_shift_of_scale_by_a_power_of_two_changes_nothing(pair):
     """KL is invariant under a common affine map; scaling by a power of two is one that rounds nothing."""
     p, q = pair
-    if p.scale.given != "std":
+    if p.scale.parameterization != "std":
         return
     moved = [Gaussian.from_std(4 * g.mean.numpy(), 4 * g.scale.value.numpy()) for g in pair]
     np.testing.assert_array_equal(kl_divergence(*moved), kl_divergence(p, q))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_parameterisations_of_one_gaussian_agree(dtype):
+def test_parameterizations_of_one_gaussian_agree(dtype):
     rng = np.random.default_rng(0)
     mean_p, mean_q = rng.standard_normal((2, 50, 8)).astype(dtype)
     std_p, std_q = rng.uniform(0.5, 2, (2, 50, 8)).astype(dtype)

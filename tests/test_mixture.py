@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 
 import kullback
 from kullback import Gaussian, Mixture, NoClosedForm, ShapeError
-from kullback.adapt import mixtures
+from kullback.interop.registry import convert
 
 
 def direct(mixture, x):
@@ -97,19 +97,19 @@ def test_mixtures_of_scikit_learn(given):
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.standard_normal((200, 3)), rng.standard_normal((200, 3)) @ np.diag([1, 2, 3]) + 4])
     fitted = GaussianMixture(3, covariance_type=given, random_state=0).fit(x)
-    mixture = mixtures.read(fitted, "p")
+    mixture = convert(fitted, "p")
     got = mixture.log_prob(x)
     assert isinstance(got, np.ndarray)
     np.testing.assert_allclose(got, fitted.score_samples(x), rtol=1e-10)
     with pytest.raises(ValueError, match="call fit"):
-        mixtures.read(GaussianMixture(2), "p")
+        convert(GaussianMixture(2), "p")
 
 
 def test_mixtures_of_torch():
     component = distributions.Independent(distributions.Normal(torch.randn(4, 3), torch.ones(4, 3)), 1)
     theirs = distributions.MixtureSameFamily(distributions.Categorical(logits=torch.randn(4)), component)
     x = torch.randn(10, 3)
-    assert_close(mixtures.read(theirs, "p").log_prob(x), theirs.log_prob(x), rtol=1e-5, atol=1e-5)
+    assert_close(convert(theirs, "p").log_prob(x), theirs.log_prob(x), rtol=1e-5, atol=1e-5)
 
 
 def test_kinds_of_arrays_and_dtypes():
@@ -165,5 +165,5 @@ def test_derivatives_in_pieces_are_those_of_the_whole(monkeypatch):
         return value, first, torch.autograd.grad(first[1].square().sum(), leaves)
 
     whole = slopes()
-    monkeypatch.setattr("kullback.log_densities._KEPT", 7 * 3 * 4)
+    monkeypatch.setattr("kullback.gaussians.mixture_density._KEPT", 7 * 3 * 4)
     torch.testing.assert_close(slopes(), whole, rtol=1e-12, atol=1e-12)

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 import kullback
 from kullback import Gaussian, ShapeError, augmented, kl_divergence, nearest, pairwise
-from kullback.neighbours import smallest
+from kullback.all_pairs.nearest import smallest
 
 # Worst relative errors of entries kept from the product (the derivation is that of the module), and single roundings.
 ERROR = {torch.float32: 2e-6, torch.float64: 2e-12}
@@ -116,7 +116,7 @@ def test_full_gaussians_that_are_none_or_too_large():
     assert_close(pairwise(p, diagonal), kl_divergence(p[:, None], diagonal), rtol=1e-12, atol=0)
 
 
-def test_events_of_several_dimensions_numbers_and_mixed_parameterisations():
+def test_events_of_several_dimensions_numbers_and_mixed_parameterizations():
     x = torch.randn(7, 2, 3, 3, generator=torch.Generator().manual_seed(0))
     p = Gaussian.from_logvar(x, 0.1 * x.flip(0), event_dims=3)
     q = Gaussian.from_std(x[:4] + 1, 0.5, event_dims=3)

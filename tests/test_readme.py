@@ -30,7 +30,7 @@ def test_the_python_snippets_print_what_they_say(tmp_path, monkeypatch):
 
 
 def test_the_demo_prints_what_the_readme_shows():
-    from kullback.cli import commands
+    from kullback.cli.app import commands
 
     result = CliRunner().invoke(commands, ["demo"])
     assert result.exit_code == 0, result.output
@@ -42,7 +42,7 @@ def test_the_demo_prints_what_the_readme_shows():
 
 
 def test_the_commands_on_files_run_as_written(tmp_path, monkeypatch):
-    from kullback.cli import commands
+    from kullback.cli.app import commands
 
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
@@ -66,19 +66,18 @@ def between(mark: str) -> list[str]:
 
 
 def test_the_table_of_divergences_is_that_of_the_records():
-    from kullback.divergences.registry import divergences
+    from kullback.divergences.registry import RECORDS
 
     rows = [
         "| call | | symmetric | metric | unchanged by common | reference |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for entry in divergences().values():
-        record = entry.record
-        call = f"{record.name}(p, q{', ' + record.parameter if record.parameter else ''})"
+    for record in RECORDS:
+        call = f"{record.name}(p, q{''.join(', ' + parameter.name for parameter in record.required)})"
         yes = ["yes" if x else "" for x in (record.symmetric, record.metric)]
         maps = {"affine": "affine maps", "isometry": "rotations, shifts", "none": ""}[record.invariance]
         note = f"{record.title}, diagonal pairs (`fisher_rao_bounds`: all)" if record.diagonal_only else record.title
-        rows.append(f"| `{call}` | {note}: ${record.formula}$ | {yes[0]} | {yes[1]} | {maps} | {record.reference} |")
+        rows.append(f"| `{call}` | {note}: ${record.tex}$ | {yes[0]} | {yes[1]} | {maps} | {record.reference} |")
     assert between("records") == rows
 
 

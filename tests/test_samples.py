@@ -14,7 +14,8 @@ from scipy.spatial.distance import cdist
 from torch import distributions
 
 from kullback import Gaussian, Mixture, NotPositiveDefinite, ShapeError, kl_divergence, kl_estimate
-from kullback.estimate.samples import distances, marginals, neighbours
+from kullback.estimate.samples import distances, neighbours
+from kullback.estimate.samples import gaussianize as marginals
 
 
 def generator(seed):
@@ -173,9 +174,9 @@ def test_bijections_of_gaussians_are_near(name, d):
     assert all(any("not Gaussian" in w for w in e.warnings) for e in found)
 
 
-def test_gaussianised_coordinates_are_normal_and_their_slopes_are_derivatives():
+def test_gaussianized_coordinates_are_normal_and_their_slopes_are_derivatives():
     x = torch.exp(torch.randn(3000, 2, generator=generator(0), dtype=torch.float64))
-    mapped = marginals.Gaussianised([x])
+    mapped = marginals.MarginalGaussianizer([x])
     z = mapped(x)
     assert not marginals.are_normal([x])
     assert marginals.are_normal([z])

@@ -135,7 +135,7 @@ def test_a_gaussian_is_a_pytree_of_its_tensors(make, operands):
     assert leaves[0] is operands[0]
     again = pytree.tree_unflatten([2 * x for x in leaves], spec)
     assert_close(again.mean, 2 * operands[0])
-    assert again.scale.given == p.scale.given
+    assert again.scale.parameterization == p.scale.parameterization
     assert pytree.tree_flatten(Gaussian.standard(4))[0] == []
 
 

@@ -6,132 +6,81 @@ Names are resolved when they are first used: importing kullback imports no torch
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from kullback._version import __version__ as __version__
+from kullback.divergences.registry import RECORDS
+
 if TYPE_CHECKING:
-    from kullback.all_pairs import Augmented, augmented, pairwise
-    from kullback.bounds import Bounds
-    from kullback.divergences.bhattacharyya import bhattacharyya
-    from kullback.divergences.chi_squared import chi_squared
-    from kullback.divergences.cross_entropy import cross_entropy, entropy
-    from kullback.divergences.fisher_rao import fisher_rao, fisher_rao_bounds
-    from kullback.divergences.geometric_jensen_shannon import geometric_jensen_shannon
-    from kullback.divergences.hellinger import hellinger
-    from kullback.divergences.jeffreys import jeffreys
-    from kullback.divergences.kl import KLDecomposition, kl_decomposition, kl_divergence, kl_per_dimension
-    from kullback.divergences.renyi import renyi
-    from kullback.divergences.wasserstein2 import wasserstein2
-    from kullback.errors import NoClosedForm, NotPositiveDefinite, PosteriorFileError, ShapeError
-    from kullback.estimate.bounds import cross_entropy_bounds, entropy_bounds, jensen_shannon_bounds, kl_bounds
-    from kullback.estimate.entropy import cross_entropy_estimate, entropy_estimate
-    from kullback.estimate.jensen_shannon import jensen_shannon
-    from kullback.estimate.kl import kl_estimate
-    from kullback.estimate.mutual_information import mutual_information
-    from kullback.estimate.result import Estimate
-    from kullback.explanation import Explanation, explain
-    from kullback.gaussian import Gaussian
-    from kullback.integrations.torch_registry import register_with_torch
-    from kullback.latents.compare import Comparison, compare
-    from kullback.mixture import Mixture
-    from kullback.neighbours import Neighbours, nearest
-    from kullback.projections import nearest_diagonal, nearest_isotropic
+    from kullback.all_pairs.nearest import Neighbours as Neighbours
+    from kullback.all_pairs.nearest import nearest as nearest
+    from kullback.all_pairs.pairwise import Augmented as Augmented
+    from kullback.all_pairs.pairwise import augmented as augmented
+    from kullback.all_pairs.pairwise import pairwise as pairwise
+    from kullback.comparison.compare import Comparison as Comparison
+    from kullback.comparison.compare import compare as compare
+    from kullback.divergences.cross_entropy import cross_entropy as cross_entropy
+    from kullback.divergences.cross_entropy import entropy as entropy
+    from kullback.divergences.fisher_rao import fisher_rao_bounds as fisher_rao_bounds
+    from kullback.divergences.kl import kl_decomposition as kl_decomposition
+    from kullback.divergences.kl import kl_per_dimension as kl_per_dimension
+    from kullback.divergences.kl import kl_terms as kl_terms
+    from kullback.divergences.projections import nearest_diagonal as nearest_diagonal
+    from kullback.divergences.projections import nearest_isotropic as nearest_isotropic
+    from kullback.divergences.registry import *  # noqa: F403
+    from kullback.divergences.results import Bounds as Bounds
+    from kullback.divergences.results import KLDecomposition as KLDecomposition
+    from kullback.divergences.results import KLTerms as KLTerms
+    from kullback.divergences.torch_registry import register_with_torch as register_with_torch
+    from kullback.errors import NoClosedForm as NoClosedForm
+    from kullback.errors import NotPositiveDefinite as NotPositiveDefinite
+    from kullback.errors import PosteriorFileError as PosteriorFileError
+    from kullback.errors import ShapeError as ShapeError
+    from kullback.estimate.bounds import cross_entropy_bounds as cross_entropy_bounds
+    from kullback.estimate.bounds import entropy_bounds as entropy_bounds
+    from kullback.estimate.bounds import jensen_shannon_bounds as jensen_shannon_bounds
+    from kullback.estimate.bounds import kl_bounds as kl_bounds
+    from kullback.estimate.entropy import cross_entropy_estimate as cross_entropy_estimate
+    from kullback.estimate.entropy import entropy_estimate as entropy_estimate
+    from kullback.estimate.jensen_shannon import jensen_shannon as jensen_shannon
+    from kullback.estimate.jensen_shannon import jensen_shannon_estimate as jensen_shannon_estimate
+    from kullback.estimate.kl import kl_estimate as kl_estimate
+    from kullback.estimate.mutual_information import mutual_information as mutual_information
+    from kullback.estimate.mutual_information import mutual_information_estimate as mutual_information_estimate
+    from kullback.estimate.result import Estimate as Estimate
+    from kullback.explanation.explain import Explanation as Explanation
+    from kullback.explanation.explain import explain as explain
+    from kullback.gaussians.gaussian import Gaussian as Gaussian
+    from kullback.gaussians.mixture import Mixture as Mixture
+    from kullback.interop.registry import as_gaussian as as_gaussian
 
-__version__ = "0.1.0"
-
-_HOME = {
-    "Augmented": "kullback.all_pairs",
-    "Bounds": "kullback.bounds",
-    "Comparison": "kullback.latents.compare",
-    "Estimate": "kullback.estimate.result",
-    "Explanation": "kullback.explanation",
-    "Gaussian": "kullback.gaussian",
-    "KLDecomposition": "kullback.divergences.kl",
-    "Mixture": "kullback.mixture",
-    "Neighbours": "kullback.neighbours",
-    "NoClosedForm": "kullback.errors",
-    "NotPositiveDefinite": "kullback.errors",
-    "PosteriorFileError": "kullback.errors",
-    "ShapeError": "kullback.errors",
-    "augmented": "kullback.all_pairs",
-    "bhattacharyya": "kullback.divergences.bhattacharyya",
-    "chi_squared": "kullback.divergences.chi_squared",
-    "compare": "kullback.latents.compare",
-    "cross_entropy": "kullback.divergences.cross_entropy",
-    "cross_entropy_bounds": "kullback.estimate.bounds",
-    "cross_entropy_estimate": "kullback.estimate.entropy",
-    "entropy": "kullback.divergences.cross_entropy",
-    "entropy_bounds": "kullback.estimate.bounds",
-    "entropy_estimate": "kullback.estimate.entropy",
-    "explain": "kullback.explanation",
-    "fisher_rao": "kullback.divergences.fisher_rao",
-    "fisher_rao_bounds": "kullback.divergences.fisher_rao",
-    "geometric_jensen_shannon": "kullback.divergences.geometric_jensen_shannon",
-    "hellinger": "kullback.divergences.hellinger",
-    "jeffreys": "kullback.divergences.jeffreys",
-    "jensen_shannon": "kullback.estimate.jensen_shannon",
-    "jensen_shannon_bounds": "kullback.estimate.bounds",
-    "kl_bounds": "kullback.estimate.bounds",
-    "kl_decomposition": "kullback.divergences.kl",
-    "kl_divergence": "kullback.divergences.kl",
-    "kl_estimate": "kullback.estimate.kl",
-    "kl_per_dimension": "kullback.divergences.kl",
-    "mutual_information": "kullback.estimate.mutual_information",
-    "nearest": "kullback.neighbours",
-    "nearest_diagonal": "kullback.projections",
-    "nearest_isotropic": "kullback.projections",
-    "pairwise": "kullback.all_pairs",
-    "register_with_torch": "kullback.integrations.torch_registry",
-    "renyi": "kullback.divergences.renyi",
-    "wasserstein2": "kullback.divergences.wasserstein2",
+_NAMES_OF_MODULES = {
+    "all_pairs.nearest": ("Neighbours", "nearest"),
+    "all_pairs.pairwise": ("Augmented", "augmented", "pairwise"),
+    "comparison.compare": ("Comparison", "compare"),
+    "divergences.cross_entropy": ("cross_entropy", "entropy"),
+    "divergences.fisher_rao": ("fisher_rao_bounds",),
+    "divergences.kl": ("kl_decomposition", "kl_per_dimension", "kl_terms"),
+    "divergences.projections": ("nearest_diagonal", "nearest_isotropic"),
+    "divergences.results": ("Bounds", "KLDecomposition", "KLTerms"),
+    "divergences.torch_registry": ("register_with_torch",),
+    "errors": ("NoClosedForm", "NotPositiveDefinite", "PosteriorFileError", "ShapeError"),
+    "estimate.bounds": ("cross_entropy_bounds", "entropy_bounds", "jensen_shannon_bounds", "kl_bounds"),
+    "estimate.entropy": ("cross_entropy_estimate", "entropy_estimate"),
+    "estimate.jensen_shannon": ("jensen_shannon", "jensen_shannon_estimate"),
+    "estimate.kl": ("kl_estimate",),
+    "estimate.mutual_information": ("mutual_information", "mutual_information_estimate"),
+    "estimate.result": ("Estimate",),
+    "explanation.explain": ("Explanation", "explain"),
+    "gaussians.gaussian": ("Gaussian",),
+    "gaussians.mixture": ("Mixture",),
+    "interop.registry": ("as_gaussian",),
 }
+_HOME = {name: f"kullback.{module}" for module, names in _NAMES_OF_MODULES.items() for name in names}
+_HOME |= {record.name: f"kullback.divergences.{record.module}" for record in RECORDS}
 
 # What is used as a module: kullback.losses.kl_loss.
 _MODULES = ("approximations", "kernels", "losses")
 
-__all__ = [
-    "Augmented",
-    "Bounds",
-    "Comparison",
-    "Estimate",
-    "Explanation",
-    "Gaussian",
-    "KLDecomposition",
-    "Mixture",
-    "Neighbours",
-    "NoClosedForm",
-    "NotPositiveDefinite",
-    "PosteriorFileError",
-    "ShapeError",
-    "augmented",
-    "bhattacharyya",
-    "chi_squared",
-    "compare",
-    "cross_entropy",
-    "cross_entropy_bounds",
-    "cross_entropy_estimate",
-    "entropy",
-    "entropy_bounds",
-    "entropy_estimate",
-    "explain",
-    "fisher_rao",
-    "fisher_rao_bounds",
-    "geometric_jensen_shannon",
-    "hellinger",
-    "jeffreys",
-    "jensen_shannon",
-    "jensen_shannon_bounds",
-    "kl_bounds",
-    "kl_decomposition",
-    "kl_divergence",
-    "kl_estimate",
-    "kl_per_dimension",
-    "mutual_information",
-    "nearest",
-    "nearest_diagonal",
-    "nearest_isotropic",
-    "pairwise",
-    "register_with_torch",
-    "renyi",
-    "wasserstein2",
-]
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

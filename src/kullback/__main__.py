@@ -1,6 +1,6 @@
 """``python -m kullback``."""
 
-from kullback.cli import main
+from kullback.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -2,25 +2,13 @@ r"""The Bhattacharyya distance: half of the Rényi divergence of order ½."""
 
 from torch import Tensor
 
-from kullback.divergences.formula import divergence
-from kullback.divergences.record import Record
+from kullback.divergences.api import divergence
 from kullback.divergences.renyi import of_order
-from kullback.gaussian import Gaussian
-from kullback.relative.relate import relate
-
-BHATTACHARYYA = Record(
-    name="bhattacharyya",
-    title="Bhattacharyya distance",
-    formula=r"-\log \int \sqrt{p q}",
-    symmetric=True,
-    metric=False,
-    bounded=False,
-    invariance="affine",
-    reference="A. Bhattacharyya, Bulletin of the Calcutta Mathematical Society 35, 1943",
-)
+from kullback.gaussians.gaussian import Gaussian
+from kullback.pairs.dispatch import make_pair
 
 
-@divergence(BHATTACHARYYA)
+@divergence
 def bhattacharyya(p: Gaussian, q: Gaussian) -> Tensor:
     r"""The Bhattacharyya distance :math:`-\log \int \sqrt{p q}`, in nats.
 
@@ -40,4 +28,4 @@ def bhattacharyya(p: Gaussian, q: Gaussian) -> Tensor:
         >>> float(bhattacharyya(Gaussian.from_std([0.0], [1.0]), Gaussian.from_std([2.0], [1.0])))
         0.5
     """
-    return 0.5 * of_order(relate(p, q), 0.5)
+    return 0.5 * of_order(make_pair(p, q), 0.5)

@@ -3,26 +3,13 @@ r"""Pearson's χ² divergence, from the Rényi divergence of order 2: :math:`e^{
 import torch
 from torch import Tensor
 
-from kullback.divergences.formula import divergence
-from kullback.divergences.record import Record
+from kullback.divergences.api import divergence
 from kullback.divergences.renyi import of_order
-from kullback.gaussian import Gaussian
-from kullback.relative.relate import relate
-
-CHI_SQUARED = Record(
-    name="chi_squared",
-    title="χ² divergence (Pearson)",
-    formula=r"\int \frac{(p - q)^2}{q}",
-    symmetric=False,
-    metric=False,
-    bounded=False,
-    invariance="affine",
-    reference="K. Pearson, Philosophical Magazine 50, 1900",
-    additive=False,
-)
+from kullback.gaussians.gaussian import Gaussian
+from kullback.pairs.dispatch import make_pair
 
 
-@divergence(CHI_SQUARED)
+@divergence
 def chi_squared(p: Gaussian, q: Gaussian) -> Tensor:
     r"""Pearson's χ² divergence of p from q.
 
@@ -41,4 +28,4 @@ def chi_squared(p: Gaussian, q: Gaussian) -> Tensor:
         >>> round(float(chi_squared(Gaussian.from_std([0.0], [1.0]), Gaussian.from_std([1.0], [1.0]))), 6)
         1.718282
     """
-    return torch.expm1(of_order(relate(p, q), 2.0))
+    return torch.expm1(of_order(make_pair(p, q), 2.0))

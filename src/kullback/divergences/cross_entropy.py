@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from kullback.adapt.gaussians import as_gaussian
-from kullback.divergences.formula import public
-from kullback.gaussian import Gaussian
-from kullback.relative.relate import relate
+from kullback.divergences.api import public
+from kullback.gaussians.gaussian import Gaussian
+from kullback.interop.registry import as_gaussian
+from kullback.pairs.dispatch import make_pair
 
 
 @public
@@ -31,9 +31,9 @@ def cross_entropy(p: Gaussian, q: Gaussian) -> Tensor:
         >>> round(float(cross_entropy(Gaussian.from_std([1.0], [1.0]), Gaussian.standard(1))), 6)
         1.918939
     """
-    pair = relate(p, q)
+    pair = make_pair(p, q)
     constant = 0.5 * q.event_size * math.log(2 * math.pi)
-    return pair.half_trace() + pair.half_square() + q.scale.half_log_det(q.event_shape) + constant
+    return pair.half_trace() + pair.mean_term() + q.scale.half_log_det(q.event_shape) + constant
 
 
 def entropy(p: Any) -> Any:

@@ -12,36 +12,22 @@ import math
 import torch
 from torch import Tensor
 
-from kullback.bounds import Bounds
-from kullback.divergences.formula import divergence, public
-from kullback.divergences.record import Record
+from kullback.divergences.api import divergence, public
+from kullback.divergences.results import Bounds
 from kullback.errors import NoClosedForm
-from kullback.gaussian import Gaussian
-from kullback.linear_algebra import finite_or_zero, solve_lower
-from kullback.numerics import asinh_ratio, length, square_root
-from kullback.relative.axes import Axes
-from kullback.relative.relate import axes, dense, relate
-from kullback.scale.diagonal import Diagonal
-
-FISHER_RAO = Record(
-    name="fisher_rao",
-    title="Fisher–Rao distance",
-    formula=r"\inf_\gamma \int \sqrt{\dot\gamma^\top I(\gamma) \dot\gamma}",
-    symmetric=True,
-    metric=True,
-    bounded=False,
-    invariance="affine",
-    reference="C. Atkinson and A. F. S. Mitchell, Sankhyā A 43, 1981",
-    additive=False,
-    diagonal_only=True,
-)
+from kullback.gaussians.gaussian import Gaussian
+from kullback.numerics.elementary import asinh_ratio, length, square_root
+from kullback.numerics.linear_algebra import finite_or_zero, solve_lower
+from kullback.pairs.base import jeffreys_terms
+from kullback.pairs.diagonal import DiagonalPair
+from kullback.pairs.dispatch import diagonal_pair, full_pair, make_pair
 
 # Eigenvalues closer than this, relatively, share the derivative of a function of them.
 _CLOSE = 1e-5
 _NEAR = 0.5
 
 
-@divergence(FISHER_RAO)
+@divergence
 def fisher_rao(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
     r"""The Fisher–Rao distance between diagonal Gaussians, in the family of diagonal Gaussians; a metric.
 
@@ -70,9 +56,9 @@ def fisher_rao(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
         >>> round(float(fisher_rao(Gaussian.from_std([0.0], [1.0]), Gaussian.from_std([0.0], [2.718281828459045]))), 6)
         1.414214
     """
-    if not (isinstance(p.scale, Diagonal) and isinstance(q.scale, Diagonal)):
+    if not (p.scale.is_diagonal and q.scale.is_diagonal):
         raise NoClosedForm(
-            f"the Fisher–Rao distance of {p.scale.given} and {q.scale.given} Gaussians has no closed form in general. "
+            f"the Fisher–Rao distance of {p.scale.parameterization} and {q.scale.parameterization} Gaussians has no closed form in general. "
             "Proved bounds: fisher_rao_bounds(p, q). Diagonal Gaussians have one."
         )
     components, dims = _components(p, q), tuple(range(-1 - len(p.event_shape), 0))
@@ -85,7 +71,7 @@ def _components(p: Gaussian, q: Gaussian) -> Tensor:
 
     In float64: the distance is a logarithm, and what it is one of leaves float32 where nothing else does.
     """
-    pair: Axes = axes(*_doubled(p, q))
+    pair: DiagonalPair = diagonal_pair(*_doubled(p, q))
     from_means, from_scales = pair.hyperbolic()
     both = torch.stack(torch.broadcast_tensors(from_means, from_scales), -1)
     return 2.0 * math.sqrt(2.0) * both * asinh_ratio(both).unsqueeze(-1)
@@ -121,13 +107,13 @@ def fisher_rao_bounds(p: Gaussian, q: Gaussian) -> Bounds:
         >>> round(float(lower), 6), round(float(upper), 6)
         (0.567827, 0.567827)
     """
-    if isinstance(p.scale, Diagonal) and isinstance(q.scale, Diagonal):
+    if p.scale.is_diagonal and q.scale.is_diagonal:
         components, dims = _components(p, q), tuple(range(-1 - len(p.event_shape), 0))
         distance = length(components, dims).to(p.mean.dtype)
         return Bounds(distance, distance)
     dtype = p.mean.dtype
     p, q = _doubled(p, q)
-    pair = dense(p, q)
+    pair = full_pair(p, q)
     factor, excess, y = torch.broadcast_tensors(pair.factor.matrix(), pair.factor.excess(), pair.whitened.unsqueeze(-1))
     y = y[..., :1]
     zero, one = torch.zeros_like(y[..., :1, :]), torch.ones_like(y[..., :1, :])
@@ -137,8 +123,8 @@ def fisher_rao_bounds(p: Gaussian, q: Gaussian) -> Bounds:
     at_equal_means = square_root(_half_square_of_logs(excess, factor))
     seen_from_p = solve_lower(factor, y)
     moved = torch.minimum(*(_translation(x.squeeze(-1)) for x in (y, seen_from_p)))
-    there, back = relate(p, q), relate(q, p)
-    jeffreys = there.half_excess() + back.half_excess() + there.half_square() + back.half_square()
+    there, back = make_pair(p, q), make_pair(q, p)
+    jeffreys = jeffreys_terms(there, back)
     upper = torch.minimum(at_equal_means + moved, square_root(jeffreys))
     # Rounding may cross what is equal: the lower bound of equal means is the upper one.
     return Bounds(torch.minimum(lower, upper).to(dtype), upper.to(dtype))

@@ -1,6 +1,6 @@
 r"""The geometric Jensen–Shannon divergence.
 
-The normalised geometric mean of two Gaussians is a Gaussian, so it has a closed form where the arithmetic one has none:
+The normalized geometric mean of two Gaussians is a Gaussian, so it has a closed form where the arithmetic one has none:
 
 .. math:: (1-w) D(p \| g) + w D(q \| g) = w (1-w) [D(p \| q) + D(q \| p)] - w D_{1-w}(p \| q),
     \qquad g \propto p^{1-w} q^w ,
@@ -11,26 +11,14 @@ with the Rényi divergence :math:`D_{1-w}`. Near p = q the difference is half of
 import torch
 from torch import Tensor
 
-from kullback.divergences.formula import divergence
-from kullback.divergences.record import Record
+from kullback.divergences.api import divergence
 from kullback.divergences.renyi import of_order
-from kullback.gaussian import Gaussian
-from kullback.relative.relate import relate
-
-GEOMETRIC_JENSEN_SHANNON = Record(
-    name="geometric_jensen_shannon",
-    title="geometric Jensen–Shannon divergence",
-    formula=r"(1-w) D(p \| g) + w D(q \| g), \; g \propto p^{1-w} q^w",
-    symmetric=True,
-    metric=False,
-    bounded=False,
-    invariance="affine",
-    reference="F. Nielsen, Entropy 21, 2019",
-    monotone=False,
-)
+from kullback.gaussians.gaussian import Gaussian
+from kullback.pairs.base import jeffreys_terms
+from kullback.pairs.dispatch import make_pair
 
 
-@divergence(GEOMETRIC_JENSEN_SHANNON)
+@divergence
 def geometric_jensen_shannon(p: Gaussian, q: Gaussian, *, weight: float = 0.5) -> Tensor:
     r"""The geometric Jensen–Shannon divergence, in nats: from p and q to the geometric mean between them.
 
@@ -57,8 +45,8 @@ def geometric_jensen_shannon(p: Gaussian, q: Gaussian, *, weight: float = 0.5) -
     """
     if not 0.0 < weight < 1.0:
         raise ValueError(f"weight is a number between 0 and 1, got {weight!r}.")
-    there, back = relate(p, q), relate(q, p)
-    jeffreys = there.half_excess() + back.half_excess() + there.half_square() + back.half_square()
+    there, back = make_pair(p, q), make_pair(q, p)
+    jeffreys = jeffreys_terms(there, back)
     skewed = of_order(there, 1.0 - weight)
     finite = torch.isfinite(skewed)
     return weight * (1.0 - weight) * jeffreys - weight * torch.where(finite | jeffreys.isnan(), skewed, 0.0)

@@ -3,27 +3,14 @@ r"""The Hellinger distance, from the Bhattacharyya distance B: its square is :ma
 import torch
 from torch import Tensor
 
-from kullback.divergences.formula import divergence
-from kullback.divergences.record import Record
+from kullback.divergences.api import divergence
 from kullback.divergences.renyi import of_order
-from kullback.gaussian import Gaussian
-from kullback.numerics import square_root
-from kullback.relative.relate import relate
-
-HELLINGER = Record(
-    name="hellinger",
-    title="Hellinger distance",
-    formula=r"\sqrt{1 - \int \sqrt{p q}}",
-    symmetric=True,
-    metric=True,
-    bounded=True,
-    invariance="affine",
-    reference="E. Hellinger, Journal für die reine und angewandte Mathematik 136, 1909",
-    additive=False,
-)
+from kullback.gaussians.gaussian import Gaussian
+from kullback.numerics.elementary import square_root
+from kullback.pairs.dispatch import make_pair
 
 
-@divergence(HELLINGER)
+@divergence
 def hellinger(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
     r"""The Hellinger distance :math:`\sqrt{1 - \int \sqrt{p q}}`, between 0 and 1; a metric.
 
@@ -48,7 +35,7 @@ def hellinger(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
         >>> round(float(hellinger(Gaussian.from_std([0.0], [1.0]), Gaussian.from_std([2.0], [1.0]))), 6)
         0.627271
     """
-    distance = 0.5 * of_order(relate(p, q), 0.5)
+    distance = 0.5 * of_order(make_pair(p, q), 0.5)
     affinity = torch.exp(-distance)
     # Its derivative is taken from the exponential: that of expm1 is formed by adding 1, and drowns in it far apart.
     square = affinity.detach() - affinity - torch.expm1(-distance.detach())

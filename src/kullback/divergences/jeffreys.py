@@ -2,24 +2,13 @@ r"""Jeffreys' divergence: both directions of the Kullback–Leibler divergence, 
 
 from torch import Tensor
 
-from kullback.divergences.formula import divergence
-from kullback.divergences.record import Record
-from kullback.gaussian import Gaussian
-from kullback.relative.relate import relate
-
-JEFFREYS = Record(
-    name="jeffreys",
-    title="Jeffreys divergence",
-    formula=r"D(p \| q) + D(q \| p)",
-    symmetric=True,
-    metric=False,
-    bounded=False,
-    invariance="affine",
-    reference="H. Jeffreys, Proceedings of the Royal Society A 186, 1946",
-)
+from kullback.divergences.api import divergence
+from kullback.gaussians.gaussian import Gaussian
+from kullback.pairs.base import jeffreys_terms
+from kullback.pairs.dispatch import make_pair
 
 
-@divergence(JEFFREYS)
+@divergence
 def jeffreys(p: Gaussian, q: Gaussian) -> Tensor:
     r"""Jeffreys' divergence :math:`D(p \,\|\, q) + D(q \,\|\, p)`, in nats.
 
@@ -35,5 +24,5 @@ def jeffreys(p: Gaussian, q: Gaussian) -> Tensor:
         >>> float(jeffreys(Gaussian.from_std([0.0], [1.0]), Gaussian.from_std([1.0], [1.0])))
         1.0
     """
-    there, back = relate(p, q), relate(q, p)
-    return there.half_excess() + back.half_excess() + there.half_square() + back.half_square()
+    there, back = make_pair(p, q), make_pair(q, p)
+    return jeffreys_terms(there, back)

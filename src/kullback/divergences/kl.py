@@ -11,31 +11,17 @@ numbers: the first comes from the pair, from the scales as they were given; in t
 before they are scaled.
 """
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
-from kullback.divergences.formula import divergence, public
-from kullback.divergences.record import Record
+from kullback.divergences.api import divergence, public
+from kullback.divergences.results import KLDecomposition, KLTerms
 from kullback.errors import NoClosedForm
-from kullback.gaussian import Gaussian
-from kullback.relative.relate import axes, marginals, relate
-from kullback.scale.diagonal import Diagonal
-
-KL = Record(
-    name="kl_divergence",
-    title="Kullback–Leibler divergence",
-    formula=r"\int p \log \frac pq",
-    symmetric=False,
-    metric=False,
-    bounded=False,
-    invariance="affine",
-    reference="S. Kullback and R. A. Leibler, Annals of Mathematical Statistics 22, 1951",
-)
+from kullback.gaussians.gaussian import Gaussian
+from kullback.pairs.dispatch import diagonal_pair, make_pair, marginals
 
 
-@divergence(KL)
+@divergence
 def kl_divergence(p: Gaussian, q: Gaussian) -> Tensor:
     r"""The Kullback–Leibler divergence of p from q, exactly.
 
@@ -53,8 +39,8 @@ def kl_divergence(p: Gaussian, q: Gaussian) -> Tensor:
     Stability:
         Never negative, exactly 0 at p = q, finite whenever the value is representable, gradients too. For diagonals
         each coordinate's term and its gradients are within 4 units in the last place (4 eps of the value) if p and q
-        are parameterised alike; the gradient for q's scale is a sum of a positive and a negative part, and within 4 eps
-        of their absolute sum. If the parameterisations differ, each of the two terms is within 4 times the change that
+        are parameterized alike; the gradient for q's scale is a sum of a positive and a negative part, and within 4 eps
+        of their absolute sum. If the parameterizations differ, each of the two terms is within 4 times the change that
         half a unit in the last place of the converted scale makes. For other scales the error is within the larger of
         450 units in the last place and 20 times what rounding the inputs otherwise by half a unit would change. float16
         and bfloat16 are computed in, and give, float32. A scale that is not positive (definite) and slipped past
@@ -83,8 +69,44 @@ def kl_divergence(p: Gaussian, q: Gaussian) -> Tensor:
         >>> kl_divergence(p, q)
         tensor([4., 4., 4., 4.])
     """
-    pair = relate(p, q)
-    return pair.half_excess() + pair.half_square()
+    return make_pair(p, q).kl()
+
+
+@public
+def kl_terms(p: Gaussian, q: Gaussian) -> KLTerms:
+    r"""The two terms of the Kullback–Leibler divergence of p from q in each coordinate, in nats.
+
+    .. math:: \tfrac12 \frac{(\mu_p - \mu_q)^2}{\sigma_q^2}, \qquad \tfrac12 (r - 1 - \log r), \quad
+        r = \sigma_p^2 / \sigma_q^2
+
+    Shape:
+        Each is the broadcast batch shape, followed by the event shape. The sum of both over the event is
+        :func:`kl_divergence`, whose accuracy, gradients, arguments and errors they share. For pairs of diagonals: other
+        covariances do not contribute coordinate by coordinate.
+
+    Returns:
+        ``KLTerms(mean, covariance)``.
+
+    Raises:
+        NoClosedForm: if p or q is not diagonal; :func:`kl_decomposition` splits any pair.
+
+    Example:
+        >>> from kullback import Gaussian, kl_terms
+        >>> kl_terms(Gaussian.from_std([0.0, 3.0], 1.0), Gaussian.standard(2))
+        KLTerms(mean=array([0. , 4.5]), covariance=array([0., 0.]))
+    """
+    return _terms(p, q)
+
+
+def _terms(p: Gaussian, q: Gaussian) -> KLTerms:
+    if not (p.scale.is_diagonal and q.scale.is_diagonal):
+        raise NoClosedForm(
+            f"terms for each coordinate need diagonal Gaussians, got {p.scale.parameterization} and "
+            f"{q.scale.parameterization}, whose coordinates do not contribute one by one. kl_decomposition(p, q) splits "
+            "any pair."
+        )
+    pair = diagonal_pair(p, q)
+    return KLTerms(pair.mean_terms(), pair.covariance_terms())
 
 
 @public
@@ -92,8 +114,8 @@ def kl_per_dimension(p: Gaussian, q: Gaussian) -> Tensor:
     r"""The contribution of each coordinate to the Kullback–Leibler divergence of p from q, in nats.
 
     Shape:
-        The broadcast batch shape, followed by the event shape. The sum over the event is :func:`kl_divergence`, whose
-        accuracy, arguments and errors it shares. For pairs of diagonals: the parts of others are not per coordinate.
+        The broadcast batch shape, followed by the event shape. The sum over the event is :func:`kl_divergence`;
+        :func:`kl_terms` splits each contribution, and says more.
 
     Raises:
         NoClosedForm: if p or q is not diagonal; :func:`kl_decomposition` splits any pair.
@@ -103,26 +125,8 @@ def kl_per_dimension(p: Gaussian, q: Gaussian) -> Tensor:
         >>> kl_per_dimension(Gaussian.from_std([0.0, 3.0], 1.0), Gaussian.standard(2))
         array([0. , 4.5])
     """
-    if not (isinstance(p.scale, Diagonal) and isinstance(q.scale, Diagonal)):
-        raise NoClosedForm(
-            f"kl_per_dimension takes diagonal Gaussians, got {p.scale.given} and {q.scale.given}: the coordinates of "
-            "others do not contribute one by one. kl_decomposition(p, q) splits any pair."
-        )
-    pair = axes(p, q)
-    return pair.excess_terms() + pair.square_terms()
-
-
-class KLDecomposition(NamedTuple):
-    """Where a divergence comes from; each part is non-negative, in nats, and has the shape of the batch."""
-
-    mean: Tensor
-    """The divergence if the covariances were q's."""
-    covariance: Tensor
-    """The divergence if the means were equal."""
-    marginal_scales: Tensor | None
-    """For a diagonal q, the part of ``covariance`` that the marginals of p have against those of q."""
-    total_correlation: Tensor | None
-    """For a diagonal q, the rest of it: the divergence of p from the product of its own marginals."""
+    terms = _terms(p, q)
+    return terms.covariance + terms.mean
 
 
 @public
@@ -145,15 +149,15 @@ def kl_decomposition(p: Gaussian, q: Gaussian) -> KLDecomposition:
         >>> [round(float(x), 6) for x in parts]
         [0.5, 0.223144, 0.0, 0.223144]
     """
-    pair = relate(p, q)
-    mean, scales, correlation = pair.half_square(), None, None
-    if isinstance(q.scale, Diagonal):
+    pair = make_pair(p, q)
+    mean, scales, correlation = pair.mean_term(), None, None
+    if q.scale.is_diagonal:
         own = marginals(p)
-        scales = relate(own, q).half_excess()
+        scales = make_pair(own, q).covariance_term()
         # Of a diagonal p there is nothing to correlate; its own scale against itself is exactly 0.
-        correlation = relate(p, own).half_excess()
+        correlation = make_pair(p, own).covariance_term()
         covariance = scales + correlation
     else:
-        covariance = pair.half_excess()
+        covariance = pair.covariance_term()
     parts = torch.broadcast_tensors(*(x for x in (mean, covariance, scales, correlation) if x is not None))
     return KLDecomposition(*parts, *[None] * (4 - len(parts)))

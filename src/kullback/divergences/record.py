@@ -1,4 +1,7 @@
-"""What is true of a divergence: declared once beside its formula, read by tests, README, documentation and CLI."""
+"""What is true of a divergence: read by its public function, the command line, ``pairwise``, the tests and the docs.
+
+Imports no torch, so that ``kullback --help`` can read it.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,18 +10,43 @@ Invariance = Literal["affine", "isometry", "none"]
 
 
 @dataclass(frozen=True)
+class Parameter:
+    """A further argument of a divergence."""
+
+    name: str
+    default: float | None
+    """None: it has to be given."""
+    range: str
+    """The values that it may have, in words."""
+    help: str
+
+
+@dataclass(frozen=True)
 class Record:
     """One divergence and its properties."""
 
     name: str
+    """Of the public function."""
+    module: str
+    """Of the file in this package, and of the command."""
     title: str
-    formula: str  # TeX
+    tex: str
+    """Its definition."""
     symmetric: bool
     metric: bool
-    bounded: bool  # from above
-    invariance: Invariance  # under which common maps of both arguments it does not change
+    bounded: bool
+    """From above, by 1."""
+    invariance: Invariance
+    """The maps that change nothing when they are applied to both arguments."""
     reference: str
-    additive: bool = True  # over independent blocks of coordinates
-    monotone: bool = True  # does not grow under marginalisation
-    parameter: str | None = None  # a further argument that has to be given
+    additive: bool = True
+    """Over independent blocks of coordinates."""
+    monotone: bool = True
+    """Does not grow under marginalization."""
+    parameters: tuple[Parameter, ...] = ()
     diagonal_only: bool = False
+
+    @property
+    def required(self) -> tuple[Parameter, ...]:
+        """The parameters that have to be given."""
+        return tuple(parameter for parameter in self.parameters if parameter.default is None)

@@ -15,26 +15,13 @@ import math
 import torch
 from torch import Tensor
 
-from kullback.divergences.formula import divergence
-from kullback.divergences.record import Record
-from kullback.gaussian import Gaussian
-from kullback.relative.base import Relative
-from kullback.relative.relate import relate
-
-RENYI = Record(
-    name="renyi",
-    title="Rényi divergence of order α",
-    formula=r"\frac{1}{\alpha - 1} \log \int p^\alpha q^{1-\alpha}",
-    symmetric=False,
-    metric=False,
-    bounded=False,
-    invariance="affine",
-    reference="A. Rényi, Proceedings of the Fourth Berkeley Symposium, 1961",
-    parameter="alpha",
-)
+from kullback.divergences.api import divergence
+from kullback.gaussians.gaussian import Gaussian
+from kullback.pairs.base import GaussianPair
+from kullback.pairs.dispatch import make_pair
 
 
-@divergence(RENYI)
+@divergence
 def renyi(p: Gaussian, q: Gaussian, alpha: float) -> Tensor:
     r"""The Rényi divergence of order α of p from q, exactly, in nats.
 
@@ -66,7 +53,7 @@ def renyi(p: Gaussian, q: Gaussian, alpha: float) -> Tensor:
         >>> float(renyi(Gaussian.from_std([0.0], [2.0]), Gaussian.from_std([0.0], [1.0]), alpha=2.0))
         inf
     """
-    return of_order(relate(p, q), order(alpha))
+    return of_order(make_pair(p, q), order(alpha))
 
 
 def order(alpha: float) -> float:
@@ -76,12 +63,12 @@ def order(alpha: float) -> float:
     return float(alpha)
 
 
-def of_order(pair: Relative, alpha: float) -> Tensor:
+def of_order(pair: GaussianPair, alpha: float) -> Tensor:
     """The Rényi divergence of a pair."""
     if alpha == 1.0:
-        return pair.half_excess() + pair.half_square()
+        return pair.covariance_term() + pair.mean_term()
     if alpha == 0.0:
-        return 0.0 * (pair.half_excess() + pair.half_square())
+        return 0.0 * (pair.covariance_term() + pair.mean_term())
     gap, square = pair.between(alpha)
     finite = torch.isfinite(gap)
     return torch.where(finite, gap, gap.detach()) + alpha * square

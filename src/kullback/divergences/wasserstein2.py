@@ -11,34 +11,21 @@ equation.
 import torch
 from torch import Tensor
 
-from kullback.common import broadcast_shapes
-from kullback.divergences.formula import divergence
-from kullback.divergences.record import Record
-from kullback.gaussian import Gaussian
-from kullback.linear_algebra import finite_or_zero, whitened
-from kullback.numerics import length
-from kullback.relative.relate import axes, covariance_difference
-from kullback.scale.diagonal import Diagonal
-from kullback.scale.stack import factor_of
+from kullback.divergences.api import divergence
+from kullback.gaussians.gaussian import Gaussian
+from kullback.gaussians.scales.stack import factor_of
+from kullback.numerics.elementary import length
+from kullback.numerics.gradients import with_value
+from kullback.numerics.linear_algebra import finite_or_zero, whitened
+from kullback.numerics.tensors import broadcast_shapes
+from kullback.pairs.dispatch import covariance_difference, diagonal_pair
 
-WASSERSTEIN2 = Record(
-    name="wasserstein2",
-    title="2-Wasserstein distance",
-    formula=r"\sqrt{\min_{x \sim p,\, y \sim q} \mathbb E \|x - y\|^2}",
-    symmetric=True,
-    metric=True,
-    bounded=False,
-    invariance="isometry",
-    reference="D. C. Dowson and B. V. Landau, Journal of Multivariate Analysis 12, 1982",
-    additive=False,
-)
-
-# Relative differences up to this are taken by the fixed point, which gains a factor of at least 100 a step.
+# GaussianPair differences up to this are taken by the fixed point, which gains a factor of at least 100 a step.
 _NEAR = 1e-2
 _STEPS = 8
 
 
-@divergence(WASSERSTEIN2)
+@divergence
 def wasserstein2(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
     r"""The 2-Wasserstein distance, in the units of the coordinates (the Fréchet distance of FID is its square).
 
@@ -68,8 +55,8 @@ def wasserstein2(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
         >>> float(wasserstein2(Gaussian.from_std([0.0, 0.0], [1.0, 1.0]), Gaussian.from_std([3.0, 0.0], [1.0, 5.0])))
         5.0
     """
-    if isinstance(p.scale, Diagonal) and isinstance(q.scale, Diagonal):
-        pair = axes(p, q)
+    if p.scale.is_diagonal and q.scale.is_diagonal:
+        pair = diagonal_pair(p, q)
         components = torch.stack(torch.broadcast_tensors(p.mean - q.mean, pair.std_difference()), -1)
         dims = tuple(range(-1 - len(p.event_shape), 0))
     else:
@@ -95,8 +82,7 @@ def _factor_difference(p: Gaussian, q: Gaussian) -> Tensor:
     plain: Tensor = factor_p - factor_q @ rotation
     difference = covariance_difference(p.scale, q.scale, p.event_shape).detach()
     near, value = _fixed_point(difference, factor_q.detach())
-    kept = plain.detach()
-    return plain - kept + torch.where(near[..., None, None], value @ factor_q.detach() @ polar, kept)
+    return with_value(plain, torch.where(near[..., None, None], value @ factor_q.detach() @ polar, plain))
 
 
 def _fixed_point(difference: Tensor, factor_q: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kullback.adapt.arrays import as_given
-from kullback.common import common_kind, compute_dtype
-from kullback.divergences.formula import check_shapes
+from kullback.divergences.api import check_shapes
 from kullback.estimate.densities import Density, Foreign, as_density, described, log_density
-from kullback.estimate.monte_carlo import REPLICATES, Average, Integrand, average
 from kullback.estimate.result import Estimate
-from kullback.gaussian import Gaussian
+from kullback.estimate.samplers import REPLICATES, Average, Integrand, average
+from kullback.gaussians.gaussian import Gaussian
+from kullback.numerics.arrays import ArrayKind, common_array_kind, to_callers_type
+from kullback.numerics.tensors import compute_dtype
 
 # Points where nothing is asked for, to begin with under a tolerance, and at most under one.
 _DEFAULT, _FIRST, _MOST = REPLICATES * 2**12, 1024, REPLICATES * 2**18
@@ -155,11 +155,12 @@ def estimate(
         said.append(f"the standard error is {worst:.3g} after {mean.n} points, above the tolerance {limit:g}")
     if never_negative and bool((value.detach() < -IMPOSSIBLE * error).any()):
         said.append(
-            f"the estimate is below 0 by more than {IMPOSSIBLE:g} standard errors: is a density not normalised?"
+            f"the estimate is below 0 by more than {IMPOSSIBLE:g} standard errors: is a density not normalized?"
         )
     reach = mean.quantile * error
-    numpy = len(known) == len(densities) and common_kind(known) is True
+    foreign = ArrayKind.TORCH if len(known) < len(densities) else ArrayKind.ANY
+    kind = common_array_kind([foreign, *(density.array_kind for density in known)])
     low, high, value, error = (
-        as_given(x.to(dtype), numpy=numpy) for x in (value.detach() - reach, value.detach() + reach, value, error)
+        to_callers_type(x.to(dtype), kind) for x in (value.detach() - reach, value.detach() + reach, value, error)
     )
     return Estimate(value, error, (low, high), (low, high), mean.n, method, tuple(said))

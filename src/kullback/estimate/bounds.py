@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kullback.bounds import Bounds
-from kullback.estimate.pairs import Side, divergences, for_each_pair, log_integrals
+from kullback.divergences.results import Bounds
+from kullback.estimate.mixture_arrays import MixtureArrays, divergences, log_integrals, map_batch
 
 # The exponents s and tau of the family that bounds a mean of log g from above; all taus for diagonals only.
 _S = torch.logspace(math.log10(0.005), 0.0, 14, dtype=torch.float64).tolist()
 _TAU = (0.0, 0.25, 0.5, 0.75, 1.0)
 _ALPHA = torch.linspace(0.1, 0.9, 9, dtype=torch.float64).tolist()
 
-# Rounds of the two-sided minimisation, each of which lowers the bound.
+# Rounds of the two-sided minimization, each of which lowers the bound.
 _ROUNDS = 100
 
 
@@ -40,7 +40,7 @@ def kl_bounds(p: Any, q: Any) -> Bounds:
       Tracey, :math:`\sum_a \pi_a [\log \sum_{a'} \pi_{a'} \int f_a^\alpha f_{a'}^{1-\alpha} - H_a]`.
     * The divergence is jointly convex: at most
       :math:`\sum_{ab} \phi_{ab} [\log (\phi_{ab} / \psi_{ab}) + D(f_a \| g_b)]` for any :math:`\phi, \psi` whose sums
-      over b and a are :math:`\pi` and :math:`\omega` (Hershey and Olsen), minimised in turns.
+      over b and a are :math:`\pi` and :math:`\omega` (Hershey and Olsen), minimized in turns.
 
     Upper is the least of what the upper bounds give, lower the largest, and 0.
 
@@ -70,7 +70,7 @@ def kl_bounds(p: Any, q: Any) -> Bounds:
         >>> round(float(found.lower), 3), round(float(found.upper), 3)
         (0.461, 0.472)
     """
-    return Bounds(*for_each_pair(p, q, _divergence))
+    return Bounds(*map_batch(p, q, _divergence))
 
 
 def cross_entropy_bounds(p: Any, q: Any) -> Bounds:
@@ -89,7 +89,7 @@ def cross_entropy_bounds(p: Any, q: Any) -> Bounds:
         >>> round(float(found.lower), 2), round(float(found.upper), 2)
         (3.66, 5.92)
     """
-    return Bounds(*for_each_pair(p, q, _cross_entropy))
+    return Bounds(*map_batch(p, q, _cross_entropy))
 
 
 def entropy_bounds(p: Any) -> Bounds:
@@ -104,7 +104,7 @@ def entropy_bounds(p: Any) -> Bounds:
         >>> round(float(found.lower), 3), round(float(found.upper), 3)
         (2.101, 2.112)
     """
-    return Bounds(*for_each_pair(p, p, lambda f, _: _entropy(f)))
+    return Bounds(*map_batch(p, p, lambda f, _: _entropy(f)))
 
 
 def jensen_shannon_bounds(p: Any, q: Any) -> Bounds:
@@ -119,10 +119,10 @@ def jensen_shannon_bounds(p: Any, q: Any) -> Bounds:
         >>> round(float(found.lower), 3), round(float(found.upper), 3)
         (0.579, 0.693)
     """
-    return Bounds(*for_each_pair(p, q, _jensen_shannon))
+    return Bounds(*map_batch(p, q, _jensen_shannon))
 
 
-def _divergence(f: Side, g: Side) -> tuple[Tensor, Tensor]:
+def _divergence(f: MixtureArrays, g: MixtureArrays) -> tuple[Tensor, Tensor]:
     between = divergences(f, g)
     if between.numel() == 1:
         return between[0, 0], between[0, 0]
@@ -132,25 +132,27 @@ def _divergence(f: Side, g: Side) -> tuple[Tensor, Tensor]:
     return _ordered(f, g, (-entropy_high - log_g_high).clamp(min=0.0), upper, least=0.0)
 
 
-def _cross_entropy(f: Side, g: Side) -> tuple[Tensor, Tensor]:
+def _cross_entropy(f: MixtureArrays, g: MixtureArrays) -> tuple[Tensor, Tensor]:
     low, high = _mean_log(f, g, divergences(f, g))
     return _ordered(f, g, -high, -low)
 
 
-def _entropy(f: Side) -> tuple[Tensor, Tensor]:
+def _entropy(f: MixtureArrays) -> tuple[Tensor, Tensor]:
     low, high = _mean_log(f, f, divergences(f, f))
     if len(f.mean) > 1:
         high = torch.minimum(high, _by_chernoff(f))
     return _ordered(f, f, -high, -low)
 
 
-def _jensen_shannon(f: Side, g: Side) -> tuple[Tensor, Tensor]:
-    middle = Side.halves(f, g)
+def _jensen_shannon(f: MixtureArrays, g: MixtureArrays) -> tuple[Tensor, Tensor]:
+    middle = MixtureArrays.even_mixture(f, g)
     low, high = (0.5 * (a + b) for a, b in zip(_divergence(f, middle), _divergence(g, middle), strict=True))
     return low.clamp(max=math.log(2.0)), high.clamp(max=math.log(2.0))
 
 
-def _ordered(f: Side, g: Side, lower: Tensor, upper: Tensor, *, least: float = -math.inf) -> tuple[Tensor, Tensor]:
+def _ordered(
+    f: MixtureArrays, g: MixtureArrays, lower: Tensor, upper: Tensor, *, least: float = -math.inf
+) -> tuple[Tensor, Tensor]:
     """Less what is left of rounding where they meet.
 
     Where numbers leave float64 there is no number; what is always true remains, unless a parameter is none itself.
@@ -162,13 +164,13 @@ def _ordered(f: Side, g: Side, lower: Tensor, upper: Tensor, *, least: float = -
     return torch.minimum(lower, upper), upper
 
 
-def _mean_log(f: Side, g: Side, between: Tensor) -> tuple[Tensor, Tensor]:
+def _mean_log(f: MixtureArrays, g: MixtureArrays, between: Tensor) -> tuple[Tensor, Tensor]:
     """The mean over f of log g lies between these; of one Gaussian g they are the same."""
     low = (f.weights * (torch.logsumexp(g.log_weights - between, -1) - f.entropies)).sum()
     return low, low if between.shape[1] == 1 else _mean_log_above(f, g)
 
 
-def _by_convexity(f: Side, g: Side, between: Tensor) -> Tensor:
+def _by_convexity(f: MixtureArrays, g: MixtureArrays, between: Tensor) -> Tensor:
     """Hershey and Olsen's bound, its two sets of weights found in turns, from those that are independent."""
     cost = between.detach()
     log_pi, log_omega = f.log_weights.detach()[:, None], g.log_weights.detach()[None]
@@ -184,7 +186,7 @@ def _by_convexity(f: Side, g: Side, between: Tensor) -> Tensor:
     return torch.where(phi == 0, 0.0, phi * (ratio + between)).sum()
 
 
-def _by_chernoff(f: Side) -> Tensor:
+def _by_chernoff(f: MixtureArrays) -> Tensor:
     """The mean of log f is at most this, for the best alpha."""
 
     def bound(alpha: float) -> Tensor:
@@ -197,7 +199,7 @@ def _by_chernoff(f: Side) -> Tensor:
     return bound(best)
 
 
-def _mean_log_above(f: Side, g: Side) -> Tensor:
+def _mean_log_above(f: MixtureArrays, g: MixtureArrays) -> Tensor:
     """The mean over f of log g is at most this: the best exponents for each component of f."""
 
     def bounds(s: Tensor, tau: Tensor) -> Tensor:

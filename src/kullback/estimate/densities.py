@@ -6,11 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, distributions
 
-from kullback.adapt import mixtures
-from kullback.adapt.gaussians import as_gaussian
 from kullback.errors import NoClosedForm, ShapeError
-from kullback.gaussian import Gaussian
-from kullback.mixture import Mixture
+from kullback.gaussians.gaussian import Gaussian
+from kullback.gaussians.mixture import Mixture
+from kullback.interop.registry import convert
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,14 +58,14 @@ def as_density(x: Any, name: str) -> Density:
     Raises:
         TypeError: for what has none, samples among them.
     """
-    mixture = mixtures.read(x, name)
-    if mixture is not None:
-        return mixture
     try:
-        return as_gaussian(x, name)
-    except (NoClosedForm, TypeError):
-        if callable(getattr(x, "log_prob", None)) and callable(getattr(x, "sample", None)):
-            return Foreign(x, name)
+        converted = convert(x, name)
+    except NoClosedForm:  # Gaussians, but not one
+        converted = None
+    if converted is not None:
+        return converted
+    if callable(getattr(x, "log_prob", None)) and callable(getattr(x, "sample", None)):
+        return Foreign(x, name)
     samples = " Are these samples? This takes densities." if hasattr(x, "__array__") else ""
     raise TypeError(
         f"{name} must be a Gaussian, a Mixture, a torch distribution, or an object with log_prob(x) and sample(n), got "

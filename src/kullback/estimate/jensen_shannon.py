@@ -10,7 +10,7 @@ from kullback.estimate.averaging import Settings, averages, batch_dims, estimate
 from kullback.estimate.result import Estimate
 
 
-def jensen_shannon(
+def jensen_shannon_estimate(
     p: Any, q: Any, *, tolerance: float | None = None, n: int | None = None, seed: int | None = None
 ) -> Estimate:
     r"""An estimate of the Jensen–Shannon divergence, with its error.
@@ -26,8 +26,8 @@ def jensen_shannon(
         J. Lin, Divergence measures based on the Shannon entropy, IEEE Transactions on Information Theory 37, 1991.
 
     Example:
-        >>> from kullback import Gaussian, jensen_shannon
-        >>> found = jensen_shannon(Gaussian.from_std([0.0], [1.0]), Gaussian.from_std([2.0], [1.0]), seed=0)
+        >>> from kullback import Gaussian, jensen_shannon_estimate
+        >>> found = jensen_shannon_estimate(Gaussian.from_std([0.0], [1.0]), Gaussian.from_std([2.0], [1.0]), seed=0)
         >>> round(float(found.value), 3), found.n
         (0.337, 65536)
     """
@@ -40,3 +40,7 @@ def jensen_shannon(
 def _term(log_own: Tensor, log_other: Tensor) -> Tensor:
     """At points of p what is averaged, log p - log m: at most log 2."""
     return math.log(2.0) - torch.nn.functional.softplus(log_other - log_own)
+
+
+jensen_shannon = jensen_shannon_estimate
+"""The former name of :func:`jensen_shannon_estimate`."""

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from kullback.estimate.averaging import Settings, averages, batch_dims, estimate, of_both, pair
 from kullback.estimate.result import Estimate
-from kullback.estimate.samples.estimate import from_samples
+from kullback.estimate.samples.from_samples import Progress, from_samples
 from kullback.estimate.samples.reading import is_samples
-from kullback.gaussian import Gaussian
+from kullback.gaussians.gaussian import Gaussian
 
 _TERMS: dict[str, Callable[[Tensor], Tensor]] = {
     "k1": lambda log_ratio: log_ratio,
@@ -36,6 +36,7 @@ def kl_estimate(
     n: int | None = None,
     method: str = "auto",
     seed: int | None = None,
+    progress: Progress | None = None,
 ) -> Estimate:
     r"""An estimate of the Kullback–Leibler divergence of p from q, with its error, where it has no closed form.
 
@@ -71,6 +72,7 @@ def kl_estimate(
             it is ``"calibrated"``; ``"gaussian"``, the unbiased estimate for Gaussians alone, and ``"knn"``, neighbours
             alone (Wang, Kulkarni and Verdú), by name. What is wrong with those is among the warnings.
         seed: the same seed, the same points (of objects that draw with torch; others have seeds of their own).
+        progress: for samples, called with the number of searches done and None, after each.
 
     Returns:
         ``Estimate(value, standard_error, interval, band, n, method, warnings)``; never clipped at 0.
@@ -101,7 +103,7 @@ def kl_estimate(
     """
     settings = Settings(tolerance, n, seed)
     if is_samples(p) or is_samples(q):
-        return from_samples(p, q, settings, method)
+        return from_samples(p, q, settings, method, progress)
     if method != "auto" and method not in _TERMS:
         raise ValueError(f"method is one of auto, {', '.join(_TERMS)} for densities, got {method!r}.")
     name = "k1" if method == "auto" else method

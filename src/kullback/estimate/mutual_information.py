@@ -3,17 +3,17 @@
 import math
 from typing import Any
 
-from kullback.adapt.gaussians import as_gaussian
 from kullback.estimate.averaging import Settings, averages, estimate
 from kullback.estimate.densities import log_density
 from kullback.estimate.result import Estimate
-from kullback.mixture import Mixture
+from kullback.gaussians.mixture import Mixture
+from kullback.interop.registry import as_gaussian
 
 # Within so much of its bound it is the bound that is seen.
 _SATURATED = 0.05
 
 
-def mutual_information(
+def mutual_information_estimate(
     posteriors: Any, *, tolerance: float | None = None, n: int | None = None, seed: int | None = None
 ) -> Estimate:
     r"""An estimate of the mutual information of inputs and latents, with its error, from an encoder's posteriors.
@@ -48,9 +48,9 @@ def mutual_information(
 
     Example:
         >>> import torch
-        >>> from kullback import Gaussian, mutual_information
+        >>> from kullback import Gaussian, mutual_information_estimate
         >>> apart = Gaussian.from_std(torch.tensor([[0.0], [100.0]]), torch.ones(2, 1))
-        >>> found = mutual_information(apart, n=1024, seed=0)
+        >>> found = mutual_information_estimate(apart, n=1024, seed=0)
         >>> round(float(found.value), 6), "log N" in found.warnings[0]
         (0.693147, True)
     """
@@ -64,3 +64,7 @@ def mutual_information(
     )
     saturated = len(g) > 1 and float(mean.value().detach()) > limit - _SATURATED
     return estimate(mean, (aggregate,), settings, "k1", [full if saturated else None])
+
+
+mutual_information = mutual_information_estimate
+"""The former name of :func:`mutual_information_estimate`."""

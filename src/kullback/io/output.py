@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from kullback.errors import PosteriorFileError
-from kullback.text import printable
+from kullback.io.text import printable
 
 ROW_KINDS = (".npz", ".parquet", ".csv")
 

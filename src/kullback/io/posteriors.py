@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kullback.adapt.arrays import FLOATING, from_numpy
-from kullback.columns import ModelColumns, id_column, models, scale_column
 from kullback.errors import PosteriorFileError
-from kullback.gaussian import Gaussian
-from kullback.io.formats import READERS, Column, naming, open_columns, safely
-from kullback.scale.diagonal import Parameterisation
-from kullback.text import printable
+from kullback.gaussians.gaussian import Gaussian
+from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
+from kullback.io.columns import ModelColumns, id_column, models, scale_column
+from kullback.io.formats.registry import Column, naming, open_columns, safely
+from kullback.io.text import printable
+from kullback.numerics.arrays import FLOATING, from_numpy
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,13 @@ class PosteriorFile:
         return safely(self.path, lambda: _numbers(self.columns[name](), name))
 
     def posteriors(
-        self, label: str | None = None, *, scale: Parameterisation | None = None, ids: bool = True
+        self, label: str | None = None, *, scale: Parameterization | None = None, ids: bool = True
     ) -> Posteriors:
         """The posteriors of the model of this label, or of the only one."""
         name = self.named(label)
         columns = self.models[name]
         with naming(self.path):
-            scale_name, given = scale_column(columns, scale)
+            scale_name, parameterization = scale_column(columns, scale)
             labels = [model.label for model in self.models.values()]
             key = id_column(self.columns, columns.label, labels) if ids else None
             mean, value = self.numbers(columns.mean), self.numbers(scale_name)
@@ -95,9 +95,9 @@ class PosteriorFile:
                     f"{tuple(value.shape)}."
                 )
             _check(mean, columns.mean, None)
-            _check(value, scale_name, given)
+            _check(value, scale_name, parameterization)
             rows = None if key is None else _ids(self.column(key), key, len(mean))
-        make = {"std": Gaussian.from_std, "variance": Gaussian.from_variance, "logvar": Gaussian.from_logvar}[given]
+        make = getattr(Gaussian, f"from_{parameterization}")
         gaussian = make(mean, value, event_dims=mean.ndim - 1, validate=False)
         return Posteriors(name, self.where, gaussian, rows)
 
@@ -113,7 +113,7 @@ def open_posteriors(path: str | os.PathLike[str]) -> PosteriorFile:
         PosteriorFileError: if the file is not there, not whole, or does not hold what it should.
     """
     path = Path(path)
-    columns = open_columns(path, READERS)
+    columns = open_columns(path, "posteriors")
     with naming(path):
         found = models(columns)
     named = {}
@@ -123,7 +123,7 @@ def open_posteriors(path: str | os.PathLike[str]) -> PosteriorFile:
     return PosteriorFile(path, columns, named)
 
 
-def read_posteriors(path: str | os.PathLike[str], *, scale: Parameterisation | None = None) -> Posteriors:
+def read_posteriors(path: str | os.PathLike[str], *, scale: Parameterization | None = None) -> Posteriors:
     """The posteriors of the only model in a file.
 
     Args:
@@ -137,7 +137,7 @@ def read_pair(
     a: str | os.PathLike[str],
     b: str | os.PathLike[str] | None = None,
     *,
-    scale: Parameterisation | None = None,
+    scale: Parameterization | None = None,
     labels: tuple[str, str] | None = None,
     by_order: bool = False,
 ) -> tuple[list[Any], Posteriors, Posteriors]:
@@ -214,9 +214,9 @@ def _numbers(column: Column, name: str) -> Tensor:
     return column.unsqueeze(1) if column.ndim == 1 else column
 
 
-def _check(x: Tensor, name: str, given: Parameterisation | None) -> None:
+def _check(x: Tensor, name: str, parameterization: Parameterization | None) -> None:
     bad = ~torch.isfinite(x)
-    if given in ("std", "variance"):
+    if parameterization in POSITIVE:
         bad |= x <= 0
     if not bad.any():
         return
@@ -224,9 +224,11 @@ def _check(x: Tensor, name: str, given: Parameterisation | None) -> None:
     value = x[row][tuple(index)].item()
     place = f"column {printable(name)!r}, row {row}, dimension {','.join(map(str, index))}: {value:g}"
     hint = ""
-    if given in ("std", "variance") and value < 0:
+    if parameterization in POSITIVE and value < 0:
         hint = " Is it a log-variance? Then call the column logvar, or, if it is called sigma, say --scale logvar."
-    raise PosteriorFileError(f"{place} is no {given or 'mean'} (rows and dimensions are counted from 0).{hint}")
+    raise PosteriorFileError(
+        f"{place} is no {parameterization or 'mean'} (rows and dimensions are counted from 0).{hint}"
+    )
 
 
 def _ids(column: Column, name: str, rows: int) -> list[Any]:

@@ -1,61 +1,17 @@
 """Samples from files: an array whose rows they are, or a table whose columns are the coordinates."""
 
-import csv
-import functools
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kullback.adapt.arrays import from_numpy
-from kullback.columns import models, role
 from kullback.errors import PosteriorFileError
-from kullback.io.formats import READERS, Column, arrow_column, naming, open_columns, safely
-from kullback.text import printable
-
-# Kinds of file that hold one table, whose columns belong together.
-_TABLES = (".csv", ".parquet")
-
-
-def _read_npy(path: Path) -> dict[str, Callable[[], Column]]:
-    def array() -> Column:
-        with path.open("rb") as file:
-            loaded: Column = np.lib.format.read_array(file, allow_pickle=False)
-            return loaded
-
-    return {"array": array}
-
-
-def _read_csv(path: Path) -> dict[str, Callable[[], Column]]:
-    import pyarrow.csv
-
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        first = file.readline()
-    delimiter = max(",;\t", key=first.count)
-    cells = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), [])]
-    # A row of numbers is no header, but for the names that pandas gives to columns without names: 0, 1, 2.
-    named = [cell for cell in cells if cell] == [str(i) for i in range(len(cells) - cells.count(""))]
-    headless = all(_is_number(cell) for cell in cells if cell) and not named
-    table = pyarrow.csv.read_csv(
-        path,
-        read_options=pyarrow.csv.ReadOptions(autogenerate_column_names=headless),
-        parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
-    )
-    return {name: functools.partial(arrow_column, name, table.column(name)) for name in table.column_names}
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-SAMPLE_READERS = {**READERS, ".npy": _read_npy, ".csv": _read_csv}
+from kullback.io.columns import models, role
+from kullback.io.formats.registry import Column, is_table, naming, open_columns, safely
+from kullback.io.text import printable
+from kullback.numerics.arrays import from_numpy
 
 
 def read_samples(path: str | os.PathLike[str], column: str | None = None) -> Tensor:
@@ -71,7 +27,7 @@ def read_samples(path: str | os.PathLike[str], column: str | None = None) -> Ten
         PosteriorFileError: if the file is not there, not whole, or does not hold samples.
     """
     path = Path(path)
-    columns = open_columns(path, SAMPLE_READERS)
+    columns = open_columns(path, "samples")
     with naming(path):
         if column is None:
             _no_posteriors(list(columns))
@@ -80,7 +36,7 @@ def read_samples(path: str | os.PathLike[str], column: str | None = None) -> Ten
             raise PosteriorFileError(f"there is no column {printable(column)!r}. Columns are {listed}.")
         chosen = [column] if column is not None else [name for name in columns if not _identifies(name)]
         arrays = {name: safely(path, lambda name=name: _numbers(columns[name](), name)) for name in chosen}  # type: ignore[misc]
-        rows = _together(arrays, table=path.suffix.lower() in _TABLES)
+        rows = _together(arrays, table=is_table(path))
         bad = ~torch.isfinite(rows)
         if bool(bad.any()):
             row, *at = bad.nonzero()[0].tolist()

@@ -1,15 +1,15 @@
-"""Faster bodies of a few formulas. Those in ``divergences/`` are the truth, and answer wherever these may not run.
+"""Faster ways of computing a few formulas. Those in ``divergences/`` are the truth, and answer wherever these may not run.
 
-- ``formula``: plain torch operations; under every transform, on every device.
-- ``torch``: one autograd function over torch arithmetic, diagonals tile by tile (``tiled.py``), full Gaussians by
-  its linear algebra (``factored.py``). No compiler needed.
-- ``native``: the same function over a C library (``native/``, through ``library.py``), where one could be built.
+- ``reference``: plain torch operations; under every transform, on every device.
+- ``torch``: one autograd function over torch arithmetic, diagonals tile by tile (``tiled_kernel.py``), full Gaussians by
+  its linear algebra (``factored_kernel.py``). No compiler needed.
+- ``native``: the same function over a C library (``native/``, through ``native_kernel.py``), where one could be built.
 
-``choice.py`` says when which runs, and is what the public functions ask: read it next. ``guard.py`` says where plain
-memory may be read at all, ``layout.py`` how it lies; ``diagonal.py`` and ``full.py`` find the operands of a pair,
-``function.py`` holds the autograd functions. To delete a body, remove its file and its row of ``choice.BODIES``.
+``choice.py`` says which runs and why, and is what the public functions ask: read it next. ``protocol.py`` is what a kernel
+must answer; ``inputs.py`` finds the tensors of a pair, ``layout.py`` says how they lie in memory, ``autograd.py`` holds the
+autograd functions. To delete a kernel, remove its file and its row of ``choice.BACKENDS``. May import ``pairs/``.
 """
 
-from kullback.kernels.choice import Selection, selected
+from kullback.kernels.choice import Selection, selected, use
 
-__all__ = ["Selection", "selected"]
+__all__ = ["Selection", "selected", "use"]

@@ -1,144 +1,202 @@
-"""Which body computes a divergence: the first row that may. The formula always may."""
+"""Which backend computes a divergence: the first that may. The reference formula always may."""
 
+import contextlib
 import os
-from collections.abc import Callable
-from types import ModuleType
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from kullback.adapt.gaussians import as_gaussian
-from kullback.common import broadcast_shapes
-from kullback.gaussian import Gaussian
-from kullback.kernels import diagonal, factored, full, function, library, tiled
-from kullback.kernels.function import Operands
-from kullback.kernels.guard import content, surroundings
-from kullback.kernels.layout import Kind
-from kullback.scale.diagonal import Diagonal
+from kullback.gaussians.gaussian import Gaussian
+from kullback.interop.registry import as_gaussian
+from kullback.kernels import autograd, native_kernel
+from kullback.kernels.factored_kernel import FactoredKernel
+from kullback.kernels.inputs import kernel_inputs
+from kullback.kernels.protocol import Inputs, Kernel, Work
+from kullback.kernels.tiled_kernel import TiledKernel
+from kullback.numerics.guard import active_transform, unreadable_tensor
+from kullback.numerics.tensors import broadcast_shapes
 
 
-class Body(NamedTuple):
-    """A way of computing: modules, of which the first that serves a pair computes it; and why it is not there."""
+class Backend(NamedTuple):
+    """Kernels, of which the first that supports a pair computes it; and why the backend is not there, if it is not."""
 
     name: str
-    modules: tuple[ModuleType, ...]
-    absent: Callable[[], str | None]
+    kernels: tuple[Kernel, ...]
+    unavailable_reason: Callable[[], str | None]
 
 
-BODIES = (
-    Body("native", (library,), library.absent),
-    Body("torch", (tiled, factored), lambda: None),
-    Body("formula", (), lambda: None),
+# In the order in which they are asked. A new backend is its kernels' files and its row.
+BACKENDS = (
+    Backend("native", (native_kernel.NativeKernel(),), native_kernel.unavailable_reason),
+    Backend("torch", (TiledKernel(), FactoredKernel()), lambda: None),
+    Backend("reference", (), lambda: None),
 )
 
 
 class Selection(NamedTuple):
-    """The body that computes a pair, and why no faster one does."""
+    """The backend that computes a pair, and why no faster one does."""
 
-    body: str
+    backend: str
     reason: str
 
 
-class Usable(NamedTuple):
-    """The bodies that may compute, in order, and why no others."""
+class AvailableBackends(NamedTuple):
+    """The backends that may compute, in order, and why no others."""
 
-    bodies: tuple[Body, ...]
+    backends: tuple[Backend, ...]
     reason: str
 
 
-def usable(forced: str | None) -> Usable:
-    """The bodies that are there, or the one that is asked for; beside them the formula always answers."""
-    names = [body.name for body in BODIES]
-    if not forced:
-        missed = [f"no {body.name}: {body.absent()}" for body in BODIES if body.absent()]
-        return Usable(tuple(body for body in BODIES if not body.absent()), "; ".join(missed))
-    if forced not in names:
-        raise ValueError(f"KULLBACK_KERNEL is one of {', '.join(names)}, got {forced!r}.")
-    body = BODIES[names.index(forced)]
-    missing = body.absent()
-    if missing:
-        raise ValueError(f"KULLBACK_KERNEL={forced}: {missing}.")
-    return Usable((body,), "asked for by KULLBACK_KERNEL")
+def available(name: str | None) -> AvailableBackends:
+    """The backends that are there, or the one that is asked for; beside them the reference formula always answers.
+
+    Raises:
+        ValueError: if there is no such backend, or it is not there.
+    """
+    names = [backend.name for backend in BACKENDS]
+    if not name:
+        missing = [
+            f"no {backend.name}: {backend.unavailable_reason()}" for backend in BACKENDS if backend.unavailable_reason()
+        ]
+        return AvailableBackends(tuple(b for b in BACKENDS if not b.unavailable_reason()), "; ".join(missing))
+    if name not in names:
+        raise ValueError(f"the kernels are one of {', '.join(names)}, got {name!r}.")
+    backend = BACKENDS[names.index(name)]
+    reason = backend.unavailable_reason()
+    if reason:
+        raise ValueError(f"the kernels {name!r} are not there: {reason}.")
+    return AvailableBackends((backend,), "asked for by name")
 
 
-_usable = usable(os.environ.get("KULLBACK_KERNEL"))
+_available: ContextVar[AvailableBackends] = ContextVar(
+    "kullback_kernels", default=available(os.environ.get("KULLBACK_KERNEL"))
+)
 
 
-def kl_divergence(p: Gaussian, q: Gaussian) -> Tensor | None:
-    """The Kullback–Leibler divergence by a faster body; None if the formula is to answer."""
-    found = _work(p, q)
-    return found if found is None else function.kl(*found)
+@contextlib.contextmanager
+def use(name: str | None) -> Iterator[None]:
+    """Compute by one backend within a ``with`` block: ``"native"``, ``"torch"`` or ``"reference"``.
+
+    Pairs that it does not support are computed by the reference formula. None allows every backend that is there. The
+    environment variable ``KULLBACK_KERNEL`` sets the same for a whole process.
+
+    Raises:
+        ValueError: if there is no such backend, or it is not there.
+
+    Example:
+        >>> import torch
+        >>> from kullback import Gaussian, kernels
+        >>> p = Gaussian.from_std(torch.zeros(4, 8), torch.ones(4, 8))
+        >>> with kernels.use("reference"):
+        ...     print(kernels.selected(p, p).backend)
+        reference
+    """
+    token = _available.set(available(name))
+    try:
+        yield
+    finally:
+        _available.reset(token)
 
 
-def mean_kl(p: Gaussian, q: Gaussian, weights: Tensor | None) -> Tensor | None:
-    """The mean over rows of the weighted divergence in one pass; None if the formula is to answer."""
-    found = _work(p, q)
+def accelerated_kl(p: Gaussian, q: Gaussian) -> Tensor | None:
+    """The Kullback–Leibler divergence by a kernel; None if the reference formula is to answer."""
+    found = _kernel("kl", p, q)
+    return found if found is None else autograd.kl(*found)
+
+
+def accelerated_mean_kl(p: Gaussian, q: Gaussian, weights: Tensor | None) -> Tensor | None:
+    """The mean over rows of the weighted divergence in one pass; None if the reference formula is to answer."""
+    found = _kernel("kl", p, q)
     if found is None:
         return None
     if weights is not None:
         batch = broadcast_shapes(p.batch_shape, q.batch_shape)
-        if weights.requires_grad or content((found[1][0], weights)) or not _fits(weights.shape, batch):
+        first = found[1].tensors[0]
+        if weights.requires_grad or unreadable_tensor((first, weights)) or not _expands_to(weights.shape, batch):
             return None
-    return function.mean_kl(*found, weights)
+    return autograd.mean_kl(*found, weights)
 
 
-def _work(p: Gaussian, q: Gaussian) -> tuple[ModuleType, Operands, Kind, int] | None:
-    """What computes a pair, and on what; None if the formula does."""
-    if not _usable.bodies[0].modules or surroundings():
+def accelerated_kl_terms(p: Gaussian, q: Gaussian) -> tuple[Tensor, Tensor] | None:
+    """Both terms of each coordinate by a kernel; None if the reference formula is to answer."""
+    found = _kernel("kl_terms", p, q)
+    return found if found is None else autograd.kl_terms(*found)
+
+
+def accelerated_kl_per_dimension(p: Gaussian, q: Gaussian) -> Tensor | None:
+    """The sum of both terms of each coordinate by a kernel; None if the reference formula is to answer."""
+    terms = accelerated_kl_terms(p, q)
+    return None if terms is None else terms[1] + terms[0]
+
+
+# What public functions ask, by their names. A function that is not here has no kernel.
+KERNELS: dict[str, Callable[[Gaussian, Gaussian], Any]] = {
+    "kl_divergence": accelerated_kl,
+    "kl_terms": accelerated_kl_terms,
+    "kl_per_dimension": accelerated_kl_per_dimension,
+}
+
+
+def _kernel(work: Work, p: Gaussian, q: Gaussian) -> tuple[Kernel, Inputs] | None:
+    """The kernel that computes a pair, and what it computes on; None if the reference formula does."""
+    # In this order: torch.compile can trace the first question alone.
+    if active_transform():
         return None
-    found = _operands(p, q)
-    if isinstance(found, str):
+    backends = _available.get().backends
+    if not backends[0].kernels:
         return None
-    operands, kind, _ = found
-    for body in _usable.bodies:
-        for module in body.modules:
-            if not module.declines(kind, operands[1]):
-                return module, *found
+    inputs = _readable_inputs(p, q)
+    if isinstance(inputs, str):
+        return None
+    d = p.event_size
+    for backend in backends:
+        for kernel in backend.kernels:
+            if kernel.unsupported_reason(work, inputs.parameterization, d) is None:
+                return kernel, inputs
     return None
 
 
-def _operands(p: Gaussian, q: Gaussian) -> tuple[Operands, Kind, int] | str:
-    """What a body computes on, or why none does."""
-    found = diagonal.operands(p, q) if type(p.scale) is Diagonal else full.operands(p, q)
-    return found if isinstance(found, str) else content(found[0]) or found
+def _readable_inputs(p: Gaussian, q: Gaussian) -> Inputs | str:
+    inputs = kernel_inputs(p, q)
+    return inputs if isinstance(inputs, str) else unreadable_tensor(inputs.tensors) or inputs
 
 
-def _fits(shape: torch.Size, batch: torch.Size) -> bool:
-    """Does the one broadcast to the other?"""
+def _expands_to(shape: torch.Size, batch: torch.Size) -> bool:
     return len(shape) <= len(batch) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(batch), strict=False))
 
 
-# The public functions that ask, and what they ask.
-FASTER: dict[str, Callable[[Gaussian, Gaussian], Tensor | None]] = {"kl_divergence": kl_divergence}
-
-
 def selected(p: Any, q: Any) -> Selection:
-    """Which body computes ``kl_divergence(p, q)`` here and now, and why.
+    """Which backend computes ``kl_divergence(p, q)`` here and now, and why.
 
     Args:
         p: whatever ``kl_divergence`` takes.
         q: the same.
 
     Returns:
-        ``Selection(body, reason)``: ``"native"``, ``"torch"`` or ``"formula"``, and why it is not a faster one.
+        ``Selection(backend, reason)``: ``"native"``, ``"torch"`` or ``"reference"``, and why it is not a faster one.
 
     Example:
         >>> import torch
         >>> from kullback import Gaussian
         >>> from kullback.kernels import selected
         >>> p = Gaussian.from_std(torch.zeros(4, 8), torch.ones(4, 8))
-        >>> selected(p, Gaussian.from_variance(torch.zeros(8), torch.ones(8))).body
-        'formula'
+        >>> selected(p, Gaussian.from_variance(torch.zeros(8), torch.ones(8))).backend
+        'reference'
     """
-    found = surroundings() or _operands(as_gaussian(p, "p"), as_gaussian(q, "q"))
-    if isinstance(found, str):
-        return Selection("formula", found if _usable.bodies[0].modules else _usable.reason)
-    operands, kind, _ = found
-    declined = [_usable.reason] if _usable.reason else []
-    for body in _usable.bodies:
-        against = [module.declines(kind, operands[1]) for module in body.modules]
-        if None in against or not body.modules:
-            return Selection(body.name, "; ".join(declined) or "the fastest there is")
-        declined += [f"{body.name} takes {reason}" for reason in against]
-    return Selection("formula", "; ".join(declined))
+    transform = active_transform()
+    if transform:
+        return Selection("reference", transform)
+    p = as_gaussian(p, "p")
+    inputs, current = _readable_inputs(p, as_gaussian(q, "q")), _available.get()
+    if isinstance(inputs, str):
+        return Selection("reference", inputs if current.backends[0].kernels else current.reason)
+    reasons = [current.reason] if current.reason else []
+    for backend in current.backends:
+        against = [kernel.unsupported_reason("kl", inputs.parameterization, p.event_size) for kernel in backend.kernels]
+        if None in against or not backend.kernels:
+            return Selection(backend.name, "; ".join(reasons) or "the fastest there is")
+        reasons += [f"{backend.name} takes {reason}" for reason in against]
+    return Selection("reference", "; ".join(reasons))

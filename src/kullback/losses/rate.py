@@ -10,11 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kullback.adapt.gaussians import as_gaussian
 from kullback.divergences.kl import kl_divergence, kl_per_dimension
 from kullback.errors import NoClosedForm, ShapeError
-from kullback.kernels import choice
-from kullback.scale.diagonal import Diagonal
+from kullback.interop.registry import as_gaussian
+from kullback.kernels.choice import accelerated_mean_kl
 
 
 def kl_loss(p: Any, q: Any, weights: Any = None) -> Tensor:
@@ -48,7 +47,7 @@ def kl_loss(p: Any, q: Any, weights: Any = None) -> Tensor:
     p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
     if weights is not None:
         weights = torch.as_tensor(weights)
-    value = choice.mean_kl(p, q, weights)
+    value = accelerated_mean_kl(p, q, weights)
     if value is not None:
         return value
     rows: Tensor = torch.as_tensor(kl_divergence(p, q))
@@ -122,9 +121,9 @@ def free_bits(
     p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
     if after_mean is not None:
         return torch.as_tensor(kl_divergence(p, q)).mean().clamp(min=after_mean)
-    if not all(isinstance(g.scale, Diagonal) for g in (p, q)):
+    if not (p.scale.is_diagonal and q.scale.is_diagonal):
         raise NoClosedForm(
-            f"free_bits by coordinates takes diagonal Gaussians, got {p.scale.given} and {q.scale.given}, whose "
+            f"free_bits by coordinates takes diagonal Gaussians, got {p.scale.parameterization} and {q.scale.parameterization}, whose "
             "coordinates do not contribute one by one. after_mean takes any pair."
         )
     parts = torch.as_tensor(kl_per_dimension(p, q))

@@ -20,11 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kullback.adapt.gaussians import as_gaussian
-from kullback.common import compute_dtype, no_autocast
 from kullback.errors import NoClosedForm, ShapeError
-from kullback.gaussian import Gaussian
-from kullback.scale.diagonal import Diagonal, rows
+from kullback.gaussians.gaussian import Gaussian
+from kullback.interop.registry import as_gaussian
+from kullback.numerics.tensors import compute_dtype, no_autocast
 
 
 class TotalCorrelationTerms(NamedTuple):
@@ -89,7 +88,7 @@ def total_correlation_terms(posteriors: Any, z: Tensor, n_inputs: int, *, prior:
 
     Args:
         posteriors: as for :func:`minibatch_log_prob`.
-        z: as there, reparameterised samples of the posteriors.
+        z: as there, reparameterized samples of the posteriors.
         n_inputs: as there.
         prior: a Gaussian with independent coordinates; N(0, I) if not given.
 
@@ -108,7 +107,7 @@ def total_correlation_terms(posteriors: Any, z: Tensor, n_inputs: int, *, prior:
     each, log_weights = _each(posteriors, z, n_inputs)
     m, d = len(each), each.shape[-1]
     one = as_gaussian(Gaussian.standard(d) if prior is None else prior, "prior")
-    if not isinstance(one.scale, Diagonal) or one.batch_shape:
+    if not one.scale.is_diagonal or one.batch_shape:
         raise NoClosedForm(f"prior is {one!r}: it must be one Gaussian with independent coordinates.")
     log_prior = one.log_prob(z if prior is not None else z.reshape(m, d))
     own = each.diagonal().sum(0)
@@ -129,11 +128,11 @@ def _each(posteriors: Any, z: Tensor, n_inputs: int) -> tuple[Tensor, Tensor]:
     whole = isinstance(n_inputs, (int, np.integer)) and not isinstance(n_inputs, bool)
     if not whole or not 2 <= m <= n_inputs:
         raise ValueError(f"a minibatch has at least 2 posteriors, and at most n_inputs={n_inputs!r}, got {m}.")
-    if not isinstance(q.scale, Diagonal):
-        raise NoClosedForm(f"posteriors given as {q.scale.given}: coordinates must be independent.")
+    if not q.scale.is_diagonal:
+        raise NoClosedForm(f"posteriors given as {q.scale.parameterization}: coordinates must be independent.")
     with no_autocast(z.device):
         dtype = compute_dtype([*q.tensors(), z])
-        mean, logvar = rows(q.cast(dtype, z.device), "logvar")
+        mean, logvar = q.cast(dtype, z.device).flat_parameters("logvar")
         scaled = (z.reshape(m, 1, -1).to(dtype) - mean) * (-0.5 * logvar).exp()
         each = -0.5 * (scaled.square() + logvar + math.log(2 * math.pi))
         weights = torch.full((m, m), (n_inputs - 1) / (n_inputs * (m - 1)), dtype=dtype, device=z.device)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kullback.estimate.samples.found import Step
-from kullback.neighbours import smallest
+from kullback.all_pairs.nearest import smallest
+from kullback.estimate.samples.result import Step
 
 # A tree answers faster than products up to so many coordinates.
 TREE = 8

@@ -7,16 +7,16 @@ import torch
 from torch import Tensor
 
 from kullback.estimate.samples import calibrated, plain
-from kullback.estimate.samples.found import Found, Step
+from kullback.estimate.samples.result import SampleEstimate, Step
 
 
 @dataclass(frozen=True)
 class Method:
     """How to estimate."""
 
-    of_samples: Callable[[Tensor, Tensor, torch.Generator, Step], Found]
+    of_samples: Callable[[Tensor, Tensor, torch.Generator, Step], SampleEstimate]
     """From whitened rows of p and of q."""
-    against_density: Callable[[Tensor, Tensor, torch.Generator, Step], Found]
+    against_density: Callable[[Tensor, Tensor, torch.Generator, Step], SampleEstimate]
     """From whitened rows of p and the logarithms of q there."""
     caveat: str | None = None
     differentiable: bool = False

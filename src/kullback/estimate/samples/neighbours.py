@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from kullback.estimate.samples.distances import nearest_distances
-from kullback.estimate.samples.found import Step
+from kullback.estimate.samples.result import Step
 
 # Rows above which only so many are asked for their neighbours.
 MANY, QUERIES = 20_000, 5_000

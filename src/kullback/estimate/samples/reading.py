@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kullback.adapt.arrays import from_numpy, to_tensor
 from kullback.errors import NotPositiveDefinite, ShapeError
 from kullback.estimate.samples.recognition import refuse_counts, refuse_probabilities
-from kullback.linear_algebra import solve_lower
-from kullback.moments import moments
-from kullback.scale.matrix import Tril
+from kullback.gaussians.moments import mean_and_scale
+from kullback.gaussians.scales.matrix import Tril
+from kullback.numerics.arrays import ArrayKind, from_numpy, to_tensor
+from kullback.numerics.linear_algebra import solve_lower
 
 # Narrower than this in some direction, beside both together, and the digits of the rows are used up.
 _NARROWEST = 1e-7
@@ -32,7 +32,7 @@ class Samples:
     rows: Tensor  # (n, d), float64
     name: str
     dtype: torch.dtype
-    numpy: bool
+    array_kind: ArrayKind
     warnings: tuple[str, ...] = ()
 
     @property
@@ -58,7 +58,7 @@ def as_samples(x: Any, name: str, event: torch.Size | None = None) -> Samples:
         ShapeError: unless the shape is ``(n, d)``, or ``(n,)`` for numbers.
         ValueError: for values that are NaN or infinite.
     """
-    value, numpy = to_tensor(x, name)
+    value, kind = to_tensor(x, name)
     exact = x if isinstance(x, Tensor) else from_numpy(np.asarray(x))
     if isinstance(value, Tensor) and not exact.is_floating_point():
         value = exact.double()  # the default dtype has not the digits of large integers
@@ -91,7 +91,7 @@ def as_samples(x: Any, name: str, event: torch.Size | None = None) -> Samples:
     ):
         said.append(f"{name} holds whole numbers, which have no density: an estimate takes them for rounded ones")
     dtype = value.dtype if value.dtype in (torch.float32, torch.float64) else torch.float32
-    return Samples(value, value.reshape(len(value), -1).double(), name, dtype, numpy is True, tuple(said))
+    return Samples(value, value.reshape(len(value), -1).double(), name, dtype, kind, tuple(said))
 
 
 def comparable(x: Samples, y: Samples | None) -> tuple[Samples, Samples | None, list[str]]:
@@ -200,6 +200,6 @@ def _moments(side: Samples) -> tuple[Tensor, Tensor]:
 
 def _factor_of(rows: Tensor) -> tuple[Tensor, Tensor]:
     """The mean, and the factor of the covariance."""
-    mean, scale = moments(rows.detach(), full=True)
+    mean, scale = mean_and_scale(rows.detach(), full=True)
     assert isinstance(scale, Tril)
     return mean, scale.tril()

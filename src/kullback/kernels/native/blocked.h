@@ -491,7 +491,7 @@ INLINE void pairs_in_blocks(const kullback_full_call *call, int dtype, int kind)
 
 static void one_by_one(const kullback_full_call *call)
 {
-    if (call->parameterisation == KULLBACK_COVARIANCE)
+    if (call->parameterization == KULLBACK_COVARIANCE)
         pairs_in_blocks(call, (int)call->dtype, KULLBACK_COVARIANCE);
     else
         pairs_in_blocks(call, (int)call->dtype, KULLBACK_SCALE_TRIL);

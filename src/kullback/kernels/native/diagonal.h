@@ -1,9 +1,10 @@
 /* Pairs of diagonal Gaussians, one precision. Included once for each REAL, after elementary.h. */
 
-/* Everything about one coordinate: half of r - 1 - log r plus half of (delta / sigma_q)^2, and its derivatives with
- * respect to the mean of p (minus that of q) and to the two scales as they were given. */
+/* Everything about one coordinate: the covariance term, half of r - 1 - log r, the mean term, half of
+ * (delta / sigma_q)^2, and the derivatives of their sum with respect to the mean of p (minus that of q) and to the two
+ * scales as they were given. */
 typedef struct {
-    REAL term, mean, scale_p, scale_q;
+    REAL covariance_term, mean_term, mean, scale_p, scale_q;
 } NAME(axis);
 
 INLINE REAL NAME(or_nan)(REAL x, int valid)
@@ -25,9 +26,9 @@ INLINE NAME(axis) NAME(axis_logvar)(REAL mean_p, REAL a, REAL mean_q, REAL b, in
     /* d e^x = e^x dx; where e^x is infinite the correction is of no account. */
     REAL corrected = expm1 + low * (expm1 + C(0.5));
     corrected = !guarded || expm1 - expm1 == C(0.0) ? corrected : expm1;
-    REAL square = z * (C(0.5) * z);
-    NAME(axis) result = { (phi + low * expm1) + square, slope, corrected, -(corrected + square) };
-    result.term = !guarded || phi - phi == C(0.0) ? result.term : phi + square;
+    REAL square = z * (C(0.5) * z), covariance_term = phi + low * expm1;
+    covariance_term = !guarded || phi - phi == C(0.0) ? covariance_term : phi;
+    NAME(axis) result = { covariance_term, square, slope, corrected, -(corrected + square) };
     return result;
 }
 
@@ -40,12 +41,13 @@ INLINE NAME(axis) NAME(axis_std)(REAL mean_p, REAL a, REAL mean_q, REAL b, int g
     REAL t = C(2.0) * half_t;
     REAL delta = NAME(difference)(mean_p, mean_q, guarded, &factor);
     REAL z = NAME(over)(delta, parts, inverse) * factor, square = z * (C(0.5) * z);
-    REAL excess = t * (t + C(2.0)); /* r^2 - 1 */
+    REAL change = t * (t + C(2.0)); /* r^2 - 1 */
     NAME(axis) result = {
-        NAME(or_nan)((t * half_t + C(2.0) * half_psi) + square, valid),
+        NAME(or_nan)(t * half_t + C(2.0) * half_psi, valid),
+        NAME(or_nan)(square, valid),
         NAME(or_nan)(NAME(over)(z, parts, inverse), valid),
-        NAME(or_nan)(excess / a, valid),
-        NAME(or_nan)(-NAME(over)(excess + z * z, parts, inverse), valid),
+        NAME(or_nan)(change / a, valid),
+        NAME(or_nan)(-NAME(over)(change + z * z, parts, inverse), valid),
     };
     return result;
 }
@@ -59,7 +61,8 @@ INLINE NAME(axis) NAME(axis_variance)(REAL mean_p, REAL a, REAL mean_q, REAL b, 
     REAL delta = NAME(difference)(mean_p, mean_q, guarded, &factor);
     REAL slope = NAME(over)(delta, parts, inverse) * factor, square = (delta * factor) * (C(0.5) * slope);
     NAME(axis) result = {
-        NAME(or_nan)(half_psi + square, valid),
+        NAME(or_nan)(half_psi, valid),
+        NAME(or_nan)(square, valid),
         NAME(or_nan)(slope, valid),
         NAME(or_nan)(half_t / a, valid),
         NAME(or_nan)(-NAME(over)(half_t + square, parts, inverse), valid),
@@ -77,7 +80,22 @@ INLINE NAME(axis) NAME(axis_variance)(REAL mean_p, REAL a, REAL mean_q, REAL b, 
         NAME(extremes) seen = { 0, 0 }; \
         for (int64_t i = 0; i < n; i++) { \
             NAME(see)(&seen, mean_p[i], scale_p[i], mean_q[i], scale_q[i], logarithms); \
-            term[i] = NAME(axis_##kind)(mean_p[i], scale_p[i], mean_q[i], scale_q[i], guarded).term; \
+            NAME(axis) x = NAME(axis_##kind)(mean_p[i], scale_p[i], mean_q[i], scale_q[i], guarded); \
+            term[i] = x.covariance_term + x.mean_term; \
+        } \
+        return guarded || NAME(ordinary)(seen, logarithms); \
+    } \
+    static int NAME(both_##name)(const REAL *restrict mean_p, const REAL *restrict scale_p, \
+                                 const REAL *restrict mean_q, const REAL *restrict scale_q, REAL *restrict term, \
+                                 REAL *restrict mean_term, REAL *restrict covariance_term, int64_t n) \
+    { \
+        NAME(extremes) seen = { 0, 0 }; \
+        for (int64_t i = 0; i < n; i++) { \
+            NAME(see)(&seen, mean_p[i], scale_p[i], mean_q[i], scale_q[i], logarithms); \
+            NAME(axis) x = NAME(axis_##kind)(mean_p[i], scale_p[i], mean_q[i], scale_q[i], guarded); \
+            mean_term[i] = x.mean_term; \
+            covariance_term[i] = x.covariance_term; \
+            term[i] = x.covariance_term + x.mean_term; \
         } \
         return guarded || NAME(ordinary)(seen, logarithms); \
     } \
@@ -92,7 +110,7 @@ INLINE NAME(axis) NAME(axis_variance)(REAL mean_p, REAL a, REAL mean_q, REAL b, 
             NAME(see)(&seen, mean_p[i], scale_p[i], mean_q[i], scale_q[i], logarithms); \
             NAME(axis) x = NAME(axis_##kind)(mean_p[i], scale_p[i], mean_q[i], scale_q[i], guarded); \
             REAL w = weight[i], d = w * x.mean; \
-            term[i] = x.term; \
+            term[i] = x.covariance_term + x.mean_term; \
             d_mean_p[i] = d; \
             d_scale_p[i] = w * x.scale_p; \
             d_mean_q[i] = -d; \
@@ -108,11 +126,19 @@ LOOPS(variance, any_variance, 1, 0)
 LOOPS(logvar, ordinary_logvar, 0, 1)
 LOOPS(logvar, any_logvar, 1, 1)
 
-static void NAME(terms)(int64_t kind, const REAL *const x[4], const REAL *weight, REAL *term, REAL *const d[4], int64_t n)
+/* What of a tile is wanted: its terms' sums always; with weights the gradients d, else both terms apart where there is a
+ * place for them. */
+static void NAME(tile)(int64_t kind, const REAL *const x[4], const REAL *weight, REAL *term, REAL *const d[4],
+                       REAL *mean_term, REAL *covariance_term, int64_t n)
 {
     static int (*const values[][3])(const REAL *, const REAL *, const REAL *, const REAL *, REAL *, int64_t) = {
         { NAME(values_ordinary_std), NAME(values_ordinary_variance), NAME(values_ordinary_logvar) },
         { NAME(values_any_std), NAME(values_any_variance), NAME(values_any_logvar) }
+    };
+    static int (*const both[][3])(const REAL *, const REAL *, const REAL *, const REAL *, REAL *, REAL *, REAL *,
+                                  int64_t) = {
+        { NAME(both_ordinary_std), NAME(both_ordinary_variance), NAME(both_ordinary_logvar) },
+        { NAME(both_any_std), NAME(both_any_variance), NAME(both_any_logvar) }
     };
     static int (*const gradients[][3])(const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, REAL *,
                                        REAL *, REAL *, REAL *, REAL *, int64_t) = {
@@ -121,8 +147,12 @@ static void NAME(terms)(int64_t kind, const REAL *const x[4], const REAL *weight
     };
     int done = 0;
     for (int guarded = 0; !done; guarded++)
-        done = weight ? gradients[guarded][kind](x[0], x[1], x[2], x[3], weight, term, d[0], d[1], d[2], d[3], n)
-                      : values[guarded][kind](x[0], x[1], x[2], x[3], term, n);
+        if (weight)
+            done = gradients[guarded][kind](x[0], x[1], x[2], x[3], weight, term, d[0], d[1], d[2], d[3], n);
+        else if (mean_term)
+            done = both[guarded][kind](x[0], x[1], x[2], x[3], term, mean_term, covariance_term, n);
+        else
+            done = values[guarded][kind](x[0], x[1], x[2], x[3], term, n);
 }
 
 /* In lanes that a register holds, which also keeps the rounding errors of a long sum small. */
@@ -173,6 +203,7 @@ static void NAME(long_rows)(const kullback_diagonal_call *call)
     REAL shared[4][NAME(TILE)], unwanted[4][NAME(TILE)], term[NAME(TILE)], weights[NAME(TILE)];
     REAL *value = (REAL *)call->value;
     const REAL *weight = (const REAL *)call->weight;
+    REAL *mean_term = (REAL *)call->mean_term, *covariance_term = (REAL *)call->covariance_term;
     for (int64_t row = call->first; row < call->last; row++) {
         const REAL *base[4];
         for (int k = 0; k < 4; k++) {
@@ -193,7 +224,9 @@ static void NAME(long_rows)(const kullback_diagonal_call *call)
                 x[k] = call->column[k] ? base[k] + start : shared[k];
                 d[k] = call->gradient[k] ? (REAL *)call->gradient[k] + row * call->n + start : unwanted[k];
             }
-            NAME(terms)(call->parameterisation, x, weight ? weights : 0, term, d, size);
+            int64_t at = row * call->n + start;
+            NAME(tile)(call->parameterization, x, weight ? weights : 0, term, d, mean_term ? mean_term + at : 0,
+                       covariance_term ? covariance_term + at : 0, size);
             if (value)
                 total += NAME(sum)(term, size);
         }
@@ -208,6 +241,7 @@ static void NAME(short_rows)(const kullback_diagonal_call *call)
     REAL gathered[4][NAME(TILE)], unwanted[4][NAME(TILE)], term[NAME(TILE)], weights[NAME(TILE)];
     REAL *value = (REAL *)call->value;
     const REAL *weight = (const REAL *)call->weight;
+    REAL *mean_term = (REAL *)call->mean_term, *covariance_term = (REAL *)call->covariance_term;
     const int64_t n = call->n, most = NAME(TILE) / n;
     for (int64_t row = call->first; row < call->last; row += most) {
         int64_t rows = call->last - row < most ? call->last - row : most;
@@ -229,7 +263,8 @@ static void NAME(short_rows)(const kullback_diagonal_call *call)
             for (int64_t r = 0; r < rows; r++)
                 for (int64_t j = 0; j < n; j++)
                     weights[r * n + j] = weight[(row + r) * call->weight_row];
-        NAME(terms)(call->parameterisation, x, weight ? weights : 0, term, d, rows * n);
+        NAME(tile)(call->parameterization, x, weight ? weights : 0, term, d, mean_term ? mean_term + row * n : 0,
+                   covariance_term ? covariance_term + row * n : 0, rows * n);
         if (value)
             NAME(sums)(term, value + row, rows, n);
     }

@@ -40,9 +40,9 @@ static void *array(int64_t dtype, int64_t count)
     return data;
 }
 
-static long double log_variance(double x, int64_t parameterisation)
+static long double log_variance(double x, int64_t parameterization)
 {
-    return parameterisation == KULLBACK_LOGVAR ? (long double)x : (parameterisation == KULLBACK_STD ? 2 : 1) * logl(x);
+    return parameterization == KULLBACK_LOGVAR ? (long double)x : (parameterization == KULLBACK_STD ? 2 : 1) * logl(x);
 }
 
 static int wrong(const kullback_diagonal_call *call)
@@ -53,12 +53,16 @@ static int wrong(const kullback_diagonal_call *call)
             double x[4];
             for (int k = 0; k < 4; k++)
                 x[k] = get((void *)call->data[k], call->dtype, row * call->row[k] + j * call->column[k]);
-            long double p = log_variance(x[1], call->parameterisation), q = log_variance(x[3], call->parameterisation);
+            long double p = log_variance(x[1], call->parameterization), q = log_variance(x[3], call->parameterization);
             long double delta = (long double)x[0] - x[2];
             want += 0.5L * (expl(p - q) - 1 - (p - q)) + 0.5L * delta * delta * expl(-q);
         }
-        double got = get((void *)call->value, call->dtype, row);
-        if (!(fabsl(got - want) <= 1e-4L * want + 1e-6L)) {
+        double got = get((void *)call->value, call->dtype, row), parts = 0;
+        for (int64_t j = 0; call->mean_term && j < call->n; j++)
+            parts += get((void *)call->mean_term, call->dtype, row * call->n + j) +
+                     get((void *)call->covariance_term, call->dtype, row * call->n + j);
+        if (!(fabsl(got - want) <= 1e-4L * want + 1e-6L) ||
+            (call->mean_term && !(fabsl(parts - want) <= 1e-4L * want + 1e-6L))) {
             fprintf(stderr, "row %ld of n = %ld: %g, not %Lg\n", (long)row, (long)call->n, got, want);
             return 1;
         }
@@ -66,13 +70,14 @@ static int wrong(const kullback_diagonal_call *call)
     return 0;
 }
 
-/* Operands full, shared by all rows, or one number; values, gradients or both; some rows only. */
-static int run(int64_t dtype, int64_t parameterisation, int64_t rows, int64_t n, int layout, int outputs)
+/* Operands full, shared by all rows, or one number; values (1), gradients (2), both (3), or values and their parts (5);
+ * some rows only. */
+static int run(int64_t dtype, int64_t parameterization, int64_t rows, int64_t n, int layout, int outputs)
 {
     kullback_diagonal_call call;
     memset(&call, 0, sizeof call);
     call.dtype = dtype;
-    call.parameterisation = parameterisation;
+    call.parameterization = parameterization;
     call.first = rows / 3;
     call.last = rows;
     call.n = n;
@@ -87,6 +92,8 @@ static int run(int64_t dtype, int64_t parameterisation, int64_t rows, int64_t n,
     call.weight = outputs & 2 ? (int64_t)array(dtype, layout ? 1 : rows) : 0;
     call.weight_row = layout ? 0 : 1;
     call.value = outputs & 1 ? (int64_t)array(dtype, rows) : 0;
+    call.mean_term = outputs & 4 ? (int64_t)array(dtype, rows * n) : 0;
+    call.covariance_term = outputs & 4 ? (int64_t)array(dtype, rows * n) : 0;
     kullback_diagonal(&call);
     int failed = (outputs & 1) && wrong(&call);
     for (int k = 0; k < 4; k++) {
@@ -95,16 +102,18 @@ static int run(int64_t dtype, int64_t parameterisation, int64_t rows, int64_t n,
     }
     free((void *)call.weight);
     free((void *)call.value);
+    free((void *)call.mean_term);
+    free((void *)call.covariance_term);
     return failed;
 }
 
 /* Full pairs, diagonally dominant so that there is a factor; the last one of them of a Gaussian and itself. */
-static int run_full(int64_t dtype, int64_t parameterisation, int64_t rows, int64_t n, int shared, int outputs)
+static int run_full(int64_t dtype, int64_t parameterization, int64_t rows, int64_t n, int shared, int outputs)
 {
     kullback_full_call call;
     memset(&call, 0, sizeof call);
     call.dtype = dtype;
-    call.parameterisation = parameterisation;
+    call.parameterization = parameterization;
     call.first = rows / 3;
     call.last = rows;
     call.n = n;
@@ -160,19 +169,19 @@ int main(void)
         int cases = 0;
         kullback_allow(most);
         for (int64_t dtype = 0; dtype < 2; dtype++)
-            for (int64_t parameterisation = 0; parameterisation < 3; parameterisation++)
+            for (int64_t parameterization = 0; parameterization < 3; parameterization++)
                 for (unsigned i = 0; i < sizeof lengths / sizeof *lengths; i++)
                     for (int64_t rows = 1; rows < 100; rows = rows * 7 + 1)
                         for (int layout = 0; layout < 3; layout++)
-                            for (int outputs = 1; outputs < 4; outputs++, cases++)
-                                failed += run(dtype, parameterisation, rows, lengths[i], layout, outputs);
+                            for (int outputs = 1; outputs < 6; outputs += 1 + (outputs == 3), cases++)
+                                failed += run(dtype, parameterization, rows, lengths[i], layout, outputs);
         for (int64_t dtype = 0; dtype < 2; dtype++)
-            for (int64_t parameterisation = 0; parameterisation < 2; parameterisation++)
+            for (int64_t parameterization = 0; parameterization < 2; parameterization++)
                 for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++)
                     for (int64_t rows = 1; rows < 30; rows += 7)
                         for (int shared = 0; shared < 2; shared++)
                             for (int outputs = 1; outputs < 4; outputs++, cases++)
-                                failed += run_full(dtype, parameterisation, rows, sizes[i], shared, outputs);
+                                failed += run_full(dtype, parameterization, rows, sizes[i], shared, outputs);
         printf("%s: %d calls, %d wrong so far\n", kullback_instructions(), cases, failed);
     }
     return failed != 0;

@@ -1,4 +1,4 @@
-/* Elementary functions of one precision, to the last digits, written so that loops over them vectorise.
+/* Elementary functions of one precision, to the last digits, written so that loops over them vectorize.
  *
  * Included once for each REAL. No call leaves the translation unit; comparisons are selections, not branches; NaN stays
  * NaN and infinity is reached only where the result overflows.

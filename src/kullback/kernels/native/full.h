@@ -309,11 +309,11 @@ INLINE void pairs(const kullback_full_call *call, int n, int dtype, int kind)
     }
 }
 
-/* Compiled for each parameterisation, and for the smallest sizes, whose loops then are no loops, for each dtype. */
+/* Compiled for each parameterization, and for the smallest sizes, whose loops then are no loops, for each dtype. */
 #define PAIRS(size, n, dtype) \
     static void pairs_##size(const kullback_full_call *call) \
     { \
-        if (call->parameterisation == KULLBACK_COVARIANCE) \
+        if (call->parameterization == KULLBACK_COVARIANCE) \
             pairs(call, n, dtype, KULLBACK_COVARIANCE); \
         else \
             pairs(call, n, dtype, KULLBACK_SCALE_TRIL); \

@@ -20,7 +20,7 @@ enum { KULLBACK_STD = 0, KULLBACK_VARIANCE = 1, KULLBACK_LOGVAR = 2 };
 
 /* Means and scales in the order mean of p, scale of p, mean of q, scale of q. */
 typedef struct {
-    int64_t dtype, parameterisation;
+    int64_t dtype, parameterization;
     int64_t first, last, n;        /* rows to compute, first <= row < last, and coordinates in each */
     int64_t data[4];               /* the operands */
     int64_t row[4];                /* from one row to the next: 0 if all rows share it */
@@ -28,6 +28,8 @@ typedef struct {
     int64_t value;                 /* out: the divergence of each row, packed */
     int64_t weight, weight_row;    /* what each row's divergence is multiplied by before gradients are taken */
     int64_t gradient[4];           /* out: with respect to each operand, packed (rows, n) */
+    int64_t mean_term;             /* out, together or not at all, and without weights: what the means and what the */
+    int64_t covariance_term;       /* scales contribute in each coordinate, packed (rows, n) */
 } kullback_diagonal_call;
 
 KULLBACK_EXPORT void kullback_diagonal(const kullback_diagonal_call *call);
@@ -37,7 +39,7 @@ enum { KULLBACK_SIDE_BY_SIDE = 32 }; /* up to so many coordinates, pairs are com
 
 /* The same for full Gaussians: means (rows, n), scales (rows, n, n), each matrix and vector packed. */
 typedef struct {
-    int64_t dtype, parameterisation;
+    int64_t dtype, parameterization;
     int64_t first, last, n;
     int64_t data[4];
     int64_t row[4];                /* from one row to the next: 0 if all rows share it */

@@ -1,0 +1,49 @@
+"""The command line: its group of commands, and how a process ends.
+
+Exit codes: 0 done; 2 bad input (said in one line) or usage; 1 a defect of kullback; 130 interrupted.
+"""
+
+import importlib
+import io
+import os
+import pkgutil
+import sys
+
+import click
+
+from kullback._version import __version__
+from kullback.cli import commands as command_files
+from kullback.cli.errors import ClosedPipe
+from kullback.cli.inputs import EXIT_CODES
+
+
+@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="kullback")
+def commands() -> None:
+    """How far apart are Gaussians? Exact divergences between the posteriors of two VAEs."""
+
+
+for _module in pkgutil.iter_modules(command_files.__path__):
+    for _command in importlib.import_module(f"{command_files.__name__}.{_module.name}").COMMANDS:
+        commands.add_command(_command)
+
+
+def main() -> None:
+    """The entry point: runs a command and ends with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # An encoding that lacks ‖ or σ is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = commands.main(prog_name="kullback", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        code = 130
+    except ClosedPipe:
+        # Whoever read our output has had enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)

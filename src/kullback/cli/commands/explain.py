@@ -1,0 +1,30 @@
+"""``kullback explain``."""
+
+import click
+
+from kullback.cli.errors import BadInput, one_line_errors
+from kullback.cli.inputs import EXIT_CODES, POSTERIOR_FILES, load_pair, posterior_inputs
+
+
+@click.command(name="explain", epilog=POSTERIOR_FILES + "\n\n" + EXIT_CODES)
+@posterior_inputs
+@click.option("--value", type=str, help="A number that somebody else got: which common mistake gives it?")
+def explain_command(
+    *, a: str, b: str | None, scale: str | None, labels: str | None, by_order: bool, value: str | None
+) -> None:
+    """How KL(A‖B) is computed, how well it is determined, and what is wrong with a number.
+
+    The number may be of one row, or the mean or sum over rows. It is compared as closely as it is written.
+    """
+    with one_line_errors():
+        from kullback.explanation.explain import explain
+
+        try:
+            number = None if value is None else float(value)
+        except ValueError:
+            raise BadInput(f"--value is a number, got {value!r}.") from None
+        _, p, q, _ = load_pair(a, b, scale=scale, labels=labels, by_order=by_order)
+        click.echo(str(explain(p, q, number)))
+
+
+COMMANDS = (explain_command,)

@@ -1,0 +1,28 @@
+"""``kullback info``."""
+
+import os
+import platform
+
+import click
+
+from kullback._version import __version__
+from kullback.cli.inputs import EXIT_CODES
+
+
+@click.command(epilog=EXIT_CODES)
+def info() -> None:
+    """What is installed, and which kernels run."""
+    import torch
+
+    from kullback.kernels import choice, native_kernel
+
+    available = choice.available(os.environ.get("KULLBACK_KERNEL"))
+    names = ", ".join(backend.name for backend in available.backends)
+    reason = f" ({available.reason})" if available.reason else ""
+    click.echo(f"kullback: {__version__}")
+    click.echo(f"torch: {torch.__version__}, {torch.get_num_threads()} threads")
+    click.echo(f"python: {platform.python_version()}, {platform.system()} {platform.machine()}")
+    click.echo(f"kernels: {names}{reason}; instructions: {native_kernel.instructions()}")
+
+
+COMMANDS = (info,)

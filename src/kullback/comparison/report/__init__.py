@@ -1,0 +1,1 @@
+"""How a comparison is shown: ``figures.py`` draws, ``html.py`` and ``terminal.py`` lay out. Renderers take a Comparison."""

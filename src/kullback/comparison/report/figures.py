@@ -1,0 +1,237 @@
+"""The pictures of a comparison, as matplotlib figures that are legible on a phone."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from kullback.comparison.compare import COLLAPSED_NATS, Comparison
+from kullback.gaussians.gaussian import Gaussian
+from kullback.io.text import printable
+
+# The page replaces these very colours by variables of its style sheet, which know light and dark.
+INK, GRID, COLOUR_A, COLOUR_B, COLLAPSED = "#1c2026", "#d9dde4", "#2b62d9", "#d8560f", "#b3bac5"
+
+# As wide, in points, as a phone's screen is in pixels: letters keep their size there.
+WIDTH = 4.4
+
+_STYLE: Any = {
+    "font.size": 10,
+    "font.family": "sans-serif",
+    "text.parse_math": False,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+}
+
+_MOST_DIMENSIONS = 40
+_MOST_POINTS = 2000
+
+# Beyond this, axes themselves overflow.
+_DRAWABLE = 1e300
+
+
+def draw(comparison: Comparison) -> dict[str, Figure]:
+    """Every picture, by name, in the order of the report."""
+    pictures: dict[str, Callable[[Comparison], Figure]] = {
+        "dimensions": _dimensions,
+        "distribution": _distribution,
+        "directions": _directions,
+        "ellipses": _ellipses,
+    }
+    with matplotlib.rc_context(_STYLE):
+        return {name: picture(comparison) for name, picture in pictures.items()}
+
+
+def short(name: str) -> str:
+    """A name that fits a legend."""
+    name = printable(name)
+    if name.startswith("_"):  # Otherwise matplotlib leaves it out of legends.
+        name = f" {name}"
+    return name if len(name) <= 18 else f"{name[:17]}…"
+
+
+def _figure(height: float) -> Figure:
+    return Figure(figsize=(WIDTH, height), layout="constrained")
+
+
+def _logarithmic(axes: Any, which: str) -> None:
+    """A logarithmic scale with plain numbers: 1, 2, 5, 10, … where they fit."""
+    axes.set(**{f"{which}scale": "log"})
+    axis = getattr(axes, f"{which}axis")
+    low, high = axis.get_data_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1e3 * low else (1,), numticks=9))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _legend_above(axes: Any) -> None:
+    labels = axes.get_legend_handles_labels()[1]
+    columns = len(labels) if sum(map(len, labels)) < 36 else 1
+    axes.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2, columnspacing=1)
+
+
+def _heights(comparison: Comparison, which: str) -> np.ndarray[Any, Any]:
+    values = comparison.per_dimension(which).numpy()
+    return np.where(values < _DRAWABLE, values, 0.0)
+
+
+def _dimensions(comparison: Comparison) -> Figure:
+    figure = _figure(4.8)
+    rates, between = figure.subplots(2, 1, sharex=True)
+    order = np.sort(comparison.most_different(_MOST_DIMENSIONS))
+    d = math.prod(comparison.event_shape)
+    if d > len(order):
+        figure.suptitle(f"the {len(order)} of {d:,} dimensions that differ most", fontsize=10)
+    x = np.arange(len(order))
+    for model, name, colour, shift in zip("ab", comparison.names, (COLOUR_A, COLOUR_B), (-0.2, 0.2), strict=True):
+        rate = _heights(comparison, f"rate_{model}")[order]
+        collapsed = comparison.collapsed(model).numpy()[order]
+        colours = np.where(collapsed, COLLAPSED, colour)
+        # A collapsed dimension has no height to speak of, so it gets one that can be seen.
+        height = np.where(collapsed, np.maximum(rate, 0.02 * max(rate.max(), COLLAPSED_NATS)), rate)
+        rates.bar(x + shift, height, 0.38, color=colours)
+        rates.bar([0], [0], color=colour, label=short(name))
+    rates.bar([0], [0], color=COLLAPSED, label="collapsed")
+    rates.set_ylabel("nats from the prior")
+    _legend_above(rates)
+    labels = comparison.labels()
+    for which, colour, shift in (("ab", COLOUR_A, -0.2), ("ba", COLOUR_B, 0.2)):
+        values = _heights(comparison, which)[order]
+        between.bar(x + shift, values, 0.38, color=colour, label=short(labels[which]))
+    between.set_ylabel("nats from each other")
+    between.set_xlabel("latent dimension")
+    _legend_above(between)
+    step = max(1, len(order) // 12)
+    between.set_xticks(x[::step], [comparison.dimension_name(int(i)) for i in order[::step]])
+    for axes in (rates, between):
+        axes.grid(visible=False, axis="x")
+    return figure
+
+
+def _bins(values: np.ndarray[Any, Any]) -> tuple[list[float], bool]:
+    """Edges for a histogram, logarithmic where the values span more than a factor of ten."""
+    low, high = float(values.min()), float(values.max())
+    if low > 0 and high / low > 10:
+        return np.geomspace(low, high, 51).tolist(), True
+    if high - low <= 1e-12 * abs(high):
+        low, high = low - 0.5, high + 0.5
+    return np.linspace(low, high, 51).tolist(), False
+
+
+def _distribution(comparison: Comparison) -> Figure:
+    figure = _figure(3.0)
+    axes = figure.subplots()
+    divergences = comparison.summary.divergences
+    rows = {which: _drawable(divergences[which].rows.numpy()) for which in ("ab", "ba")}
+    edges, logarithmic = _bins(np.concatenate(list(rows.values())))
+    labels = comparison.labels()
+    for which, colour in (("ab", COLOUR_A), ("ba", COLOUR_B)):
+        axes.hist(rows[which], edges, color=colour, alpha=0.55, label=short(labels[which]))
+    if logarithmic:
+        _logarithmic(axes, "x")
+    for which, height in (("ab", 36), ("ba", 20)):
+        largest = divergences[which].largest
+        if largest.values[0] < _DRAWABLE:
+            axes.annotate(
+                f"input {short(str(largest.ids[0]))}",
+                (largest.values[0], 0),
+                xytext=(0, height),
+                textcoords="offset points",
+                ha="center",
+                fontsize=9,
+                arrowprops={"arrowstyle": "->", "color": INK},
+            )
+    axes.set_xlabel("KL of one input, nats")
+    axes.set_ylabel("inputs")
+    _legend_above(axes)
+    return figure
+
+
+def _drawable(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    finite = values[values < _DRAWABLE]
+    return finite if len(finite) else np.zeros(1)
+
+
+def _directions(comparison: Comparison) -> Figure:
+    figure = _figure(4.2)
+    axes = figure.subplots()
+    x, y = (comparison.summary.divergences[which].rows.numpy() for which in ("ab", "ba"))
+    if len(x) > _MOST_POINTS:
+        chosen = np.linspace(0, len(x) - 1, _MOST_POINTS).astype(int)
+        x, y = x[chosen], y[chosen]
+        axes.set_title(f"{_MOST_POINTS:,} of {comparison.summary.count:,} inputs, evenly spaced", fontsize=10)
+    finite = (x < _DRAWABLE) & (y < _DRAWABLE)
+    x, y = x[finite], y[finite]
+    if len(x):
+        size, alpha = (3, 0.5) if len(x) > 500 else (6, 0.8)
+        axes.plot(x, y, ".", markersize=size, alpha=alpha, color=COLOUR_A, markeredgewidth=0)
+        ends = [min(x.min(), y.min()), max(x.max(), y.max())]
+        axes.plot(ends, ends, color=INK, linewidth=0.8, linestyle="--", label="equal both ways")
+        axes.legend(fontsize=9)
+        if 0 < 10 * ends[0] < ends[1]:
+            _logarithmic(axes, "x")
+            _logarithmic(axes, "y")
+    labels = comparison.labels()
+    axes.set_xlabel(f"{short(labels['ab'])}, nats")
+    axes.set_ylabel(f"{short(labels['ba'])}, nats")
+    return figure
+
+
+def _ellipses(comparison: Comparison) -> Figure:
+    figure = _figure(3.1)
+    all_inputs, worst = figure.subplots(1, 2)
+    dims = comparison.most_different()
+    summary = comparison.summary
+    largest = summary.divergences["ab"].largest
+    for model, name, colour, posterior in zip("ab", comparison.names, (COLOUR_A, COLOUR_B), largest.pair, strict=True):
+        # The mean and variance over inputs of what the encoder samples: law of total variance, dimension by dimension.
+        spread = summary.variances[model].mean + summary.means[model].variance.nan_to_num()
+        aggregated = summary.means[model].mean.flatten()[dims], spread.flatten()[dims].sqrt()
+        _draw_ellipses(all_inputs, *aggregated, colour, short(name))
+        _draw_ellipses(worst, *_moments(posterior, dims), colour, None)
+    all_inputs.set_title("over all inputs", fontsize=10)
+    worst.set_title(f"input {short(str(largest.ids[0]))}", fontsize=10)
+    for axes in (all_inputs, worst):
+        axes.autoscale_view()
+        axes.margins(0.1)
+        axes.set_xlabel(f"dimension {comparison.dimension_name(dims[0])}")
+    if len(dims) > 1:
+        all_inputs.set_ylabel(f"dimension {comparison.dimension_name(dims[1])}")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=9)
+    return figure
+
+
+def _moments(posterior: Gaussian, dims: list[int]) -> tuple[Any, Any]:
+    return posterior.mean.flatten()[dims], posterior.scale.stds(posterior.event_shape).flatten()[dims]
+
+
+def _draw_ellipses(axes: Any, mean: Any, std: Any, colour: str, label: str | None) -> None:
+    """The 1σ and 2σ ellipses of a Gaussian with independent coordinates; of one coordinate, intervals."""
+    x, y = (*(float(v) for v in mean), 0.0)[:2]
+    std_x, std_y = (*(float(v) for v in std), 0.0)[:2]
+    for k, width in ((1, 1.6), (2, 0.8)):
+        axes.add_patch(
+            Ellipse(
+                (x, y), 2 * k * std_x, 2 * k * std_y, fill=False, edgecolor=colour, linewidth=width,
+                    label=label if k == 1 else None)
+        )  # fmt: skip
+    axes.plot(x, y, "+", color=colour, markersize=6)

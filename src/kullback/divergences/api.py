@@ -1,0 +1,147 @@
+"""What stands between a public function and its formula: the same for every divergence."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import torch
+
+from kullback.divergences.registry import enter
+from kullback.errors import ShapeError
+from kullback.gaussians.gaussian import Gaussian
+from kullback.gaussians.mixture import Mixture
+from kullback.gaussians.scales.diagonal import Isotropic, common_parameterization
+from kullback.interop.registry import as_gaussian
+from kullback.kernels.choice import KERNELS
+from kullback.numerics.arrays import ArrayKind, common_array_kind, to_callers_type
+from kullback.numerics.tensors import broadcast_shapes, common_device, compute_dtype, no_autocast
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# What people try as a keyword, and what to write instead.
+_INSTEAD = {
+    "reduction": "The result is a number for each row: .mean() or .sum() it.",
+    "reduce": "The result is a number for each row: .mean() or .sum() it.",
+    "base": "The result is in nats: divide by math.log(base).",
+    "log_target": "p and q are Gaussians, not tables of probabilities.",
+    "dim": "The result sums over the event: event_dims of the constructor says which dimensions that is.",
+    "axis": "The result sums over the event: event_dims of the constructor says which dimensions that is.",
+}
+
+
+def divergence(formula: Callable[Concatenate[Gaussian, Gaussian, P], R]) -> Callable[Concatenate[Any, Any, P], R]:
+    """Makes the public function of a divergence, which has its row in the registry."""
+    function = public(formula)
+    enter(function)
+    return function
+
+
+def public(formula: Callable[Concatenate[Gaussian, Gaussian, P], R]) -> Callable[Concatenate[Any, Any, P], R]:
+    """Makes a public function of a formula; a kernel that serves its name is asked first.
+
+    The formula gets two Gaussians of tensors, of one event shape, dtype and device, outside autocast; the caller may
+    pass anything that stands for a Gaussian, and gets NumPy back for NumPy. Results of several parts are named tuples.
+    For a type checker the further arguments and the result are those of the formula: tensors.
+    """
+    signature = inspect.signature(formula)
+    accelerated = KERNELS.get(formula.__name__)
+    result_type = formula.__annotations__["return"]
+
+    @functools.wraps(formula)
+    def function(p: Any, q: Any, *more: Any, **named: Any) -> Any:
+        if more or named:
+            _check_arguments(formula.__name__, signature, more, named)
+        p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
+        if accelerated is not None:
+            value = accelerated(p, q)
+            if value is not None:
+                if p.array_kind is ArrayKind.TORCH or q.array_kind is ArrayKind.TORCH:
+                    return result_type(*value) if isinstance(value, tuple) else value
+                return _to_callers_type(value, ArrayKind.NUMPY, result_type)
+        check_shapes(p, q)
+        with no_autocast(common_device([*p.tensors(), *q.tensors()])):
+            result = formula(*as_common_tensors(p, q), *more, **named)
+        return _to_callers_type(result, common_array_kind((p.array_kind, q.array_kind)), type(result))
+
+    return function
+
+
+def _to_callers_type(result: Any, kind: ArrayKind, result_type: Any) -> Any:
+    if isinstance(result, tuple):
+        return result_type(*(x if x is None else to_callers_type(x, kind) for x in result))
+    return to_callers_type(result, kind)
+
+
+def _check_arguments(name: str, signature: inspect.Signature, more: tuple[Any, ...], named: dict[str, Any]) -> None:
+    """Raise a TypeError for an argument that the formula does not have, whatever would have computed it."""
+    known = list(signature.parameters.values())
+    unknown = [key for key in named if key not in signature.parameters]
+    if unknown:
+        further = ", ".join(x.name for x in known[2:])
+        takes = f"its further arguments are {further}." if further else "it takes two Gaussians and nothing else."
+        raise TypeError(f"{name} has no argument {unknown[0]!r}; {takes} {_INSTEAD.get(unknown[0], '')}".rstrip())
+    positional = [x for x in known if x.kind is x.POSITIONAL_OR_KEYWORD]
+    if 2 + len(more) > len(positional):
+        further = "".join(f" and {x.name}" for x in positional[2:])
+        raise TypeError(
+            f"{name} takes two Gaussians{further}, got {2 + len(more)} arguments. Build them first: "
+            "Gaussian.from_std(mean, std), from_variance(...), from_logvar(...), from_covariance(...)."
+        )
+
+
+def check_shapes(p: Gaussian | Mixture, q: Gaussian | Mixture) -> None:
+    """Raise a ShapeError unless the events are equal and the batches broadcast."""
+    check_events(p, q)
+    if p.batch_shape != q.batch_shape:
+        broadcast_shapes(
+            p.batch_shape,
+            q.batch_shape,
+            error=lambda: (
+                f"batches do not broadcast: p has batch shape {tuple(p.batch_shape)}, q has "
+                f"{tuple(q.batch_shape)}  {_means(p, q)}."
+            ),
+        )
+
+
+def check_events(p: Gaussian | Mixture, q: Gaussian | Mixture) -> None:
+    """Raise a ShapeError unless the events are equal."""
+    if p.event_shape != q.event_shape:
+        raise ShapeError(
+            f"p has event shape {tuple(p.event_shape)}, q has {tuple(q.event_shape)}  {_means(p, q)}."
+            f"{_event_hint(p, q)}"
+        )
+
+
+def _means(p: Gaussian | Mixture, q: Gaussian | Mixture) -> str:
+    return f"(p.mean {tuple(p.mean.shape)}, q.mean {tuple(q.mean.shape)})"
+
+
+def _event_hint(p: Gaussian | Mixture, q: Gaussian | Mixture) -> str:
+    for name, scalar, other in (("p", p, q), ("q", q, p)):
+        if not scalar.event_dims and other.event_dims:
+            return (
+                f" {name} is a batch of independent one-dimensional Gaussians. If its last dimensions are the "
+                f"coordinates of one, say so: Independent({name}, {other.event_dims}) for a torch Normal, "
+                f"event_dims={other.event_dims} here."
+            )
+    if p.event_dims != q.event_dims:
+        return (
+            " How many of a mean's last dimensions are one Gaussian's coordinates is event_dims: "
+            f"{p.event_dims} for p, {q.event_dims} for q."
+        )
+    return ""
+
+
+def as_common_tensors(p: Gaussian, q: Gaussian, dtype: torch.dtype | None = None) -> tuple[Gaussian, Gaussian]:
+    """Both as tensors of one dtype (by default the one that they promote to, at least float32) and device."""
+    tensors = [*p.tensors(), *q.tensors()]
+    dtype, device = dtype or compute_dtype(tensors), common_device(tensors)
+    if p.scale.is_diagonal and q.scale.is_diagonal:
+        numeric = [isinstance(g.scale, Isotropic) for g in (p, q)]
+        if any(numeric):
+            # A Python number takes the other side's parameterization while it is still exact.
+            common = common_parameterization(p.scale, q.scale)  # type: ignore[arg-type]
+            p, q = (g.with_scale(g.scale.to(common)) if n else g for g, n in zip((p, q), numeric, strict=True))  # type: ignore[attr-defined]
+    return p.cast(dtype, device), q.cast(dtype, device)

@@ -1,0 +1,160 @@
+"""What the constructors of :class:`~kullback.Gaussian` are given, converted and checked: means and scales."""
+
+import operator
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from kullback.errors import NotPositiveDefinite, ShapeError
+from kullback.gaussians.scales.base import Scale
+from kullback.gaussians.scales.diagonal import Diagonal, Isotropic, Parameterization
+from kullback.gaussians.scales.low_rank import LowRank
+from kullback.gaussians.validation import (
+    check_finite,
+    check_matrix_shape,
+    check_scale_shape,
+    check_scale_values,
+    shape_of,
+)
+from kullback.numerics.arrays import FLOATING, ArrayKind, common_array_kind, to_tensor
+from kullback.numerics.tensors import common_device, compute_dtype
+
+
+class Given(NamedTuple):
+    """A mean and a scale that fit each other, and what the caller works with; a number for a mean beside a number."""
+
+    mean: Tensor | float
+    scale: Scale
+    kind: ArrayKind
+
+
+def diagonal(
+    mean: Any, scale: Any, parameterization: Parameterization, event_dims: Any, *, validate: bool | None
+) -> Given:
+    """A mean and a diagonal scale.
+
+    Raises as :meth:`Gaussian.from_std` does.
+    """
+    if _are_plain(mean, scale, event_dims):
+        check_scale_values(scale, parameterization, validate=validate)
+        return Given(mean, Diagonal(scale, parameterization), ArrayKind.TORCH)
+    location, kind = to_tensor(mean, "mean")
+    value, scale_kind = to_tensor(scale, parameterization)
+    event_dims = whole_number(event_dims, "event_dims")
+    dims = location.ndim if isinstance(location, Tensor) else 0
+    if event_dims > dims:
+        raise ShapeError(
+            f"from_{parameterization} got a mean of shape {shape_of(location)} and event_dims={event_dims}: "
+            f"a mean has at least event_dims dimensions. For independent one-dimensional Gaussians, event_dims=0."
+        )
+    event = location.shape[dims - event_dims :] if isinstance(location, Tensor) else torch.Size()
+    check_scale_shape(location, value, event, parameterization)
+    check_scale_values(value, parameterization, validate=validate)
+    kind = common_array_kind((kind, scale_kind))
+    if not isinstance(value, Tensor):
+        return Given(location, Isotropic(value, parameterization), kind)
+    return Given(_beside(location, value, ()), Diagonal(value, parameterization), kind)
+
+
+def mean_and_matrix(mean: Any, matrix: Any, name: str, *, square: bool = True) -> tuple[Tensor, Tensor, ArrayKind]:
+    """A mean ``(*batch, d)`` and a matrix with d rows; ``name`` is the constructor's argument.
+
+    Raises as :meth:`Gaussian.from_covariance` does.
+    """
+    location, kind = to_tensor(mean, "mean")
+    value, matrix_kind = to_tensor(matrix, name)
+    value = check_matrix_shape(location, value, name, square=square)
+    return _beside(location, value, value.shape[-2:-1]), value, common_array_kind((kind, matrix_kind))
+
+
+def low_rank(mean: Any, factor: Any, variance: Any, *, validate: bool | None) -> tuple[Tensor, LowRank, ArrayKind]:
+    """A mean, and a factor and variances as a scale.
+
+    Raises as :meth:`Gaussian.from_low_rank` does.
+    """
+    location, matrix, kind = mean_and_matrix(mean, factor, "factor", square=False)
+    check_finite(matrix, "factor", validate=validate)
+    value, variance_kind = to_tensor(variance, "variance")
+    if isinstance(value, Tensor) and value.ndim:
+        check_scale_shape(location, value, matrix.shape[-2:-1], "variance")
+        check_scale_shape(torch.empty(matrix.shape[:-1], device="meta"), value, matrix.shape[-2:-1], "variance")
+    check_scale_values(value, "variance", validate=validate, caller="from_low_rank")
+    if not isinstance(value, Tensor):
+        value = torch.full((), value, dtype=matrix.dtype, device=matrix.device)
+    if not value.ndim:
+        value = value.to(matrix).expand(matrix.shape[-2:-1])
+    return location, LowRank(matrix, value), common_array_kind((kind, variance_kind))
+
+
+def _are_plain(mean: Any, scale: Any, event_dims: Any) -> bool:
+    """Two floating tensors of one shape: what training loops pass, and nothing to convert or to complain of."""
+    return (
+        type(mean) is Tensor
+        and type(scale) is Tensor
+        and mean.shape == scale.shape
+        and mean.dtype in FLOATING
+        and scale.dtype in FLOATING
+        and type(event_dims) is int
+        and 0 <= event_dims <= mean.ndim
+    )
+
+
+def _beside(mean: Tensor | float, scale: Tensor, event: Sequence[int]) -> Tensor:
+    """A mean that is a number as a tensor like the scale, for each coordinate."""
+    if isinstance(mean, Tensor):
+        return mean
+    return torch.full((), mean, dtype=scale.dtype, device=scale.device).expand(*event)
+
+
+def points(x: Any, event: torch.Size) -> tuple[Tensor, ArrayKind]:
+    """Points at which a density is asked for, ``(..., *event)``, and what they were given as.
+
+    Raises:
+        ShapeError: for points of another shape.
+    """
+    point, kind = to_tensor(x, "x")
+    if not isinstance(point, Tensor) and not event:
+        point = torch.tensor(point)
+    if not isinstance(point, Tensor) or point.shape[point.ndim - len(event) :] != event:
+        raise ShapeError(f"log_prob got x of shape {shape_of(point)} for event shape {tuple(event)}.")
+    return point, kind
+
+
+def affine_map(matrix: Any, shift: Any, event: torch.Size, tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+    """A matrix and a shift for Gaussians of this event and these tensors, in the dtype that all are computed in.
+
+    Raises as :meth:`Gaussian.affine` does.
+    """
+    a, _ = to_tensor(matrix, "A")
+    b, _ = (None, None) if shift is None else to_tensor(shift, "b")
+    if len(event) != 1:
+        raise ShapeError(f"affine takes Gaussians with one event dimension, got event shape {tuple(event)}.")
+    if not isinstance(a, Tensor) or a.ndim < 2 or a.shape[-1] != event[0]:
+        raise ShapeError(f"A must have shape (*batch, k, {event[0]}), got {shape_of(a)}.")
+    k = a.shape[-2]
+    if k > event[0]:
+        raise NotPositiveDefinite(
+            f"A has {k} rows for {event[0]} coordinates: A x lies in a subspace and has no density."
+        )
+    if b is not None and shape_of(b)[-1:] != (k,):
+        raise ShapeError(f"b must have shape (*batch, {k}), got {shape_of(b)}.")
+    like = [*tensors, a, *([b] if isinstance(b, Tensor) else [])]
+    dtype, device = compute_dtype(like), common_device(like)
+    return a.to(device=device, dtype=dtype), b.to(device=device, dtype=dtype) if isinstance(b, Tensor) else None
+
+
+def whole_number(n: Any, what: str) -> int:
+    """``n`` as an integer from 0 up.
+
+    Raises:
+        TypeError: for anything else, booleans among it.
+    """
+    try:
+        count = -1 if isinstance(n, bool) else operator.index(n)
+    except TypeError:
+        count = -1
+    if count < 0:
+        raise TypeError(f"{what} is a whole number from 0 up, got {n!r}.")
+    return count

@@ -1,0 +1,53 @@
+"""The mean and the scale of samples, to the last digits that the samples have."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from kullback.errors import NotPositiveDefinite
+from kullback.gaussians.scales.base import Scale
+from kullback.gaussians.scales.diagonal import Diagonal
+from kullback.gaussians.scales.matrix import Tril
+from kullback.gaussians.validation import should_validate
+from kullback.numerics.linear_algebra import lower_factor
+
+
+def mean_and_scale(samples: Tensor, *, full: bool) -> tuple[Tensor, Scale]:
+    """The mean of samples ``(n, *batch, d)`` and their unbiased standard deviations, or the factor of their covariance.
+
+    Raises as :meth:`Gaussian.from_samples` does.
+    """
+    n, d = len(samples), samples.shape[-1]
+    if full and n <= d:
+        raise NotPositiveDefinite(
+            f"{n} samples of {d} coordinates have a singular covariance. A full covariance needs "
+            "more samples than coordinates; structure='diagonal' needs two."
+        )
+    # Moved to the first sample before anything is summed: at a mean of 1e4 and a standard deviation of 1e-3 the
+    # rounding of the mean alone would be of the size of the variance.
+    moved = samples - samples[:1]
+    mean = samples[0] + moved.mean(0)
+    # And divided by their size before they are squared, which may leave the range of the dtype.
+    size = moved.detach().abs().amax(0)
+    unit = moved / torch.where(size > 0, size, 1.0)
+    std = unit.std(0)
+    if should_validate(std, validate=None) and not (std > 0).all():
+        column = (~(std > 0)).nonzero()[0].tolist()
+        raise ValueError(f"coordinate {column} does not vary, or is NaN, over {n} samples.")
+    return mean, Tril(_factor(unit, size, std)) if full else Diagonal(size * std, "std")
+
+
+def _factor(unit: Tensor, size: Tensor, std: Tensor) -> Tensor:
+    """The factor of the covariance is that of the centred samples: their product would square its condition."""
+    centred = (unit - unit.mean(0)).movedim(0, -2)
+    factor = lower_factor(centred / math.sqrt(len(unit) - 1)) * size.unsqueeze(-1)
+    if should_validate(factor, validate=None):
+        left = factor.detach().diagonal(dim1=-2, dim2=-1) / (size * std)
+        lost = ~(left > 10 * math.sqrt(unit.shape[-1]) * torch.finfo(factor.dtype).eps)
+        if lost.any():
+            raise NotPositiveDefinite(
+                f"coordinate {lost.nonzero()[0].tolist()} is a linear function of those before it; the "
+                "covariance of the samples is singular."
+            )
+    return factor

@@ -1,0 +1,167 @@
+"""What a constructor checks: shapes always, values once and where looking is free."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from kullback.errors import NotPositiveDefinite, ShapeError
+from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
+from kullback.numerics.guard import is_concrete
+from kullback.numerics.tensors import broadcast_shapes
+
+
+def check_scale_shape(mean: Tensor | float, value: Tensor | float, event: torch.Size, parameterization: str) -> None:
+    """Raise a ShapeError unless the scale has the event of the mean and a batch that broadcasts."""
+    if not isinstance(value, Tensor) or value.ndim == 0:
+        return
+    shape = value.shape[max(value.ndim - len(event), 0) :]
+    if shape != event:
+        raise ShapeError(
+            f"mean has event shape {tuple(event)}, {parameterization} has {tuple(shape)} (mean {shape_of(mean)}, {parameterization} "
+            f"{shape_of(value)}). Events do not broadcast"
+            + (f"; one scale for all of a row's coordinates: {parameterization}.expand(...)." if 1 in shape else ".")
+        )
+    if isinstance(mean, Tensor) and value.shape != mean.shape:
+        broadcast_shapes(mean.shape, value.shape, error=lambda: _batches(mean, value, parameterization))
+
+
+def check_scale_values(
+    value: Tensor | float, parameterization: Parameterization, *, validate: bool | None, caller: str | None = None
+) -> None:
+    """Raise a ValueError unless every scale is positive and finite."""
+    if validate is False:
+        return
+    if not isinstance(value, Tensor):
+        value = torch.tensor(value, dtype=torch.float64)
+    if value.numel() == 0 or not should_validate(value, validate=validate):
+        return
+    lowest, highest = (x.item() for x in torch.aminmax(value.detach()))
+    positive = lowest > 0 if parameterization in POSITIVE else math.isfinite(lowest)
+    if not (positive and math.isfinite(highest)):
+        what = f"from_{parameterization} got" if caller is None else f"{caller}: {parameterization} has"
+        raise ValueError(f"{what} {_describe(value.detach(), parameterization)}")
+
+
+def _describe(value: Tensor, parameterization: Parameterization) -> str:
+    """What is wrong with the values of a scale, and where: the end of a sentence."""
+
+    def at(mask: Tensor) -> str:
+        return f"at {mask.nonzero()[0].tolist()}" if mask.ndim else "as the number given"
+
+    if value.isnan().any():
+        return f"NaN ({at(value.isnan())})."
+    if value.isinf().any():
+        return f"an infinite value ({at(value.isinf())})."
+    lowest = value.amin()
+    if lowest < 0:
+        hint = "Is it a log-variance? Then use from_logvar."
+        return f"negative values (min {lowest.item():.4g} {at(value == lowest)}). {hint}"
+    return f"zeros ({at(value == 0)}). A {parameterization} is positive. If this is a covariance matrix, pass its diagonal."
+
+
+def shape_of(x: Tensor | float) -> tuple[int, ...]:
+    """The shape of a tensor, or of a number."""
+    return tuple(x.shape) if isinstance(x, Tensor) else ()
+
+
+def should_validate(x: Tensor, *, validate: bool | None) -> bool:
+    """``validate=None`` looks where looking is free (CPU), ``True`` wherever there is something to see."""
+    if validate is False or not is_concrete(x):
+        return False
+    return validate is True or x.device.type == "cpu"
+
+
+def check_matrix_shape(mean: Tensor | float, matrix: Tensor | float, name: str, *, square: bool = True) -> Tensor:
+    """The matrix; a ShapeError unless it is d × d (or has d rows) for means of d coordinates."""
+    if not isinstance(matrix, Tensor) or matrix.ndim < 2 or (square and matrix.shape[-1] != matrix.shape[-2]):
+        expected = "(*batch, d, d)" if square else "(*batch, d, r)"
+        hint = " One number or vector is a diagonal scale: from_std, from_variance or from_logvar."
+        if not square:
+            hint = f" One column: {name}[..., None]."
+        raise ShapeError(f"{name} must have shape {expected}, got {shape_of(matrix)}.{hint}")
+    event = matrix.shape[-2:-1]
+    if isinstance(mean, Tensor) and mean.shape[-1:] != event:
+        raise ShapeError(
+            f"mean has event shape {tuple(mean.shape[-1:])}, {name} has {tuple(event)} (mean {shape_of(mean)}, "
+            f"{name} {shape_of(matrix)}). Events do not broadcast."
+        )
+    batch = mean.shape[:-1] if isinstance(mean, Tensor) else torch.Size()
+    if batch != matrix.shape[:-2]:
+        broadcast_shapes(batch, matrix.shape[:-2], error=lambda: _batches(mean, matrix, name))
+    return matrix
+
+
+def _batches(mean: Tensor | float, scale: Tensor, name: str) -> str:
+    return f"batches do not broadcast: mean is {shape_of(mean)}, {name} is {shape_of(scale)}."
+
+
+def check_finite(x: Tensor, name: str, *, validate: bool | None) -> None:
+    """Raise a ValueError if a value is NaN or infinite."""
+    if should_validate(x, validate=validate) and not torch.isfinite(x.detach()).all():
+        bad = ~torch.isfinite(x.detach())
+        raise ValueError(f"{name} has a value that is not finite: {x.detach()[bad][0].item()} at {_first(bad)}.")
+
+
+def check_positive_definite(matrix: Tensor, name: str, *, validate: bool | None) -> None:
+    """Raise unless every matrix is finite, symmetric and positive definite to the precision of its dtype."""
+    if matrix.numel() == 0 or not should_validate(matrix, validate=validate):
+        return
+    check_finite(matrix, name, validate=validate)
+    x = matrix.detach().to(torch.promote_types(matrix.dtype, torch.float32))
+    diagonal = x.diagonal(dim1=-2, dim2=-1)
+    size = diagonal.abs().sqrt()
+    eps = torch.finfo(matrix.dtype).eps
+    asymmetric = (x - x.mT).abs() > max(1e-5, 4 * eps) * size.unsqueeze(-1) * size.unsqueeze(-2)
+    if asymmetric.any():
+        *index, i, j = asymmetric.nonzero()[0].tolist()
+        at = f"{name}{index or ''}"
+        raise ValueError(
+            f"{at} is not symmetric: {x[(*index, i, j)].item():.7g} at [{i}, {j}], {x[(*index, j, i)].item():.7g} at "
+            f"[{j}, {i}]. Is it a factor? Then use from_scale_tril (lower triangular) or from_low_rank."
+        )
+    # The Cholesky factor shows where a matrix stops being positive definite; a pivot that is lost in the rounding of
+    # its own diagonal element is none.
+    factor, info = torch.linalg.cholesky_ex(0.5 * x + 0.5 * x.mT)
+    pivots = factor.diagonal(dim1=-2, dim2=-1).square()
+    singular = (info == 0).unsqueeze(-1) & (pivots <= torch.finfo(x.dtype).eps * diagonal)
+    if (info > 0).any() or singular.any():
+        index = ((info > 0) | singular.any(-1)).nonzero()[0].tolist()
+        here = tuple(index)
+        pivot = int(info[here]) - 1 if info[here] > 0 else int(singular[here].nonzero()[0])
+        raise NotPositiveDefinite(
+            f"{name}{index or ''} is {'singular' if info[here] == 0 else 'not positive definite'} "
+            f"(pivot {pivot} is {_pivot(x[here], pivot):.2g})."
+        )
+
+
+def _pivot(matrix: Tensor, k: int) -> float:
+    """What is left of diagonal element k once the coordinates before it have been eliminated."""
+    leading = torch.linalg.cholesky_ex(matrix[:k, :k]).L
+    row = torch.linalg.solve_triangular(leading, matrix[:k, k : k + 1], upper=False)
+    return float(matrix[k, k] - row.square().sum())
+
+
+def check_factor(matrix: Tensor, name: str, *, validate: bool | None) -> None:
+    """Raise unless every matrix is finite and lower triangular with a positive diagonal."""
+    if matrix.numel() == 0 or not should_validate(matrix, validate=validate):
+        return
+    check_finite(matrix, name, validate=validate)
+    above = matrix.detach().triu(1) != 0
+    if above.any():
+        raise ValueError(
+            f"{name} is not lower triangular ({matrix.detach()[above][0].item():.4g} at {_first(above)}). "
+            "Is it a covariance? Then use from_covariance."
+        )
+    diagonal = matrix.detach().diagonal(dim1=-2, dim2=-1)
+    if not (diagonal > 0).all():
+        *index, pivot = _first(~(diagonal > 0))
+        raise NotPositiveDefinite(
+            f"{name}{index or ''} is {'singular' if diagonal[(*index, pivot)] == 0 else 'no Cholesky factor'} "
+            f"(pivot {pivot} is {diagonal[(*index, pivot)].item():.2g}); the diagonal of a Cholesky factor is positive."
+        )
+
+
+def _first(mask: Tensor) -> list[int]:
+    index: list[int] = mask.nonzero()[0].tolist()
+    return index

@@ -1,1 +1,0 @@
-"""kullback inside other libraries, when they are asked for it."""

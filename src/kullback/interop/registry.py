@@ -1,0 +1,79 @@
+"""The readers of foreign objects, and the conversions that public functions call at their boundary."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, distributions
+
+from kullback import interop
+from kullback.errors import NoClosedForm
+from kullback.gaussians.gaussian import Gaussian
+from kullback.gaussians.mixture import Mixture
+
+Converted = Gaussian | Mixture | None
+Reader = Callable[[Any, str, "Callable[[Any, str], Converted]"], Converted]
+
+_MODULES = [module.name for module in pkgutil.iter_modules(interop.__path__)]
+
+# The reader of every other module of this package, in the order of their names: each passes on what is not its own, and
+# GPyTorch's distributions, which are also torch's, are asked for first.
+READERS: tuple[Reader, ...] = tuple(
+    importlib.import_module(f"{__package__}.{name}").read for name in _MODULES if name != "registry"
+)
+
+
+def convert(x: Any, name: str) -> Converted:
+    """``x`` as a Gaussian or a mixture of them; None if no reader knows it. ``name`` is what errors call it."""
+    if isinstance(x, Gaussian | Mixture):
+        return x
+    for read in READERS:
+        converted = read(x, name, convert)
+        if converted is not None:
+            return converted
+    return None
+
+
+def as_gaussian(x: Any, name: str = "x") -> Gaussian:
+    """``x`` as a :class:`~kullback.Gaussian`: itself, or what an object of another library stands for.
+
+    Args:
+        x: a Gaussian; a ``torch.distributions`` Normal, Independent of Normals, MultivariateNormal or
+            LowRankMultivariateNormal; a GPyTorch MultivariateNormal; a diffusers posterior.
+        name: what an error calls it.
+
+    Raises:
+        NoClosedForm: for a mixture, or a distribution of torch that is not among those.
+        TypeError: for anything else.
+
+    Example:
+        >>> import torch
+        >>> from kullback import as_gaussian
+        >>> as_gaussian(torch.distributions.MultivariateNormal(torch.zeros(3), torch.eye(3)))
+        Gaussian(batch_shape=(), event_shape=(3,), given as scale_tril, dtype=float32, device=cpu)
+    """
+    if isinstance(x, Gaussian):
+        return x
+    converted = convert(x, name)
+    if isinstance(converted, Gaussian):
+        return converted
+    if converted is not None:
+        raise NoClosedForm(
+            f"{name} is a Mixture[{converted.n_components}]: divergences of mixtures have no closed form. Proved "
+            "bounds: kl_bounds(p, q). Estimate with its error: kl_estimate(p, q). Of entropies: entropy_bounds, "
+            "entropy_estimate."
+        )
+    if isinstance(x, distributions.Distribution):
+        kind = type(x).__name__
+        while isinstance(x, distributions.Independent):
+            x = x.base_dist
+            kind = f"{kind}({type(x).__name__})"
+        raise NoClosedForm(
+            f"{name} is a torch.distributions {kind}: no exact divergence is implemented for it. Normal, "
+            "Independent(Normal), MultivariateNormal and LowRankMultivariateNormal are."
+        )
+    hint = "Build one: Gaussian.from_std(mean, std), from_variance(...), from_logvar(...) or from_covariance(...)."
+    if isinstance(x, Tensor) or hasattr(x, "__array__"):
+        hint = f"Are these samples? kl_estimate(p, q) estimates from samples. Are these means? {hint}"
+    raise TypeError(f"{name} must be a Gaussian or a torch.distributions Gaussian, got {type(x).__name__}. {hint}")

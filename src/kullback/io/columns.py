@@ -1,0 +1,120 @@
+"""What the columns of a file mean, by the names that people give them."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kullback.errors import PosteriorFileError
+
+if TYPE_CHECKING:
+    from kullback.gaussians.scales.diagonal import Parameterization
+
+_ROLES = {
+    "mean": r"mu|mean|means|loc",
+    "logvar": r"log[_-]?vars?|log[_-]?variances?",
+    "std": r"stds?|std[_-]?devs?|scale",
+    "variance": r"vars?|variances?",
+    "sigma": r"sigmas?|sigma2|sigma_sq(?:uared)?",
+    "id": r"ids?|row_?ids?|keys?|index",
+}
+# A role stands alone between separators, or before the number of a model: mu, z_mean, encoder.logvar, mu_1, mu1.
+_PATTERNS = {
+    role: re.compile(rf"(?:^|(?<=[^a-z0-9]))(?:{names})(?=$|[^a-z0-9]|\d+$)") for role, names in _ROLES.items()
+}
+_CHECKPOINT = re.compile(r"(^|\.)(weight|bias|running_mean|running_var|num_batches_tracked)$")
+
+SCALES: "tuple[Parameterization, ...]" = ("std", "variance", "logvar")
+
+
+@dataclass(frozen=True)
+class ModelColumns:
+    """The columns of one model's posteriors: its mean, and by kind every scale it may have."""
+
+    label: str
+    mean: str
+    scales: dict[str, str]
+
+
+def role(name: str) -> tuple[str, str] | None:
+    """The role that a column's name speaks of, and what is left of the name: the label of its model."""
+    # The last word decides (mean_teacher.mu is a mean of mean_teacher), the longest of those (log_var is no var).
+    found = [(match.end(), -match.start(), kind) for kind in _ROLES for match in _PATTERNS[kind].finditer(name.lower())]
+    if not found:
+        return None
+    end, minus_start, kind = max(found)
+    return kind, (name[: abs(minus_start)] + name[end:]).strip("_-./: ")
+
+
+def models(names: Iterable[str]) -> list[ModelColumns]:
+    """The models whose posteriors the columns are, in the order of the file."""
+    names = list(names)
+    if any(_CHECKPOINT.search(name) for name in names):
+        raise PosteriorFileError(
+            "holds the weights of a model. What is compared are its outputs: save the means and scales that the "
+            "encoder gives for your inputs."
+        )
+    found: dict[str, dict[str, str]] = {}
+    for name in names:
+        kind, label = role(name) or ("", "")
+        if not kind or kind == "id":
+            continue
+        if kind in found.setdefault(label, {}):
+            raise PosteriorFileError(f"columns {found[label][kind]!r} and {name!r} both say {kind}.")
+        found[label][kind] = name
+    result = [
+        ModelColumns(label, roles.pop("mean"), roles)
+        for label, roles in found.items()
+        if len(roles) > 1 and "mean" in roles
+    ]
+    if not result:
+        kinds = {kind for roles in found.values() for kind in roles}
+        lacking = "mean" if "mean" not in kinds else "scale" if kinds == {"mean"} else "mean and scale of one label"
+        listed = ", ".join(map(repr, names[:12])) + ", …" * (len(names) > 12) or "none"
+        raise PosteriorFileError(
+            f"no posteriors found, there is no {lacking}. Columns are {listed}; call the mean mu, mean or loc, and the "
+            "scale std, stddev or scale; var or variance; logvar or log_var."
+        )
+    return result
+
+
+def scale_column(model: ModelColumns, scale: "Parameterization | None") -> "tuple[str, Parameterization]":
+    """The column of a model's scale, and what it holds.
+
+    Args:
+        model: the model.
+        scale: which scale to read, where the names leave it open: for ``sigma``, or if there are several.
+    """
+    named = [kind for kind in SCALES if kind in model.scales]
+    if len(named) == 1:
+        return model.scales[named[0]], named[0]
+    if scale in named:
+        return model.scales[scale], scale
+    if named:
+        columns = ", ".join(repr(model.scales[kind]) for kind in named)
+        raise PosteriorFileError(f"more than one scale ({columns}). Say which: --scale {'|'.join(named)}.")
+    if scale:
+        return model.scales["sigma"], scale
+    raise PosteriorFileError(
+        f"column {model.scales['sigma']!r} may hold standard deviations, variances or log-variances. "
+        "Say which: --scale std|variance|logvar."
+    )
+
+
+def id_column(names: Iterable[str], label: str, labels: Iterable[str]) -> str | None:
+    """The column that identifies the rows of the model of this label, if there is one.
+
+    ``id`` before any other; ``id_1`` belongs to model 1 where there is one.
+    """
+    taken = set(labels) - {""}
+    ids = [(name, of) for name in names for kind, of in [role(name) or ("", "")] if kind == "id"]
+    for own in ([n for n, of in ids if of and of == label], [n for n, _ in ids if n.lower() == "id"]):
+        if own:
+            return own[0]
+    common = [n for n, of in ids if of not in taken]
+    if len(common) > 1:
+        raise PosteriorFileError(
+            f"columns {', '.join(map(repr, common))} may all identify the rows. Call the one that does 'id', or join "
+            "by order: --by-order."
+        )
+    return common[0] if common else None

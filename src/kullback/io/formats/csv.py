@@ -1,0 +1,37 @@
+"""``.csv``, with or without a header, separated by commas, semicolons or tabs."""
+
+import csv
+import functools
+from pathlib import Path
+
+from kullback.io.formats.parquet import arrow_column
+from kullback.io.formats.registry import Columns
+
+SUFFIXES, HOLDS, IS_TABLE = (".csv",), "samples", True
+
+
+def read(path: Path) -> Columns:
+    """The columns of the table."""
+    import pyarrow.csv
+
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        first = file.readline()
+    delimiter = max(",;\t", key=first.count)
+    cells = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), [])]
+    # A row of numbers is no header, but for the names that pandas gives to columns without names: 0, 1, 2.
+    named = [cell for cell in cells if cell] == [str(i) for i in range(len(cells) - cells.count(""))]
+    headless = all(_is_number(cell) for cell in cells if cell) and not named
+    table = pyarrow.csv.read_csv(
+        path,
+        read_options=pyarrow.csv.ReadOptions(autogenerate_column_names=headless),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
+    )
+    return {name: functools.partial(arrow_column, name, table.column(name)) for name in table.column_names}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,46 @@
+"""What ``torch.save`` writes, ``.pt`` and ``.pth``, loaded with ``weights_only=True``: nothing is ever unpickled."""
+
+import functools
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kullback.errors import PosteriorFileError
+from kullback.io.formats.registry import Columns
+
+SUFFIXES, HOLDS, IS_TABLE = (".pt", ".pth"), "posteriors", False
+
+
+def read(path: Path) -> Columns:
+    """The entries of a dict of tensors, or of a dict of such dicts; or one tensor."""
+    import pickle
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles that it then refuses
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise PosteriorFileError(
+            "holds more than tensors, or is damaged; it is loaded with weights_only=True. Save a dict of tensors: "
+            "torch.save({'mu': mu, 'logvar': logvar}, path)."
+        ) from None
+    if isinstance(loaded, Tensor):
+        return {"tensor": loaded.detach}
+    if not isinstance(loaded, dict):
+        raise PosteriorFileError(
+            f"holds a {type(loaded).__name__}, expected a dict of tensors: "
+            "torch.save({'mu': mu, 'logvar': logvar}, path)."
+        )
+    table: dict[str, Any] = {}
+    for key, value in loaded.items():
+        # One dict for each model is a common way of saving two.
+        table |= {f"{key}.{inner}": x for inner, x in value.items()} if isinstance(value, dict) else {str(key): value}
+    return {
+        name: functools.partial(lambda x: x.detach() if isinstance(x, Tensor) else np.asarray(x), x)
+        for name, x in table.items()
+        if isinstance(x, (Tensor, list))
+    }

@@ -1,0 +1,45 @@
+"""What a kernel must answer, and what it computes on."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from torch import Tensor
+
+from kullback.kernels.layout import Layout
+
+Work = Literal["kl", "kl_terms"]
+"""The divergence of each row, with gradients; or the mean and the covariance term of each coordinate, without."""
+
+Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
+"""The mean of p, the scale of p, the mean of q, the scale of q."""
+
+
+class Inputs(NamedTuple):
+    """A pair as tensors, what its scales are, and how many event dimensions the means have."""
+
+    tensors: Tensors
+    parameterization: str
+    event_dims: int
+
+
+class Kernel(Protocol):
+    """One way of computing pairs. Tensors are detached by their use: nothing a kernel does is recorded for gradients."""
+
+    def unsupported_reason(self, work: Work, parameterization: str, d: int) -> str | None:
+        """Why the kernel cannot do this for pairs of d coordinates; None if it can."""
+
+    def value(self, tensors: Sequence[Tensor], layout: Layout) -> Tensor:
+        """The divergence of each row."""
+
+    def gradients(
+        self, tensors: Sequence[Tensor], layout: Layout, weight: Tensor, wanted: Sequence[bool]
+    ) -> list[Tensor | None]:
+        """The derivatives of the weighted sum of the rows' divergences, with respect to each tensor, of full shape."""
+
+    def value_and_gradients(
+        self, tensors: Sequence[Tensor], layout: Layout, weight: Tensor, wanted: Sequence[bool]
+    ) -> tuple[Tensor, list[Tensor | None]]:
+        """Both in one pass over the tensors."""
+
+    def terms(self, tensors: Sequence[Tensor], layout: Layout) -> tuple[Tensor, Tensor]:
+        """The mean and the covariance term of each coordinate, of batch and event shape."""

@@ -1,1 +1,0 @@
-"""What people with two VAEs came for."""

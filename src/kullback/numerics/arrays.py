@@ -1,0 +1,84 @@
+"""Arrays, lists and numbers in; tensors inside; NumPy out where all that came in was NumPy."""
+
+import enum
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kullback.numerics.guard import is_concrete
+
+FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+class ArrayKind(enum.Enum):
+    """What the caller works with, and gets results as."""
+
+    TORCH = "tensors"
+    NUMPY = "NumPy arrays or lists"
+    ANY = "Python numbers, which take the kind of what they meet"
+
+
+def common_array_kind(kinds: Iterable[ArrayKind]) -> ArrayKind:
+    """NumPy if nothing but NumPy was given, tensors if a tensor was among it; numbers have no say."""
+    said = [kind for kind in kinds if kind is not ArrayKind.ANY]
+    if not said:
+        return ArrayKind.ANY
+    return ArrayKind.TORCH if ArrayKind.TORCH in said else ArrayKind.NUMPY
+
+
+def to_tensor(x: Any, name: str) -> tuple[Tensor | float, ArrayKind]:
+    """``x`` as a floating tensor, or as a float if it is a Python number; and what it was.
+
+    Integers become the default dtype. Nothing is copied that need not be.
+
+    Raises:
+        TypeError: for what holds no real numbers, or a list of tensors.
+        ValueError: for a ragged list.
+    """
+    if isinstance(x, Tensor):
+        return _floating(x, name), ArrayKind.TORCH
+    if isinstance(x, (int, float)) and not isinstance(x, (bool, np.generic)):
+        return float(x), ArrayKind.ANY
+    if isinstance(x, (list, tuple)) and any(isinstance(row, Tensor) for row in x):
+        raise TypeError(f"{name} is a list of tensors. Stack them first: torch.stack({name}).")
+    return _floating(_array_tensor(x, name), name), ArrayKind.NUMPY
+
+
+def _array_tensor(x: Any, name: str) -> Tensor:
+    if not (isinstance(x, (list, tuple, np.ndarray, np.generic)) or hasattr(x, "__array__")):
+        raise TypeError(f"{name} must be a tensor, an array, a list or a number, got {type(x).__name__}.")
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise ValueError(f"{name} is no rectangular array: {error}") from None
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name} must hold real numbers, got an array of dtype {array.dtype}.")
+    if array.dtype.itemsize > 8:
+        raise TypeError(f"{name} has dtype {array.dtype}; torch has no such type. Convert it to float64.")
+    return from_numpy(array)
+
+
+def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
+    """An array as a tensor; copied only if torch cannot hold it as it lies (byte order, strides, read-only)."""
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if not native.flags.writeable or any(stride < 0 for stride in native.strides):
+        native = native.copy()
+    return torch.from_numpy(native)
+
+
+def _floating(x: Tensor, name: str) -> Tensor:
+    if x.dtype in FLOATING:
+        return x
+    if x.dtype.is_complex or x.dtype.is_floating_point or x.dtype == torch.bool:
+        raise TypeError(f"{name} must be float16, bfloat16, float32, float64 or integers, got {x.dtype}.")
+    return x.to(torch.get_default_dtype())
+
+
+def to_callers_type(x: Tensor, kind: ArrayKind) -> Any:
+    """``x`` as a NumPy array if that is what the caller works with, and if there is one: not under a transform."""
+    if kind is not ArrayKind.NUMPY:
+        return x
+    return x.numpy() if is_concrete(x) and x.device.type == "cpu" and not x.requires_grad else x

@@ -1,0 +1,54 @@
+"""What the immutable types share: properties computed once, and registration as pytrees of torch."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch.utils import _pytree as pytree
+
+
+class cached:
+    """A property of an immutable object that is computed once.
+
+    ``functools.cached_property`` would do if it did not take a lock, which ``torch.compile`` cannot trace.
+    """
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function, self.name, self.__doc__ = function, function.__name__, function.__doc__
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        value = self.function(instance)
+        instance.__dict__[self.name] = value
+        return value
+
+
+def register_pytree(
+    cls: type,
+    leaves: Callable[[Any], dict[str, Any]],
+    context: Callable[[Any], tuple[Any, ...]],
+    rebuild: Callable[[list[Any], tuple[Any, ...]], Any],
+) -> None:
+    """Make instances of ``cls`` pytrees of torch, so that transforms, compilation and export see the tensors inside.
+
+    Args:
+        cls: the type.
+        leaves: the parts of an instance that are tensors or pytrees, by name.
+        context: everything else that describes an instance; comparable.
+        rebuild: an instance from leaves and context. A transform may put anything in the place of a tensor, so it checks
+            nothing.
+    """
+
+    def flatten(x: Any) -> tuple[list[Any], tuple[Any, ...]]:
+        return list(leaves(x).values()), context(x)
+
+    def flatten_with_keys(x: Any) -> tuple[list[Any], tuple[Any, ...]]:
+        return [(pytree.GetAttrKey(name), part) for name, part in leaves(x).items()], context(x)
+
+    pytree.register_pytree_node(
+        cls,
+        flatten,
+        lambda parts, context: rebuild(list(parts), context),
+        serialized_type_name=f"kullback.{cls.__name__}",
+        flatten_with_keys_fn=flatten_with_keys,
+    )

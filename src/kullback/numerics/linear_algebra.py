@@ -1,0 +1,53 @@
+"""What the formulas need of linear algebra, with types, and NaN instead of exceptions."""
+
+import torch
+from torch import Tensor
+
+
+def cholesky(matrix: Tensor) -> Tensor:
+    """The lower Cholesky factor; NaN, and never an exception, where the matrix is not positive definite."""
+    factor, info = torch.linalg.cholesky_ex(matrix)
+    return torch.where((info == 0)[..., None, None], factor, torch.nan)
+
+
+def symmetrized(matrix: Tensor) -> Tensor:
+    """The mean of a matrix and its transpose: itself, and symmetric in its gradients."""
+    return 0.5 * (matrix + matrix.mT)
+
+
+def solve_lower(factor: Tensor, columns: Tensor) -> Tensor:
+    """L⁻¹ times columns."""
+    solution: Tensor = torch.linalg.solve_triangular(factor, columns, upper=False)
+    return solution
+
+
+def solve_lower_vector(factor: Tensor, x: Tensor) -> Tensor:
+    """L⁻¹ times one vector."""
+    return solve_lower(factor, x.unsqueeze(-1)).squeeze(-1)
+
+
+def solve_upper(factor: Tensor, columns: Tensor) -> Tensor:
+    """U⁻¹ times columns."""
+    solution: Tensor = torch.linalg.solve_triangular(factor, columns, upper=True)
+    return solution
+
+
+def whitened(matrix: Tensor, factor: Tensor) -> Tensor:
+    """L⁻¹ A L⁻ᵀ, symmetric as A is."""
+    return symmetrized(solve_lower(factor, solve_lower(factor, matrix).mT))
+
+
+def lower_factor(rows: Tensor) -> Tensor:
+    """The lower triangular L with positive diagonal and L Lᵀ = AᵀA, from A without forming the product."""
+    upper: Tensor = torch.linalg.qr(rows).R
+    return (upper * upper.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-1)).mT
+
+
+def finite_or_zero(matrix: Tensor) -> Tensor:
+    """The matrices, or zero for one with a NaN or infinity in it, on which decompositions raise an exception."""
+    return torch.where(torch.isfinite(matrix).all(-1).all(-1)[..., None, None], matrix, 0.0)
+
+
+def identity_like(matrix: Tensor) -> Tensor:
+    """The identity, of the size and kind of square matrices."""
+    return torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)

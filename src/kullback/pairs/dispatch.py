@@ -1,0 +1,142 @@
+"""Which form a pair is computed in: by the first rule of the table that takes its parameterizations."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from kullback.gaussians.gaussian import Gaussian
+from kullback.gaussians.scales.base import MatrixScale, Scale
+from kullback.gaussians.scales.diagonal import Diagonal
+from kullback.gaussians.scales.low_rank import LowRank
+from kullback.gaussians.scales.matrix import Dense, Precision, Tril
+from kullback.gaussians.scales.stack import as_low_rank, factor_of
+from kullback.numerics.linear_algebra import cholesky, solve_lower_vector
+from kullback.numerics.tensors import broadcast_shapes
+from kullback.pairs.base import Float64Pair, GaussianPair
+from kullback.pairs.diagonal import DiagonalPair
+from kullback.pairs.full import FullPair, PrecisionPair, relative_factor
+from kullback.pairs.low_rank import Difference, LowRankPair
+
+
+class PairRule(NamedTuple):
+    """The parameterizations that a form takes, what makes the pair, and how the form is described."""
+
+    kinds: tuple[type[Scale], ...]
+    make: Callable[[Gaussian, Gaussian], GaussianPair]
+    description: str
+
+    def takes(self, p: Gaussian, q: Gaussian) -> bool:
+        """Are both of these kinds?"""
+        return isinstance(p.scale, self.kinds) and isinstance(q.scale, self.kinds)
+
+
+def make_pair(p: Gaussian, q: Gaussian) -> GaussianPair:
+    """P as it is seen from q; both of one event shape, dtype and device."""
+    return select_rule(p, q).make(p, q)
+
+
+def select_rule(p: Gaussian, q: Gaussian) -> PairRule:
+    """The first rule that takes the pair."""
+    return next(rule for rule in RULES if rule.takes(p, q))
+
+
+def full_pair(p: Gaussian, q: Gaussian) -> FullPair:
+    """A pair that is not of two diagonals, by d × d matrices and factors of the covariances."""
+    pair = make_pair(p, q)
+    if isinstance(pair, Float64Pair):
+        assert isinstance(pair.pair, LowRankPair)
+        return pair.pair.dense()
+    pair = pair.means if isinstance(pair, PrecisionPair) else pair
+    assert isinstance(pair, FullPair)
+    return pair
+
+
+def diagonal_pair(p: Gaussian, q: Gaussian) -> DiagonalPair:
+    """A pair of diagonals."""
+    assert isinstance(p.scale, Diagonal)
+    assert isinstance(q.scale, Diagonal)
+    return DiagonalPair.of(p.mean, p.scale, q.mean, q.scale, p.event_shape)
+
+
+def _low_rank(p: Gaussian, q: Gaussian) -> GaussianPair:
+    dtype = p.mean.dtype
+    p, q = (g.cast(torch.float64, g.mean.device) for g in (p, q))
+    scales = (as_low_rank(g.scale, g.event_shape) for g in (p, q))
+    return Float64Pair(LowRankPair.of(p.mean, next(scales), q.mean, next(scales)), dtype)
+
+
+def _by_precisions(p: Gaussian, q: Gaussian) -> GaussianPair:
+    precision_p, precision_q = _precision(p.scale, p.event_shape), _precision(q.scale, q.event_shape)
+    mirrored = relative_factor(cholesky(precision_q), cholesky(precision_p), precision_q - precision_p)
+    means = _by_factors(p, q)
+    return PrecisionPair(FullPair(mirrored, means.whitened), means)
+
+
+def _by_factors(p: Gaussian, q: Gaussian) -> FullPair:
+    factor_q = factor_of(q.scale, q.event_shape)
+    factor = relative_factor(factor_of(p.scale, p.event_shape), factor_q, None)
+    return FullPair(factor, _whitened(p, q, factor_q))
+
+
+def _by_covariances(p: Gaussian, q: Gaussian) -> GaussianPair:
+    factor_q = factor_of(q.scale, q.event_shape)
+    difference = covariance_difference(p.detach().scale, q.detach().scale, p.event_shape)
+    factor = relative_factor(factor_of(p.scale, p.event_shape), factor_q, difference)
+    return FullPair(factor, _whitened(p, q, factor_q))
+
+
+RULES = (
+    PairRule((Diagonal,), diagonal_pair, "per axis, from the ratio of the scales"),
+    PairRule((Diagonal, LowRank), _low_rank, "low rank: no matrix larger than the factors"),
+    PairRule((Diagonal, Precision), _by_precisions, "relative Cholesky factor of the precisions"),
+    PairRule((Diagonal, Tril), _by_factors, "relative Cholesky factor, from the factors given"),
+    PairRule((Scale,), _by_covariances, "relative Cholesky factor, corrected by the difference of the covariances"),
+)
+
+
+def covariance_difference(p: Scale, q: Scale, event: torch.Size) -> Tensor:
+    """Σp − Σq, d × d, with what is given subtracted first."""
+    both = (p, q)
+    if all(isinstance(scale, Diagonal | Tril) for scale in both):
+        factor_p, factor_q = factor_of(p, event), factor_of(q, event)
+        change = factor_p - factor_q
+        return change @ factor_p.mT + factor_q @ change.mT
+    if all(isinstance(scale, Diagonal | LowRank) for scale in both):
+        low_p, low_q = as_low_rank(p, event), as_low_rank(q, event)
+        rank = max(low_p.rank, low_q.rank)
+        return Difference.of(low_p.padded(rank), low_q.padded(rank)).matrix()
+    if all(isinstance(scale, Diagonal | Precision) for scale in both):
+        factor_p, factor_q = factor_of(p, event), factor_of(q, event)
+        change = _precision(q, event) - _precision(p, event)
+        return factor_p @ (factor_p.mT @ change @ factor_q) @ factor_q.mT
+    return _covariance(p, event) - _covariance(q, event)
+
+
+def _precision(scale: Scale, event: torch.Size) -> Tensor:
+    return scale.precision() if isinstance(scale, Precision) else scale.stds(event).pow(-2).diag_embed()
+
+
+def _covariance(scale: Scale, event: torch.Size) -> Tensor:
+    if isinstance(scale, MatrixScale):
+        return scale.covariance()
+    assert isinstance(scale, Diagonal)
+    variance = scale.to("variance").value
+    return variance.broadcast_to(broadcast_shapes(variance.shape, event)).diag_embed()
+
+
+def _whitened(p: Gaussian, q: Gaussian, factor_q: Tensor) -> Tensor:
+    delta = p.mean - q.mean
+    if isinstance(q.scale, Diagonal):
+        return delta / q.scale.stds(q.event_shape)
+    return q.scale.whiten(delta) if isinstance(q.scale, Precision) else solve_lower_vector(factor_q, delta)
+
+
+def marginals(p: Gaussian) -> Gaussian:
+    """The product of the marginals: the same means and standard deviations, without correlations."""
+    if isinstance(p.scale, Diagonal):
+        return p
+    if isinstance(p.scale, Dense):
+        return p.with_scale(Diagonal(p.scale.matrix.diagonal(dim1=-2, dim2=-1), "variance"))
+    return p.with_scale(Diagonal(p.scale.stds(p.event_shape), "std"))

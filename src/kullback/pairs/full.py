@@ -1,0 +1,195 @@
+r"""Pairs of full covariances, through the relative Cholesky factor.
+
+:math:`\Sigma_p` is :math:`(I + N)(I + N)^\top` in the coordinates in which :math:`\Sigma_q` is I, with
+:math:`N = L_q^{-1}(L_p - L_q)`: no inverse, determinant, trace or eigensolver. Where covariances were given, N inherits
+the rounding errors of two Cholesky factors, which is all there is of it as p approaches q. One Newton step on
+:math:`N + N^\top + N N^\top = E = L_q^{-1}(\Sigma_p - \Sigma_q)L_q^{-\top}` removes them. Values are corrected so;
+derivatives are those of the plain expression, which has nothing to cancel.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kullback.numerics.elementary import half_phi, log_ratio
+from kullback.numerics.gradients import with_value
+from kullback.numerics.linear_algebra import (
+    cholesky,
+    finite_or_zero,
+    identity_like,
+    lower_factor,
+    solve_lower,
+    solve_lower_vector,
+    whitened,
+)
+from kullback.pairs.base import GaussianPair
+
+# Up to this Frobenius norm of E a Newton step improves on the difference of the factors. Both agree around it.
+_NEAR = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """A lower triangular matrix near or far from I, as what it differs by."""
+
+    log_diagonal: Tensor  # twice the logarithm of the diagonal
+    strict: Tensor  # what is below the diagonal
+
+    def covariance_term(self) -> Tensor:
+        """½[tr X − log det(I + X)] of the matrix I + X that this is the factor of: a sum of positive terms."""
+        return half_phi(self.log_diagonal).sum(-1) + 0.5 * self.strict.square().sum((-2, -1))
+
+    def minus_identity(self) -> Tensor:
+        """N."""
+        return torch.expm1(0.5 * self.log_diagonal).diag_embed() + self.strict
+
+    def matrix(self) -> Tensor:
+        """I + N."""
+        return torch.exp(0.5 * self.log_diagonal).diag_embed() + self.strict
+
+    def excess(self) -> Tensor:
+        """X = N + Nᵀ + NNᵀ."""
+        n = self.minus_identity()
+        return n + n.mT + n @ n.mT
+
+    def detach(self) -> "Factor":
+        """The same without derivatives."""
+        return Factor(self.log_diagonal.detach(), self.strict.detach())
+
+    def with_value(self, value: "Factor", where: Tensor) -> "Factor":
+        """The same with another value for some matrices, and its own derivatives."""
+        return Factor(
+            with_value(self.log_diagonal, torch.where(where[..., None], value.log_diagonal, self.log_diagonal)),
+            with_value(self.strict, torch.where(where[..., None, None], value.strict, self.strict)),
+        )
+
+
+def relative_factor(factor_p: Tensor, factor_q: Tensor, difference: Tensor | None) -> Factor:
+    """The factor of p's covariance as seen from q; ``difference`` is Σp − Σq if that is what is exact."""
+    log_diagonal = 2.0 * log_ratio(factor_p.diagonal(dim1=-2, dim2=-1), factor_q.diagonal(dim1=-2, dim2=-1))
+    factor = Factor(log_diagonal, solve_lower(factor_q, factor_p - factor_q).tril(-1))
+    return factor if difference is None else _corrected(factor, whitened(difference.detach(), factor_q.detach()))
+
+
+def factor_of_excess(excess: Tensor) -> Factor:
+    """The factor of I + X, to the last digits of X however small that is."""
+    plain = cholesky(identity_like(excess) + excess)
+    factor = Factor(2.0 * plain.diagonal(dim1=-2, dim2=-1).log(), plain.tril(-1))
+    return _corrected(factor, excess.detach())
+
+
+def _corrected(factor: Factor, excess: Tensor) -> Factor:
+    """The factor with the value that belongs to ``excess``, where that is small, and its own derivatives."""
+    near = is_near(excess)
+    gate = near[..., None, None]
+    excess = torch.where(gate, excess, 0.0)
+    n = _newton(torch.where(gate, factor.detach().minus_identity(), 0.0), excess)
+    return factor.with_value(Factor(2.0 * torch.log1p(n.diagonal(dim1=-2, dim2=-1)), n.tril(-1)), near)
+
+
+def is_near(excess: Tensor) -> Tensor:
+    """Is X small, for each matrix?"""
+    near: Tensor = torch.linalg.matrix_norm(excess.detach()) < _NEAR
+    return near
+
+
+def _newton(n: Tensor, excess: Tensor) -> Tensor:
+    """One step towards the N of ``excess``."""
+    factor = identity_like(n) + n
+    rest = whitened(excess - (n + n.mT) - n @ n.mT, factor)
+    return n + factor @ _lower_half(rest)
+
+
+def _lower_half(matrix: Tensor) -> Tensor:
+    """The lower triangle with half of the diagonal: this plus its transpose is the symmetric matrix."""
+    return matrix.tril(-1) + 0.5 * matrix.diagonal(dim1=-2, dim2=-1).diag_embed()
+
+
+@dataclass(frozen=True, eq=False)
+class FullPair(GaussianPair):
+    """A pair of full covariances by the relative factor, and the whitened difference of the means."""
+
+    factor: Factor
+    whitened: Tensor
+
+    def covariance_term(self) -> Tensor:
+        """From the factor."""
+        return self.factor.covariance_term()
+
+    def half_trace(self) -> Tensor:
+        """Half of the squared norm of the factor."""
+        return 0.5 * (torch.exp(self.factor.log_diagonal).sum(-1) + self.factor.strict.square().sum((-2, -1)))
+
+    def mean_term(self) -> Tensor:
+        """Half of the squared length."""
+        return (self.whitened * (0.5 * self.whitened)).sum(-1)
+
+    def between(self, alpha: float) -> tuple[Tensor, Tensor]:
+        r"""The gap from the excesses over the Gaussian m between, both positive:
+        :math:`K(p|m) + \tfrac{\alpha}{1-\alpha} K(q|m)`, K as ``covariance_term``; for :math:`\alpha > 1` as
+        :math:`K(p|q) + \tfrac1{\alpha-1} K(m|q)`. The square by the factor of m.
+        """
+        beta = 1.0 - alpha
+        if alpha > 1.0:
+            excess = self.factor.excess()
+            inside = _is_positive(beta * excess)
+            middle = factor_of_excess(torch.where(inside[..., None, None], beta * excess, 0.0))
+            gap = self.covariance_term() - middle.covariance_term() / beta
+            return torch.where(inside | gap.isnan(), gap, torch.inf), self._mean_term_in(middle.matrix())
+        middle = self._between(alpha)
+        matrix, n = middle.matrix(), middle.minus_identity()
+        # As m sees them, p and q have the factors M⁻¹(I + N) and M⁻¹: triangular, too.
+        from_p = solve_lower(matrix, self.factor.minus_identity() - n).tril(-1)
+        from_q = solve_lower(matrix, n).tril(-1)
+        p_seen = Factor(self.factor.log_diagonal - middle.log_diagonal, from_p)
+        q_seen = Factor(-middle.log_diagonal, from_q)
+        return p_seen.covariance_term() + (alpha / beta) * q_seen.covariance_term(), self._mean_term_in(matrix)
+
+    def _mean_term_in(self, factor: Tensor) -> Tensor:
+        y = solve_lower_vector(factor, self.whitened)
+        return (y * (0.5 * y)).sum(-1)
+
+    def _between(self, alpha: float) -> Factor:
+        """The factor of αI + (1 − α)(I + E), by orthogonal transformations, since a product of factors squares their
+        condition; with the value that belongs to (1 − α)E where that is small.
+        """
+        rows = (1.0 - alpha) ** 0.5 * self.factor.matrix().mT
+        stacked = torch.cat([alpha**0.5 * identity_like(rows).expand_as(rows), rows], -2)
+        factor = lower_factor(finite_or_zero(stacked))
+        by_rows = Factor(2.0 * factor.diagonal(dim1=-2, dim2=-1).log(), factor.tril(-1))
+        excess = (1.0 - alpha) * self.factor.detach().excess()
+        near = is_near(excess)
+        by_excess = factor_of_excess(torch.where(near[..., None, None], excess, 0.0))
+        return by_rows.with_value(by_excess, near)
+
+
+@dataclass(frozen=True, eq=False)
+class PrecisionPair(GaussianPair):
+    """A pair of precisions: their scales are those of the covariances Λq and Λp, p and q exchanged."""
+
+    scales: GaussianPair
+    means: GaussianPair  # the pair itself, by factors of the covariances
+
+    def covariance_term(self) -> Tensor:
+        """Of the scales."""
+        return self.scales.covariance_term()
+
+    def half_trace(self) -> Tensor:
+        """Of the scales."""
+        return self.scales.half_trace()
+
+    def mean_term(self) -> Tensor:
+        """Of the means."""
+        return self.means.mean_term()
+
+    def between(self, alpha: float) -> tuple[Tensor, Tensor]:
+        """The gap of the scales, the square of the means."""
+        return self.scales.between(alpha)[0], self.means.between(alpha)[1]
+
+
+def _is_positive(excess: Tensor) -> Tensor:
+    """Is I + X positive definite?"""
+    x = excess.detach()
+    positive: Tensor = torch.linalg.cholesky_ex(identity_like(x) + x).info == 0
+    return positive

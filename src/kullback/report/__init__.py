@@ -1,1 +1,0 @@
-"""A comparison as pictures and as one page."""

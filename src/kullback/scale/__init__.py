@@ -1,1 +1,0 @@
-"""The scale of a Gaussian, kept as it was given: one file for each way of giving it."""
