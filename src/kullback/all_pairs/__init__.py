@@ -1,6 +1,8 @@
-"""Every Gaussian of one batch against every one of another.
+"""Divergences of all Gaussians of one batch from all of another.
 
-``pairwise.py``: the matrix of divergences, and vectors whose inner products they are; ``nearest.py``: the nearest Gaussians,
-without that matrix; ``expanded.py``: divergences as inner products, and how far rounding may put these off. May import
-``divergences/`` and what comes before.
+- ``pairwise.py``: the matrix of all divergences, and vectors for a vector index.
+- ``nearest.py``: the nearest Gaussians, without that matrix.
+- ``expanded.py``: the Kullback–Leibler divergence as an inner product, with a bound of its rounding error.
+
+May import ``divergences/`` and what comes before. Next: ``losses/``.
 """

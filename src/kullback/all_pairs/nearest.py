@@ -1,54 +1,60 @@
-"""The nearest Gaussians under a divergence: exact, in tiles, without the matrix of all of them."""
+"""The nearest Gaussians under a divergence, exactly, without storing the matrix of all divergences."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from kullback.all_pairs.expanded import ExpandedKL, expanded
-from kullback.all_pairs.pairwise import Function, as_torch, pairwise, prepared
+from kullback.all_pairs.pairwise import Function, as_batches, as_torch, pairwise
 from kullback.divergences.kl import kl_divergence
 from kullback.gaussians.gaussian import Gaussian
 from kullback.numerics.arrays import common_array_kind, to_callers_type
+from kullback.numerics.screened import nearest_by_scores, smallest
 from kullback.numerics.tensors import common_device, no_autocast
 
-# Queries and vectors of one tile, and the length of the blocks of which only the smallest number is looked at first.
-_QUERIES, _VECTORS, _BLOCK = 64, 32_768, 64
-
-# How many more are kept than asked for, so that rounding cannot lose one that belongs among them.
-_SPARE = 8
+# Gaussians of p and of q in one tile of scores.
+_ROWS, _COLUMNS = 64, 32_768
 
 
 class Neighbours(NamedTuple):
-    """The nearest, nearest first."""
+    """The k nearest Gaussians of each query, nearest first."""
 
     values: Any
     """Their divergences, ``(n, k)``."""
     indices: Any
-    """Where in q they are, ``(n, k)``."""
+    """Their indices in q, ``(n, k)``."""
 
 
 def nearest(p: Any, q: Any, k: int, divergence: str | Function = "kl") -> Neighbours:
-    r"""For every Gaussian of p the k of q that are nearest, by :math:`D(p_i \,\|\, q_j)`, exactly.
+    r"""The k Gaussians of q with the smallest divergences :math:`D(p_i \,\|\, q_j)` for each Gaussian of p, exactly.
 
-    For the Kullback–Leibler divergence of diagonals by matrix products in the dtype given, tile by tile; what may be
-    among the nearest is computed again, exactly, and where rounding leaves a doubt the row is searched in full. For
-    other pairs and divergences every divergence is computed, tile by tile. No gradients: the indices have none, and
-    ``kl_divergence(p[:, None], q[indices])`` has those of the values.
+    For the Kullback–Leibler divergence of diagonal covariances, and of full covariances of up to 64 coordinates, matrix
+    products find candidates, whose divergences are then computed exactly; where rounding of the products leaves a
+    doubt, the row is searched in full. For other pairs and divergences all divergences are computed, tile by tile.
 
     Shape:
-        A row for each of p, nearest first: ``(n, k)`` for batches of shapes ``(n,)`` and ``(m,)``. Of equal divergences
-        any may come first.
+        ``(n, k)`` for batches of shapes ``(n,)`` and ``(m,)``: a row for each Gaussian of p, nearest first. Equal
+        divergences are in no particular order.
+    Units:
+        Those of the divergence: nats for ``"kl"``.
+    Gradient:
+        None. ``kl_divergence(p[:, None], q[indices])`` are the values with gradients.
 
     Args:
-        p: a batch of Gaussians, the queries; whatever :func:`kl_divergence` takes.
-        q: a batch of Gaussians, what is searched.
-        k: how many, from 1 to m.
+        p: a batch of Gaussians, or of anything else that :func:`kl_divergence` takes; the queries.
+        q: another one, which is searched.
+        k: the number of neighbours, from 1 to m.
         divergence: as for :func:`pairwise`.
 
+    Returns:
+        ``Neighbours(values, indices)``: tensors, or NumPy arrays if p and q were given as NumPy arrays.
+
     Raises:
-        ShapeError: unless both have one batch dimension, and equal events.
-        ValueError: for another k, or a name that is none.
+        ShapeError: if p or q does not have exactly one batch dimension, or if the event shapes differ.
+        ValueError: if k is not from 1 to m, if the name is unknown, or if the divergence has a parameter that must be
+            given.
 
     Example:
         >>> import torch
@@ -57,81 +63,67 @@ def nearest(p: Any, q: Any, k: int, divergence: str | Function = "kl") -> Neighb
         >>> nearest(Gaussian.from_std(torch.tensor([[2.8]]), torch.ones(1, 1)), q, k=2).indices
         tensor([[2, 1]])
     """
-    p, q, function = prepared(p, q, divergence)
+    p, q, function = as_batches(p, q, divergence)
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= len(q):
         raise ValueError(f"k is a whole number from 1 to {len(q)} (the Gaussians of q), got {k!r}.")
     kind = common_array_kind((p.array_kind, q.array_kind))
     with no_autocast(common_device([*p.tensors(), *q.tensors()])):
         p, q = as_torch(p.detach(), q.detach())
-        vectors = expanded(p, q, p.mean.dtype) if function is kl_divergence else None
-        found = _in_full(p, q, k, function) if vectors is None else _by_product(p, q, k, vectors)
-    return Neighbours(*(to_callers_type(x, kind) for x in found))
+        expansion = expanded(p, q, p.mean.dtype) if function is kl_divergence else None
+        neighbours = _in_full(p, q, k, function) if expansion is None else _by_product(p, q, k, expansion)
+    return Neighbours(*(to_callers_type(x, kind) for x in neighbours))
 
 
 def _in_full(p: Gaussian, q: Gaussian, k: int, function: Function) -> tuple[Tensor, Tensor]:
-    parts = [
-        smallest(torch.as_tensor(pairwise(p[i : i + _QUERIES], q, function)), k) for i in range(0, len(p), _QUERIES)
-    ]
+    """The nearest from all divergences, some rows at a time."""
+    parts = [smallest(torch.as_tensor(pairwise(p[i : i + _ROWS], q, function)), k) for i in range(0, len(p), _ROWS)]
     if not parts:
         return p.mean.new_empty(0, k), p.mean.new_empty(0, k, dtype=torch.int64)
-    return torch.cat([v for v, _ in parts]), torch.cat([i for _, i in parts])
+    return torch.cat([values for values, _ in parts]), torch.cat([indices for _, indices in parts])
 
 
-def _by_product(p: Gaussian, q: Gaussian, k: int, vectors: ExpandedKL) -> tuple[Tensor, Tensor]:
-    dtype = p.mean.dtype
-    kept = min(k + _SPARE, len(q))
-    values = torch.empty(len(p), k, dtype=dtype, device=p.device)
+def _by_product(p: Gaussian, q: Gaussian, k: int, expansion: ExpandedKL) -> tuple[Tensor, Tensor]:
+    """The nearest by the scores of matrix products, whose rounding errors are bounded."""
+    values = torch.empty(len(p), k, dtype=p.mean.dtype, device=p.device)
     indices = torch.empty(len(p), k, dtype=torch.int64, device=p.device)
-    # A product of 2d + 1 terms is off by at most this times the sum of their sizes, 5 D + A + B; the features, which
-    # are rounded too, by one unit more each.
-    unit = (vectors.left.shape[1] + 3) * torch.finfo(vectors.left.dtype).eps
-    # One piece for all tiles: memory that is new each time costs more than the product.
-    memory = vectors.left.new_empty(_QUERIES * min(_VECTORS, len(q)))
-    for start in range(0, len(p), _QUERIES):
-        rows = slice(start, min(start + _QUERIES, len(p)))
-        scores, where = _candidates(vectors, rows, kept, memory)
-        exact = kl_divergence(p[rows][:, None], q[where])
-        best, order = exact.topk(k, largest=False)
-        values[rows], indices[rows] = best, where.gather(1, order)
-        if kept < len(q):
-            # What was not kept scored no lower than the last that was. Is it farther than the k nearest for certain?
-            beyond = scores[:, -1:]
-            error = unit * (5.0 * best[:, -1:] + vectors.size_p[rows, None] + vectors.size_q.amax())
-            if vectors.norm_p is not None and vectors.norm_q is not None:
-                error = error + unit * vectors.norm_p[rows, None] * vectors.norm_q.amax()
-            doubtful = ~(beyond - error > best[:, -1:] + error).squeeze(1)
-            for i in doubtful.nonzero()[:, 0].tolist():
-                best, where = smallest(kl_divergence(p[start + i], q)[None], k)
-                values[start + i], indices[start + i] = best[0], where[0]
+    # All tiles share one piece of memory: allocating it for each would cost more than the product.
+    memory = expansion.left.new_empty(_ROWS * min(_COLUMNS, len(q)))
+    for start in range(0, len(p), _ROWS):
+        rows = slice(start, min(start + _ROWS, len(p)))
+        values[rows], indices[rows] = _nearest_of_rows(p[rows], q, k, expansion.of_rows(rows), memory)
     return values, indices
 
 
-def _candidates(vectors: ExpandedKL, rows: slice, kept: int, memory: Tensor) -> tuple[Tensor, Tensor]:
-    """The lowest scores of some rows, ascending, and where they are; the scores of a tile are formed in ``memory``."""
-    scores, where = [], []
-    for start in range(0, len(vectors.right), _VECTORS):
-        right = vectors.right[start : start + _VECTORS]
-        tile = memory[: len(vectors.left[rows]) * len(right)].view(-1, len(right))
-        torch.mm(vectors.left[rows], right.mT, out=tile)
-        tile.nan_to_num_(-torch.inf)  # no number, so that it is looked at
-        found, index = smallest(tile, min(kept, len(right)))
-        scores.append(found)
-        where.append(index + start)
-    found, order = torch.cat(scores, 1).topk(kept, largest=False)
-    return found + vectors.constant[rows, None], torch.cat(where, 1).gather(1, order)
+def _nearest_of_rows(p: Gaussian, q: Gaussian, k: int, expansion: ExpandedKL, memory: Tensor) -> tuple[Tensor, Tensor]:
+    # A product of 2d + 1 terms is off by at most this times the sum of their absolute values, which is at most
+    # 5 D + A + B; rounding the two vectors adds one unit each.
+    unit = (expansion.left.shape[1] + 3) * torch.finfo(expansion.left.dtype).eps
+
+    def settled(last_score: Tensor, kth: Tensor) -> Tensor:
+        """Whether a divergence of at least this score is above the k-th smallest, whatever the rounding errors."""
+        error = unit * (5.0 * kth + expansion.size_p + expansion.size_q.amax())
+        if expansion.norm_p is not None and expansion.norm_q is not None:
+            error = error + unit * expansion.norm_p * expansion.norm_q.amax()
+        return last_score + expansion.constant - error > kth + error
+
+    return nearest_by_scores(
+        _score_tiles(expansion, memory),
+        k,
+        len(q),
+        exact=lambda candidates: kl_divergence(p[:, None], q[candidates]),
+        settled=settled,
+        whole_rows=lambda row: kl_divergence(p[int(row)], q)[None],
+        rows_at_once=1,
+    )
 
 
-def smallest(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k smallest of each row, ascending, and where they are: in the k blocks with the smallest minima."""
-    n, m = x.shape
-    blocks = m // _BLOCK
-    if blocks < 4 * k:
-        found = x.topk(k, largest=False)
-        return found.values, found.indices
-    body = x[:, : blocks * _BLOCK].view(n, blocks, _BLOCK)
-    chosen = body.amin(-1).topk(k, largest=False, sorted=False).indices
-    inside = body.gather(1, chosen[..., None].expand(n, k, _BLOCK)).flatten(1)
-    at = (chosen[..., None] * _BLOCK + torch.arange(_BLOCK, device=x.device)).flatten(1)
-    rest = torch.arange(blocks * _BLOCK, m, device=x.device).expand(n, -1)
-    values, order = torch.cat([inside, x[:, blocks * _BLOCK :]], 1).topk(k, largest=False)
-    return values, torch.cat([at, rest], 1).gather(1, order)
+def _score_tiles(expansion: ExpandedKL, memory: Tensor) -> Iterator[Tensor]:
+    """The inner products of all pairs, which are the divergences less the constants of the rows, tile by tile.
+
+    Each tile overwrites the one before.
+    """
+    for start in range(0, len(expansion.right), _COLUMNS):
+        right = expansion.right[start : start + _COLUMNS]
+        tile = memory[: len(expansion.left) * len(right)].view(-1, len(right))
+        torch.mm(expansion.left, right.mT, out=tile)
+        yield tile.nan_to_num_(-torch.inf)  # NaN becomes a candidate

@@ -1,4 +1,4 @@
-"""Every Gaussian of one batch against every one of another."""
+"""The matrix of divergences of all Gaussians of one batch from all of another."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -17,40 +17,49 @@ from kullback.interop.registry import as_gaussian
 from kullback.numerics.arrays import ArrayKind, common_array_kind, to_callers_type
 from kullback.numerics.gradients import any_requires_grad, with_value
 from kullback.numerics.memory import empty
+from kullback.numerics.screened import recompute
 from kullback.numerics.tensors import common_device, no_autocast
 
-# How many numbers a tile has, and how many numbers of pairs are computed again at once.
-_TILE = 2**18
-_NUMBERS = 2**22
+# Elements of the result that are computed at once.
+_TILE_ELEMENTS = 2**18
+
+# Elements of the vectors of the pairs that are computed again at once.
+_GATHERED_ELEMENTS = 2**22
 
 Function = Callable[[Any, Any], Any]
 
 
 def pairwise(p: Any, q: Any, divergence: str | Function = "kl") -> Any:
-    r"""The divergence of every Gaussian of p from every one of q.
+    r"""The matrix of the divergences :math:`D(p_i \,\|\, q_j)` of all Gaussians of p from all of q.
 
-    For the Kullback–Leibler and the Jeffreys divergence of diagonals, and of full covariances of up to 64 coordinates,
-    one matrix product, with every entry that cancelled computed again; otherwise tile by tile. The diagonal of
-    ``pairwise(p, p)`` is exactly 0. The Kullback–Leibler divergence of diagonals takes hardly more memory than its
-    result.
+    The Kullback–Leibler and the Jeffreys divergence of diagonal covariances, and of full covariances of up to 64
+    coordinates, are computed by one matrix product; every entry that lost digits to cancellation is computed again.
+    Other divergences and pairs are computed tile by tile. The diagonal of ``pairwise(p, p)`` is exactly 0. The
+    Kullback–Leibler divergence of diagonal covariances needs little memory beyond the result.
 
     Shape:
-        A row for each of p and a column for each of q: ``(n, m)`` for batches of shapes ``(n,)`` and ``(m,)``.
+        ``(n, m)`` for batches of shapes ``(n,)`` and ``(m,)``: a row for each Gaussian of p, a column for each of q.
+    Units:
+        Those of the divergence: nats for ``"kl"``.
     Gradient:
-        Differentiable like the divergence; with gradients, memory is that of a few results.
+        That of the divergence. With gradients, memory is a few times that of the result.
     Stability:
-        Relative errors are within 2e-6 for float32 inputs and 2e-12 for float64, means far from 0 and tight clusters
-        included; of full covariances, entries that are computed again are as exact as a single call.
+        Relative errors are within 2e-6 for float32 inputs and 2e-12 for float64 inputs, also for means far from 0 and
+        for tight clusters. For full covariances, entries that are computed again are as accurate as a single call.
 
     Args:
-        p: a batch of Gaussians; whatever :func:`kl_divergence` takes.
-        q: the same.
+        p: a batch of Gaussians, or of anything else that :func:`kl_divergence` takes.
+        q: another one.
         divergence: ``"kl"``, the name of another divergence, or a function of two batches of Gaussians, such as
             ``lambda p, q: renyi(p, q, 0.5)``.
 
+    Returns:
+        A tensor, or a NumPy array if p and q were given as NumPy arrays.
+
     Raises:
-        ShapeError: unless both have one batch dimension, and equal events.
-        ValueError: for a name that is none, or a divergence that has a parameter.
+        ShapeError: if p or q does not have exactly one batch dimension, or if the event shapes differ.
+        ValueError: if the name is unknown, or if the divergence has a parameter that must be given.
+        NoClosedForm: if the divergence has no closed form for these Gaussians.
 
     Example:
         >>> import torch
@@ -61,15 +70,16 @@ def pairwise(p: Any, q: Any, divergence: str | Function = "kl") -> Any:
                 [0.5000, 0.0000, 0.5000],
                 [2.0000, 0.5000, 0.0000]])
     """
-    p, q, function = prepared(p, q, divergence)
+    p, q, function = as_batches(p, q, divergence)
     kind = common_array_kind((p.array_kind, q.array_kind))
     with no_autocast(common_device([*p.tensors(), *q.tensors()])):
         return to_callers_type(_pairwise(*as_torch(p, q), function), kind)
 
 
-def as_torch(p: Gaussian, q: Gaussian, dtype: torch.dtype | None = None) -> list[Gaussian]:
-    """Both as tensors of one dtype, whose divergences are tensors."""
-    return [g.with_array_kind(ArrayKind.TORCH) for g in as_common_tensors(p, q, dtype)]
+def as_torch(p: Gaussian, q: Gaussian, dtype: torch.dtype | None = None) -> tuple[Gaussian, Gaussian]:
+    """Both Gaussians with parameters of one dtype; divergences of them are tensors, not arrays."""
+    a, b = as_common_tensors(p, q, dtype)
+    return a.with_array_kind(ArrayKind.TORCH), b.with_array_kind(ArrayKind.TORCH)
 
 
 def _pairwise(p: Gaussian, q: Gaussian, function: Function) -> Tensor:
@@ -77,52 +87,62 @@ def _pairwise(p: Gaussian, q: Gaussian, function: Function) -> Tensor:
         return _pairwise(p, q, kl_divergence) + _pairwise(q, p, kl_divergence).mT
     if function is not kl_divergence:
         return _tiled(p, q, function)
-    found = expanded(p, q, torch.float64)
-    if found is None:
+    expansion = expanded(p, q, torch.float64)
+    if expansion is None:
         return _tiled(p, q, function)
-    exact = _by_product(p.detach(), q.detach(), found.detach())
+    exact = _by_product(p.detach(), q.detach(), expansion.detach())
     if not any_requires_grad(*p.tensors(), *q.tensors()):
         return exact
-    return with_value(found.values(slice(None)).to(exact.dtype), exact)
+    return with_value(expansion.values(slice(None)).to(exact.dtype), exact)
 
 
-def _by_product(p: Gaussian, q: Gaussian, found: ExpandedKL) -> Tensor:
+def _by_product(p: Gaussian, q: Gaussian, expansion: ExpandedKL) -> Tensor:
+    """The Kullback–Leibler divergences by a matrix product; the uncertain ones are computed again."""
     n, m, dtype = len(p), len(q), p.mean.dtype
     result = empty((n, m), dtype, p.device)
-    step = max(1, _TILE // max(m, 1))
+    step = max(1, _TILE_ELEMENTS // max(m, 1))
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))
-        values = found.values(rows)
-        certain = found.certain(values, rows, dtype)
+        values = expansion.values(rows)
+        uncertain = expansion.uncertain(values, rows, dtype)
         result[rows] = values
-        if bool(certain.all()):
-            continue
-        # A row of many doubts is computed as a whole, which reads q in order; single entries are gathered.
-        many = certain.sum(-1) < m - m // 16
-        for i in many.nonzero()[:, 0].tolist():
-            result[start + i] = kl_divergence(p[start + i], q)
-        row, column = (~(certain | many[:, None])).nonzero(as_tuple=True)
-        most = max(1, _NUMBERS // found.left.shape[1])
-        for i, j in zip((row + start).split(most), column.split(most), strict=True):
-            result[i, j] = kl_divergence(p[i], q[j])
+        if uncertain is not None and bool(uncertain.any()):
+            _recompute(result[rows], uncertain, p[rows], q, max(1, _GATHERED_ELEMENTS // expansion.left.shape[1]))
     return result
 
 
+def _recompute(values: Tensor, uncertain: Tensor, p: Gaussian, q: Gaussian, pairs_at_once: int) -> None:
+    recompute(
+        values,
+        uncertain,
+        whole_rows=lambda row: kl_divergence(p[int(row)], q),
+        entries=lambda i, j: kl_divergence(p[i], q[j]),
+        rows_at_once=1,
+        entries_at_once=pairs_at_once,
+    )
+
+
 def _tiled(p: Gaussian, q: Gaussian, function: Function) -> Tensor:
+    """The divergences by broadcasting, some rows at a time."""
     size = q.event_size * (1 if p.scale.is_diagonal and q.scale.is_diagonal else q.event_size)
-    step = max(1, 8 * _TILE // max(len(q) * size, 1))
+    step = max(1, 8 * _TILE_ELEMENTS // max(len(q) * size, 1))
     tiles = [torch.as_tensor(function(p[i : i + step][:, None], q)) for i in range(0, max(len(p), 1), step)]
     return torch.cat(tiles)
 
 
-def prepared(p: Any, q: Any, divergence: str | Function) -> tuple[Gaussian, Gaussian, Function]:
-    """Two batches of one dimension and one event, and the divergence that is meant."""
+def as_batches(p: Any, q: Any, divergence: str | Function) -> tuple[Gaussian, Gaussian, Function]:
+    """Both arguments as Gaussians of one batch dimension and equal events, and the divergence as a function.
+
+    Raises:
+        ShapeError: if p or q does not have exactly one batch dimension, or if the event shapes differ.
+        ValueError: if the name is unknown, or if the divergence has a parameter that must be given.
+    """
     p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
     for name, g in (("p", p), ("q", q)):
         if len(g.batch_shape) != 1:
             raise ShapeError(
-                f"{name} has batch shape {tuple(g.batch_shape)}; one batch dimension is needed, (n,). A single "
-                f"Gaussian is a batch of one: {name}[None]."
+                f"{name} has batch shape {tuple(g.batch_shape)}, but exactly one batch dimension, (n,), is needed. "
+                f"Make a single Gaussian a batch of one with {name}[None]."
             )
     check_events(p, q)
     if callable(divergence):
@@ -131,38 +151,48 @@ def prepared(p: Any, q: Any, divergence: str | Function) -> tuple[Gaussian, Gaus
     if record.required:
         parameter = record.required[0].name
         raise ValueError(
-            f"{divergence} needs {parameter}: divergence=lambda p, q: {record.name}(p, q, {parameter}=...)."
+            f"{divergence} needs {parameter}. Pass a function that sets it: "
+            f"divergence=lambda p, q: {record.name}(p, q, {parameter}=...)."
         )
     return p, q, function_of(record)
 
 
 class Augmented(NamedTuple):
-    """Vectors whose inner products are divergences, negated."""
+    """Vectors whose inner products are negated Kullback–Leibler divergences, in float64."""
 
     p: Any
-    """One query for each Gaussian of p, ``(n, 2d + 2)``."""
+    """The query vector of each Gaussian of p: ``(n, 2d + 2)``."""
     q: Any
-    """One vector for each Gaussian of q, ``(m, 2d + 2)``."""
+    """The database vector of each Gaussian of q: ``(m, 2d + 2)``."""
 
 
 def augmented(p: Any, q: Any) -> Augmented:
-    r"""Vectors with :math:`\langle a_i, b_j \rangle = -D(p_i \,\|\, q_j)`, for people who own a vector index.
+    r"""Vectors :math:`a_i, b_j` with :math:`\langle a_i, b_j \rangle = -D(p_i \,\|\, q_j)`, for a vector index.
 
-    The nearest under the Kullback–Leibler divergence is the largest inner product. In float64, since the product
-    cancels: in float32 neighbours closer than about :math:`10^{-6}` of the terms' size are told apart by rounding. And
-    approximate indexes may fail where they are made for vectors of one length: those of narrow Gaussians are much
-    longer than the others, by :math:`\tfrac12 \sum \mu^2 / v`. :func:`nearest` is exact; check recall against it.
+    The nearest Gaussian under the Kullback–Leibler divergence has the largest inner product. The vectors are float64,
+    because the inner product cancels: in float32 rounding decides between neighbours whose divergences differ by less
+    than about :math:`10^{-6}` of the absolute terms. An approximate index may also have low recall if it assumes
+    vectors of similar length: those of narrow Gaussians are longer than the others by
+    :math:`\tfrac12 \sum \mu^2 / v`.
+    :func:`nearest` is exact; measure recall against it.
+
+    Shape:
+        ``(n, 2d + 2)`` and ``(m, 2d + 2)`` for batches of shapes ``(n,)`` and ``(m,)`` in d coordinates.
+    Units:
+        Nats.
+    Gradient:
+        Flows to p and q.
 
     Args:
         p: a batch of diagonal Gaussians, the queries.
-        q: a batch of diagonal Gaussians, what is searched.
+        q: a batch of diagonal Gaussians, the database.
 
     Returns:
-        ``Augmented(p, q)``, in float64.
+        ``Augmented(p, q)``: two tensors, or NumPy arrays if p and q were given as NumPy arrays.
 
     Raises:
-        ShapeError: unless both have one batch dimension, and equal events.
-        ValueError: if they are not diagonal.
+        ShapeError: if p or q does not have exactly one batch dimension, or if the event shapes differ.
+        ValueError: if p or q is not diagonal.
 
     Reference:
         L. Cayton, Fast nearest neighbor retrieval for Bregman divergences, ICML 2008.
@@ -176,12 +206,12 @@ def augmented(p: Any, q: Any) -> Augmented:
         tensor([[0.0000, 0.5000],
                 [0.5000, 0.0000]], dtype=torch.float64)
     """
-    p, q, _ = prepared(p, q, "kl")
+    p, q, _ = as_batches(p, q, "kl")
     if not (p.scale.is_diagonal and q.scale.is_diagonal):
-        given = f"{p.scale.parameterization} and {q.scale.parameterization}"
-        raise ValueError(f"augmented takes diagonal Gaussians, got {given}.")
+        got = f"{p.scale.parameterization} and {q.scale.parameterization}"
+        raise ValueError(f"augmented takes diagonal Gaussians, got {got}. pairwise and nearest take any pair.")
     kind = common_array_kind((p.array_kind, q.array_kind))
-    found = expanded_diagonals(*as_torch(p, q, torch.float64), torch.float64)
-    queries = -torch.cat([found.left, found.constant[:, None]], -1)
-    vectors = torch.cat([found.right, torch.ones_like(found.right[:, :1])], -1)
+    expansion = expanded_diagonals(*as_torch(p, q, torch.float64), torch.float64)
+    queries = -torch.cat([expansion.left, expansion.constant[:, None]], -1)
+    vectors = torch.cat([expansion.right, torch.ones_like(expansion.right[:, :1])], -1)
     return Augmented(to_callers_type(queries, kind), to_callers_type(vectors, kind))

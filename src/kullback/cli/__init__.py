@@ -1,5 +1,6 @@
-"""The command line: ``app.py`` is the group of commands and its entry point, ``commands/`` has a file for each command.
+"""The command line.
 
-``inputs.py`` holds the arguments that commands share, ``errors.py`` how they end, ``progress.py`` the progress bar. May import
-everything; nothing imports it.
+``app.py`` contains the group of commands and its entry point, ``commands/`` one module for each command, ``inputs.py``
+the arguments that commands share, ``errors.py`` the errors with which they end, ``progress.py`` the progress bar, and
+``estimate_report.py`` the output of ``kullback estimate``. May import every package; no package imports it.
 """

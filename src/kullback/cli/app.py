@@ -1,6 +1,7 @@
-"""The command line: its group of commands, and how a process ends.
+"""The group of commands, and the entry point of the command line.
 
-Exit codes: 0 done; 2 bad input (said in one line) or usage; 1 a defect of kullback; 130 interrupted.
+Exit codes: 0 for success; 2 for bad input, which is reported in one line, or wrong usage; 1 for a defect of kullback;
+130 for an interruption.
 """
 
 import importlib
@@ -29,10 +30,10 @@ for _module in pkgutil.iter_modules(command_files.__path__):
 
 
 def main() -> None:
-    """The entry point: runs a command and ends with its exit code."""
+    """Run the command of this process and exit with its code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # An encoding that lacks ‖ or σ is no reason to fail.
+            # Some encodings lack ‖ and σ; write escape sequences instead of failing.
             stream.reconfigure(errors="backslashreplace")
     try:
         code = commands.main(prog_name="kullback", standalone_mode=False)
@@ -43,7 +44,7 @@ def main() -> None:
         click.echo("interrupted", err=True)
         code = 130
     except ClosedPipe:
-        # Whoever read our output has had enough. Python would complain once more when it flushes at exit.
+        # The reader of our output has closed it, as head does. Python would report that again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""How a command ends: bad input in one line with exit code 2, anything else as the defect it is."""
+"""The errors with which commands end: one line and exit code 2 for bad input, a traceback for a defect."""
 
 import contextlib
 import sys
@@ -11,22 +11,25 @@ from kullback.io.text import printable
 
 
 class BadInput(click.ClickException):
-    """Input that cannot be used; the message is the one line that is printed."""
+    """Input that cannot be used. The message is printed on one line."""
 
     exit_code = 2
 
+    def __init__(self, message: object) -> None:
+        super().__init__(printable(message))
+
 
 class ClosedPipe(Exception):
-    """The pipe that we write to is closed. Not an OSError, of which click makes exit code 1 before we see it."""
+    """The pipe that we write to is closed. It is no OSError, because click would turn that into exit code 1."""
 
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Bad input ends with one line and exit code 2; anything else is a defect and keeps its traceback."""
+    """Turn errors about input into :class:`BadInput`; any other exception is a defect and keeps its traceback."""
     try:
         yield
         sys.stdout.flush()
-    except BrokenPipeError as error:  # an OSError, but nobody's bad input
+    except BrokenPipeError as error:  # an OSError, but not an error of the input
         raise ClosedPipe from error
     except (PosteriorFileError, ShapeError, OSError) as error:
-        raise BadInput(printable(str(error))) from error
+        raise BadInput(error) from error

@@ -1,41 +1,39 @@
-"""An estimate from samples, as lines for a person and as numbers for a program."""
+"""An estimate from samples, as lines of text and as JSON."""
 
 import json
 from collections.abc import Sequence
 from typing import Any
 
+from kullback.comparison.report.format import four_digits
 from kullback.estimate.result import Estimate
 from kullback.io.text import printable
 
 
-def lines(found: Estimate, rows: Sequence[int]) -> list[str]:
-    """``key: value``, as every command without a terminal prints."""
+def to_lines(estimate: Estimate, rows: Sequence[int]) -> list[str]:
+    """Lines of ``key: value``; ``rows`` are the numbers of samples of p and q."""
+    error = four_digits(float(estimate.standard_error))
     result = [
-        f"kl: {_shown(found.value)} nats, give or take {_shown(found.standard_error)} (standard error)",
-        f"interval: {_between(found.interval)} (95 %)",
-        f"band: {_between(found.band)} (allows for bias)",
-        f"method: {found.method}, from {rows[0]:,} and {rows[1]:,} samples",
+        f"kl: {four_digits(float(estimate.value))} nats, give or take {error} (standard error)",
+        f"interval: {_range(estimate.interval)} (95 %)",
+        f"band: {_range(estimate.band)} (allows for bias)",
+        f"method: {estimate.method}, from {rows[0]:,} and {rows[1]:,} samples",
     ]
-    return result + [f"warning.{i}: {printable(warning)}" for i, warning in enumerate(found.warnings, 1)]
+    return result + [f"warning.{i}: {printable(warning)}" for i, warning in enumerate(estimate.warnings, 1)]
 
 
-def to_json(found: Estimate, rows: Sequence[int]) -> str:
-    """Every number, with all its digits."""
+def to_json(estimate: Estimate, rows: Sequence[int]) -> str:
+    """All numbers with all their digits, and the warnings."""
     numbers = {
-        "kl": float(found.value),
-        "standard_error": float(found.standard_error),
-        "interval": [float(v) for v in found.interval],
-        "band": [float(v) for v in found.band],
+        "kl": float(estimate.value),
+        "standard_error": float(estimate.standard_error),
+        "interval": [float(v) for v in estimate.interval],
+        "band": [float(v) for v in estimate.band],
         "n": list(rows),
-        "method": found.method,
-        "warnings": list(found.warnings),
+        "method": estimate.method,
+        "warnings": list(estimate.warnings),
     }
     return json.dumps(numbers, indent=2)
 
 
-def _shown(number: Any) -> str:
-    return f"{float(number):.4g}"
-
-
-def _between(pair: tuple[Any, Any]) -> str:
-    return f"{_shown(pair[0])} to {_shown(pair[1])}"
+def _range(ends: tuple[Any, Any]) -> str:
+    return " to ".join(four_digits(float(end)) for end in ends)

@@ -1,4 +1,4 @@
-"""The arguments and options that commands share, and what they load."""
+"""The arguments and options that commands share, and the loading of the files that they name."""
 
 import os
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ import click
 
 from kullback.cli.errors import BadInput
 from kullback.io.columns import SCALES
+from kullback.io.formats.registry import suffixes, table_suffixes
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
@@ -15,31 +16,37 @@ if TYPE_CHECKING:
 
 EXIT_CODES = "Exit codes: 0 done; 2 bad input or usage; 1 a defect of kullback; 130 interrupted."
 
-POSTERIOR_FILES = """\b
-Files: .npz, .safetensors, .pt (weights only; nothing is ever unpickled), .parquet.
+POSTERIOR_FILES = f"""\b
+Files: {", ".join(suffixes("posteriors"))}; nothing is ever unpickled.
 Columns, one row for each input, found by name:
   mean      mu, mean, loc
   scale     std, stddev, scale | var, variance | logvar, log_var
-            ("sigma" may be any of them: say --scale)
-  identity  id (optional; both files are joined on it)
-A label tells models in one file apart: mu_1, logvar_1, mu_2, logvar_2."""
+            (sigma may be any of them: say --scale)
+  identity  id (optional; rows of two files are joined by it)
+Labels distinguish the models of one file: mu_1, logvar_1, mu_2, logvar_2."""
 
-SAMPLE_FILES = """\b
-Files: .npy, .npz, .safetensors, .pt (weights only; nothing is ever unpickled): one array (n, d), or --columns.
-       .csv (with or without a header), .parquet: the columns are the coordinates; id is left out."""
+SAMPLE_FILES = f"""\b
+Files: {", ".join(suffixes("samples"))}; nothing is ever unpickled.
+A file holds one array of shape (n, d), or --columns chooses one of several.
+In {" and ".join(table_suffixes())} the columns are the coordinates, without id; a header is optional."""
 
 
 def load_pair(
     a: str, b: str | None, *, scale: Any, labels: str | None, by_order: bool, outputs: tuple[str | None, ...] = ()
 ) -> "tuple[list[Any], Gaussian, Gaussian, tuple[str, str]]":
-    """The two models that the arguments speak of: ids, Gaussians and names."""
+    """The ids of the rows, the two Gaussians, and the names of the two models.
+
+    Raises:
+        BadInput: if ``labels`` is not two labels, or one of ``outputs`` is an input.
+        PosteriorFileError: if a file does not contain the model, or the rows cannot be joined.
+    """
     from kullback.io.posteriors import read_pair
 
     for output in outputs:
         check_output(output, (a, b))
     chosen = two_labels(labels, "--models takes two labels") if labels else None
     if chosen and b is None and chosen[0] == chosen[1]:
-        raise BadInput(f"--models: both are {printable(chosen[0])!r}. Two models of one file have two labels.")
+        raise BadInput(f"--models: both labels are {chosen[0]!r}. Give two different labels for models of one file.")
     ids, p, q = read_pair(a, b, scale=scale, labels=chosen, by_order=by_order)
     if (p.ids is None) != (q.ids is None):
         lacking = q.source if q.ids is None else p.source
@@ -51,19 +58,22 @@ def load_pair(
     return ids, p.gaussian, q.gaussian, names
 
 
-def two_labels(text: str, what: str) -> tuple[str, str]:
+def two_labels(text: str, requirement: str) -> tuple[str, str]:
+    """The two parts of ``text`` around its comma; ``requirement`` begins the message if there are not two."""
     first, _, second = (part.strip() for part in text.partition(","))
     if not first or not second:
-        raise BadInput(f"{what}, got {text!r}. Example: plain,beta.")
+        raise BadInput(f"{requirement}, got {text!r}. Example: plain,beta.")
     return first, second
 
 
 def posterior_inputs(command: Any) -> Any:
-    """The arguments and options that say which posteriors to read."""
+    """Add the arguments and options that determine which posteriors a command reads."""
     for decorate in (
         click.option("--by-order", is_flag=True, help="Join rows by order even if there are ids."),
-        click.option("--models", "labels", metavar="LABEL,LABEL", help="Which models to take from files with several."),
-        click.option("--scale", type=click.Choice(SCALES), help="What sigma holds, or which scale to take of several."),
+        click.option("--models", "labels", metavar="LABEL,LABEL", help="The models to read from files with several."),
+        click.option(
+            "--scale", type=click.Choice(SCALES), help="What sigma contains, or which of several scales to read."
+        ),
         click.argument("b", type=click.Path(), required=False),
         click.argument("a", type=click.Path()),
     ):
@@ -72,6 +82,6 @@ def posterior_inputs(command: Any) -> Any:
 
 
 def check_output(output: str | None, inputs: Sequence[str | None]) -> None:
-    """End with an error if an output is one of the inputs."""
+    """Raise :class:`BadInput` if an output is one of the inputs."""
     if output and any(os.path.exists(output) and os.path.samefile(output, path) for path in inputs if path):
-        raise BadInput(f"{printable(output)}: is an input; writing to it would lose it.")
+        raise BadInput(f"{output}: is an input, which writing would destroy. Choose another output.")

@@ -1,17 +1,20 @@
-"""A progress bar on a terminal, for what takes long."""
+"""A progress bar on the terminal."""
 
 import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
 
-# Seconds after which it shows.
-_PATIENCE = 1.0
+# The number of seconds after which the bar appears.
+_DELAY = 1.0
 
 
 @contextlib.contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Tells, on a terminal and once a second has passed, how much is done, and of how much if that is known."""
+def progress(description: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A function that shows the number of steps done, and of all steps or None if that number is not known.
+
+    The bar appears on stderr after one second, and only if stderr is a terminal.
+    """
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return
@@ -26,10 +29,10 @@ def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
         console=Console(stderr=True),
         transient=True,
     )
-    task = bar.add_task(what, total=None)
+    task = bar.add_task(description, total=None)
 
     def update(done: int, total: int | None) -> None:
-        if not bar.live.is_started and time.monotonic() - started > _PATIENCE:
+        if not bar.live.is_started and time.monotonic() - started > _DELAY:
             bar.start()
         bar.update(task, completed=done, total=total)
 

@@ -1,6 +1,7 @@
-"""Two models' posteriors of the same inputs, compared.
+"""Comparison of two models by their posteriors of the same inputs.
 
-``summary.py``: what is known after some rows, mergeable; ``compare.py``: the comparison as data; ``findings.py``: the same in
-sentences; ``report/``: as text, JSON, HTML page, figures and terminal tables. May import ``io/``, ``divergences/`` and what
-comes before.
+``rows.py`` checks and joins the posteriors, ``summary.py`` accumulates their divergences in mergeable batches,
+``statistics.py`` reduces these to the statistics that are reported, ``compare.py`` holds the result as data, and
+``findings.py`` puts it into sentences. ``report/`` renders a comparison as text, JSON, HTML, figures and terminal
+tables. May import ``io/`` and the packages before it.
 """

@@ -1,7 +1,10 @@
-"""Two models' posteriors of the same inputs, compared: row by row, dimension by dimension, and with the prior."""
+"""Two models compared by their posteriors of the same inputs: row by row, dimension by dimension, and with the prior.
+
+:class:`Comparison` holds the result as data. Its methods that render import their renderer when they are called, and
+a renderer reads only what is public here.
+"""
 
 import functools
-import json
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -12,11 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kullback.comparison.summary import Divergences, Summary
+from kullback.comparison.rows import paired_rows
+from kullback.comparison.statistics import ACTIVE_VARIANCE, COLLAPSED_NATS, statistics
+from kullback.comparison.summary import MODELS, Pair, Summary
 from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.interop.registry import as_gaussian
-from kullback.io.posteriors import read_pair, read_posteriors
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
@@ -24,15 +28,10 @@ if TYPE_CHECKING:
 
 ROWS_PER_BATCH = 16_384
 
-# A latent dimension is active if the variance of its posterior mean over inputs exceeds this (Burda, Grosse and
-# Salakhutdinov 2016), and collapsed if its mean divergence from the prior is below this many nats.
-ACTIVE_VARIANCE = 0.01
-COLLAPSED_NATS = 0.01
-
 COORDINATES_WARNING = (
-    "Two VAEs trained separately share latent coordinates at best up to a permutation, signs and a rotation. "
-    "KL between their posteriors compares each coordinate with the one of the same number: it measures how far the "
-    "codes differ as they stand, not whether they could be turned into each other."
+    "Two VAEs trained separately share latent coordinates at best up to a permutation, sign flips and a rotation. "
+    "The KL divergence between their posteriors compares coordinates that have the same index: it measures how far "
+    "apart the codes are as they stand, not whether one can be mapped onto the other."
 )
 
 
@@ -46,22 +45,23 @@ def compare(
 ) -> "Comparison":
     """Compare the posteriors of two models over the same inputs.
 
-    Computed in float64, batch by batch.
+    All divergences are computed in float64, in batches of rows.
 
     Args:
-        a: posteriors of the first model: a Gaussian with one batch dimension (a row for each input), a
-            ``torch.distributions`` Independent(Normal), or the path of a file that holds one model.
-        b: those of the second, of the same shape. Two files are joined on their ids if both have some.
-        prior: the Gaussian that both models are held against; None is the standard normal.
-        names: what to call them.
-        progress: called with the number of rows done and of all rows.
+        a: the posteriors of the first model: a Gaussian with one batch dimension (one row for each input), a
+            ``torch.distributions`` Independent(Normal), or the path of a file that contains one model.
+        b: the posteriors of the second model, of the same shape. Two files are joined by their ids if both have some.
+        prior: the Gaussian that both models are compared with; None is the standard normal.
+        names: the names of the two models in the results.
+        progress: called after each batch with the number of rows done and the number of all rows.
 
     Returns:
         A :class:`Comparison`.
 
     Raises:
-        ShapeError: if there is not one Gaussian for each input on both sides.
-        PosteriorFileError: if a file does not hold what it should.
+        ShapeError: if a or b is not a batch of one Gaussian for each input, or their shapes differ.
+        ValueError: if a Gaussian is not diagonal, or the two names are equal.
+        PosteriorFileError: if a file does not contain posteriors.
 
     Example:
         >>> import torch
@@ -71,7 +71,7 @@ def compare(
         >>> compare(a, b).scalars()["kl_ab.mean"]
         4.0
     """
-    ids, p, q = _rows(a, b)
+    ids, p, q = paired_rows(a, b)
     return compare_rows(ids, p, q, prior=prior, names=names, progress=progress)
 
 
@@ -84,62 +84,37 @@ def compare_rows(
     names: tuple[str, str] = ("A", "B"),
     progress: Callable[[int, int], None] | None = None,
 ) -> "Comparison":
-    """:func:`compare` for rows that have been read and joined, with what identifies them."""
+    """:func:`compare` for rows that have already been read, joined and checked, and the ids of these rows."""
     if isinstance(names, str) or len(names) != 2 or names[0] == names[1]:
         raise ValueError(f"names must be two different names, got {names!r}.")
-    center = Gaussian.standard(p.event_shape) if prior is None else as_gaussian(prior, "prior")
-    if center.event_shape != p.event_shape or center.batch_shape:
+    reference = Gaussian.standard(p.event_shape) if prior is None else as_gaussian(prior, "prior")
+    if reference.event_shape != p.event_shape or reference.batch_shape:
         raise ShapeError(
-            f"prior has batch shape {tuple(center.batch_shape)} and event shape {tuple(center.event_shape)}; "
+            f"prior has batch shape {tuple(reference.batch_shape)} and event shape {tuple(reference.event_shape)}; "
             f"expected one Gaussian of event shape {tuple(p.event_shape)}."
         )
     summary = Summary.empty()
-    for rows in _slices(len(ids)):
-        summary = summary.update(ids[rows], p[rows], q[rows], center)
+    for rows in _batches(len(ids)):
+        summary = summary.update(ids[rows], p[rows], q[rows], reference)
         if progress:
             progress(rows.stop, len(ids))
+    # The standard normal is the only Gaussian with an event that holds no tensors.
+    is_standard = prior is None or not reference.tensors()
     called = (printable(names[0]), printable(names[1]))
-    return Comparison(
-        summary, p.event_shape, called, "N(0, I)" if prior is None or not center.tensors() else "that was given"
-    )
+    return Comparison(summary, p.event_shape, called, "N(0, I)" if is_standard else "given by the caller")
 
 
-def _slices(rows: int) -> Iterator[slice]:
+def _batches(rows: int) -> Iterator[slice]:
     return (slice(i, min(i + ROWS_PER_BATCH, rows)) for i in range(0, rows, ROWS_PER_BATCH))
-
-
-def _rows(a: Any, b: Any) -> tuple[list[Any], Gaussian, Gaussian]:
-    if isinstance(a, (str, os.PathLike)) and isinstance(b, (str, os.PathLike)):
-        ids, first, second = read_pair(a, b)
-        return ids, first.gaussian, second.gaussian
-    p, q = (
-        read_posteriors(x).gaussian if isinstance(x, (str, os.PathLike)) else as_gaussian(x, name)
-        for x, name in ((a, "a"), (b, "b"))
-    )
-    for name, gaussian in (("a", p), ("b", q)):
-        if len(gaussian.batch_shape) != 1 or not gaussian.event_dims:
-            raise ShapeError(
-                f"{name} has batch shape {tuple(gaussian.batch_shape)} and event shape {tuple(gaussian.event_shape)}; "
-                "compare needs one Gaussian for each input: means of shape (N, d), or (N, C, H, W) with event_dims=3, "
-                "or Independent(Normal(mean, std), 1). The prior is compared with anyway."
-            )
-        if not gaussian.scale.is_diagonal:
-            raise ValueError(
-                f"{name} is given as {gaussian.scale.parameterization}: compare shows what each dimension contributes, which only "
-                "diagonal Gaussians have. kl_divergence(a, b) and kl_decomposition(a, b) take any."
-            )
-    if p.batch_shape != q.batch_shape or p.event_shape != q.event_shape:
-        raise ShapeError(
-            f"a has {len(p)} rows of event shape {tuple(p.event_shape)}, b has {len(q)} of {tuple(q.event_shape)}."
-        )
-    if not len(p) or not p.event_size:
-        raise ShapeError(f"a and b have {len(p)} rows of {p.event_size} dimensions: nothing to compare.")
-    return list(range(len(p))), p, q
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What :func:`compare` found. Print it, or take its :meth:`scalars`, :meth:`to_json`, :meth:`report`."""
+    """The result of :func:`compare`. Print it, or call :meth:`scalars`, :meth:`to_json` or :meth:`report`.
+
+    Its divergences are those of A from B (``"ab"``), of B from A (``"ba"``), and of each model from the prior
+    (``"rate_a"`` and ``"rate_b"``).
+    """
 
     summary: Summary
     event_shape: torch.Size
@@ -149,123 +124,88 @@ class Comparison:
     warning = COORDINATES_WARNING
 
     def labels(self) -> dict[str, str]:
-        """What each of the four divergences is called."""
-        a, b = self.names
-        return {"ab": f"KL({a}‖{b})", "ba": f"KL({b}‖{a})", "rate_a": f"KL({a}‖prior)", "rate_b": f"KL({b}‖prior)"}
+        """The four divergences as formulas that name the models, such as ``KL(A‖B)``."""
+        return {pair.value: pair.label(*self.names) for pair in Pair}
 
     def statistics(self, which: str) -> dict[str, float]:
-        """Mean, standard error, quantiles and largest of one divergence over inputs, and its mean's parts; in nats.
+        """The mean over inputs of one divergence, its standard error, quantiles and largest value, in nats.
 
-        ``which`` is ``"ab"``, ``"ba"``, ``"rate_a"`` or ``"rate_b"``.
+        ``from_means`` and ``from_variances`` are the two terms of the mean.
+
+        Args:
+            which: ``"ab"``, ``"ba"``, ``"rate_a"`` or ``"rate_b"``.
         """
-        return self._statistics[which]
+        return self._statistics[Pair(which)]
 
     @functools.cached_property
-    def _statistics(self) -> dict[str, dict[str, float]]:
-        return {which: _statistics(divergences) for which, divergences in self.summary.divergences.items()}
+    def _statistics(self) -> dict[Pair, dict[str, float]]:
+        return {pair: statistics(divergence) for pair, divergence in self.summary.divergences.items()}
 
     def per_dimension(self, which: str) -> Tensor:
-        """The mean over inputs of one divergence, dimension by dimension (the event flattened)."""
-        return self.summary.divergences[which].per_dimension.flatten()
+        """The contribution of each dimension, with the event flattened, to the mean over inputs of one divergence."""
+        return self.summary.divergences[Pair(which)].per_dimension.flatten()
 
     def dimension_name(self, flat: int) -> str:
-        """The index of a dimension, as the event is indexed."""
+        """The index of a dimension in the event, for its index in the flattened event: ``"1,2,2"``."""
         return ",".join(str(i) for i in np.unravel_index(flat, tuple(self.event_shape)))
 
     def active(self, model: str) -> Tensor:
-        """Which dimensions of model ``"a"`` or ``"b"`` are active: the posterior mean varies over inputs by > 0.01."""
+        """A mask of the active dimensions of model ``"a"`` or ``"b"``: its posterior mean has a variance above 0.01."""
         return self.summary.means[model].variance.flatten() > ACTIVE_VARIANCE
 
     def collapsed(self, model: str) -> Tensor:
-        """Which dimensions of model ``"a"`` or ``"b"`` are collapsed: less than 0.01 nats from the prior on average."""
-        return self.per_dimension(f"rate_{model}") < COLLAPSED_NATS
+        """A mask of the collapsed dimensions of model ``"a"`` or ``"b"``: their mean rate is below 0.01 nats."""
+        return self.per_dimension(Pair.rate(model)) < COLLAPSED_NATS
+
+    def most_different(self, k: int = 2) -> list[int]:
+        """The ``k`` dimensions (or all, if there are fewer) with the largest mean KL(A‖B) + KL(B‖A), largest first."""
+        both = self.per_dimension(Pair.AB) + self.per_dimension(Pair.BA)
+        return both.argsort(descending=True, stable=True)[:k].tolist()
 
     def scalars(self) -> dict[str, float]:
         """The numbers over all inputs and dimensions as a flat dictionary, for loggers; see also :meth:`to_dict`."""
         result: dict[str, float] = {"rows": self.summary.count, "dimensions": math.prod(self.event_shape)}
-        for which in self.summary.divergences:
-            result |= {f"{_key(which)}.{name}": value for name, value in self.statistics(which).items()}
-        for model in "ab":
+        for pair in self.summary.divergences:
+            result |= {f"{pair.key}.{name}": value for name, value in self.statistics(pair).items()}
+        for model in MODELS:
             result[f"active_units_{model}"] = int(self.active(model).sum())
             result[f"collapsed_units_{model}"] = int(self.collapsed(model).sum())
         return result
 
     def findings(self) -> list[str]:
-        """What was found, in sentences with numbers."""
+        """The main results as sentences with numbers, the most important first."""
         from kullback.comparison.findings import findings
 
         return findings(self)
 
-    def most_different(self, k: int = 2) -> list[int]:
-        """The ``k`` dimensions (or all, if there are fewer) with the largest mean KL(A‖B) + KL(B‖A), largest first."""
-        both = self.per_dimension("ab") + self.per_dimension("ba")
-        return both.argsort(descending=True, stable=True)[:k].tolist()
-
     def to_dict(self) -> dict[str, Any]:
-        """Everything, as plain lists and numbers; what is not finite is None."""
+        """All results as lists, strings and numbers; None stands for a number that is not finite."""
+        from kullback.comparison.report.plain import to_dict
 
-        def plain(divergences: Divergences) -> dict[str, Any]:
-            return {
-                "per_dimension": divergences.per_dimension.tolist(),
-                "per_dimension_from_means": divergences.from_means.mean.tolist(),
-                "per_dimension_from_variances": divergences.from_variances.mean.tolist(),
-                "largest": [
-                    {"id": i, "kl": v} for i, v in zip(divergences.largest.ids, divergences.largest.values, strict=True)
-                ],
-            }
-
-        everything = {
-            "names": list(self.names),
-            "prior": self.prior,
-            "warning": self.warning,
-            "findings": self.findings(),
-            "event_shape": list(self.event_shape),
-            "scalars": self.scalars(),
-            **{name: plain(divergences) for name, divergences in self.summary.divergences.items()},
-            "active": {m: self.active(m).nonzero().flatten().tolist() for m in "ab"},
-            "collapsed": {m: self.collapsed(m).nonzero().flatten().tolist() for m in "ab"},
-        }
-        return {key: _finite(value) for key, value in everything.items()}
+        return to_dict(self)
 
     def to_json(self) -> str:
         """:meth:`to_dict` as JSON."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+        from kullback.comparison.report.plain import to_json
+
+        return to_json(self)
 
     def figures(self) -> "dict[str, Figure]":
-        """The pictures of the report, as matplotlib figures by name."""
+        """The figures of the report, by name, as matplotlib figures."""
         from kullback.comparison.report.figures import draw
 
         return draw(self)
 
     def report(self, path: str | os.PathLike[str]) -> None:
-        """Write one HTML file that needs nothing else: findings, tables and pictures."""
-        from kullback.comparison.report.html import page
-        from kullback.io.output import check_writable, write_text
+        """Write the findings, tables and figures as one HTML file that loads nothing else."""
+        from kullback.comparison.report.html import write
 
-        check_writable(path, (".html", ".htm"))
-        write_text(path, page(self))
+        write(self, path)
 
     def __str__(self) -> str:
-        lines = [f"warning: {self.warning}"]
-        lines += [f"finding.{i}: {finding}" for i, finding in enumerate(self.findings(), 1)]
-        lines += [f"{key}: {exact(value)}" for key, value in self.scalars().items()]
-        for model in "ab":
-            lines.append(f"active_{model}: {self._dimension_names(self.active(model))}")
-            lines.append(f"collapsed_{model}: {self._dimension_names(self.collapsed(model))}")
-        for which, divergences in self.summary.divergences.items():
-            prefix, largest = _key(which), divergences.largest
-            lines += [
-                f"{prefix}.dimension.{self.dimension_name(i)}: {exact(value)}"
-                for i, value in enumerate(self.per_dimension(which).tolist())
-            ]
-            lines += [
-                f"{prefix}.largest.{i}: {exact(value)} (input {printable(row)})"
-                for i, (value, row) in enumerate(zip(largest.values, largest.ids, strict=True), 1)
-            ]
-        return "\n".join(lines)
+        from kullback.comparison.report.plain import to_text
 
-    def _dimension_names(self, mask: Tensor) -> str:
-        return " ".join(self.dimension_name(i) for i in mask.nonzero().flatten().tolist()) or "none"
+        return to_text(self)
 
     def __repr__(self) -> str:
         a, b = self.names
@@ -275,45 +215,3 @@ class Comparison:
         from kullback.comparison.report.html import fragment
 
         return fragment(self)
-
-
-def _statistics(divergences: Divergences) -> dict[str, float]:
-    values = divergences.rows.numpy()
-    with np.errstate(invalid="ignore"):
-        quantiles = np.quantile(values, [0.05, 0.5, 0.95])
-    if np.isnan(quantiles).any():
-        # Between a finite value and infinity nothing can be interpolated.
-        quantiles = np.quantile(values, [0.05, 0.5, 0.95], method="higher")
-    low, median, high = quantiles.tolist()
-    # Squares of the largest values may overflow where the deviation does not.
-    unit = values.max() if 0 < values.max() < math.inf else 1.0
-    error = math.nan
-    if len(values) > 1 and np.isfinite(values).all():
-        error = unit * (values / unit).std(ddof=1) / math.sqrt(len(values))
-    return {
-        "mean": float(values.mean()),
-        "standard_error": float(error),
-        "median": median,
-        "p05": low,
-        "p95": high,
-        "max": float(values.max()),
-        "from_means": float(divergences.from_means.mean.sum()),
-        "from_variances": float(divergences.from_variances.mean.sum()),
-    }
-
-
-def _key(which: str) -> str:
-    return which if which.startswith("rate") else f"kl_{which}"
-
-
-def exact(x: float) -> str:
-    """A number for a program."""
-    return str(x) if isinstance(x, int) else f"{x:.10g}"
-
-
-def _finite(x: Any) -> Any:
-    if isinstance(x, dict):
-        return {key: _finite(value) for key, value in x.items()}
-    if isinstance(x, list):
-        return [_finite(value) for value in x]
-    return None if isinstance(x, float) and not math.isfinite(x) else x

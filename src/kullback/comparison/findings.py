@@ -1,103 +1,86 @@
-"""What a comparison found, in sentences with numbers, and how a person likes numbers written."""
+"""The main results of a comparison, as sentences with numbers."""
 
 import math
 from typing import TYPE_CHECKING
 
 import torch
 
+from kullback.comparison.report.format import number, plus_minus
+from kullback.comparison.statistics import ACTIVE_VARIANCE, COLLAPSED_NATS
+from kullback.comparison.summary import MODELS, Pair
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
     from kullback.comparison.compare import Comparison
 
-_MOST_NAMED = 12
+_MAX_NAMED = 12
 
 
 def findings(comparison: "Comparison") -> list[str]:
-    """Every sentence, the most important first."""
-    a, b = comparison.names
+    """All sentences, the most important first."""
     return [
-        *_divergence(comparison, "ab", a, b),
-        *_divergence(comparison, "ba", b, a),
+        *_divergence(comparison, Pair.AB),
+        *_divergence(comparison, Pair.BA),
         *_differences(comparison),
-        _model(comparison, "a", a),
-        _model(comparison, "b", b),
+        *(_model(comparison, model, name) for model, name in zip(MODELS, comparison.names, strict=True)),
     ]
 
 
-def number(x: float) -> str:
-    """A number for a person: four significant digits."""
-    if not math.isfinite(x):
-        return "n/a" if math.isnan(x) else "infinity"
-    return f"{x:,.0f}" if 1e4 <= abs(x) < 1e9 else f"{x:.4g}"
-
-
-def plus_minus(statistics: dict[str, float]) -> str:
-    """A mean with its standard error, as far as the error has two digits."""
-    mean, error = statistics["mean"], statistics["standard_error"]
-    if not (math.isfinite(mean) and math.isfinite(error) and error > 0):
-        return number(mean)
-    if not 1e-3 < mean < 1e9 or error < 1e-6 * mean:
-        return f"{mean:.4g} ± {error:.2g}"
-    decimals = max(0, 1 - math.floor(math.log10(error)))
-    return f"{mean:,.{decimals}f} ± {error:,.{decimals}f}"
-
-
-def _divergence(comparison: "Comparison", which: str, p: str, q: str) -> list[str]:
-    s = comparison.statistics(which)
-    count = comparison.summary.count
-    parts = ""
+def _divergence(comparison: "Comparison", pair: Pair) -> list[str]:
+    """The mean and spread of one divergence over inputs, and for how many inputs it is not finite."""
+    s = comparison.statistics(pair)
+    label, count = pair.label(*comparison.names), comparison.summary.count
+    inputs = f"{count:,} input{'s' * (count != 1)}"
+    shares = ""
     if 0 < s["mean"] < math.inf:
         means, variances = s["from_means"] / s["mean"], s["from_variances"] / s["mean"]
-        parts = f"; {means:.0%} of it comes from the means, {variances:.0%} from the variances"
+        shares = f"; {means:.0%} of it comes from the means, {variances:.0%} from the variances"
     sentences = [
-        f"KL({p}‖{q}) is {plus_minus(s)} nats an input (mean ± standard error over {count:,} inputs; median "
-        f"{number(s['median'])}, 5–95 % range {number(s['p05'])} to {number(s['p95'])}){parts}."
+        f"{label} is {plus_minus(s)} nats per input (mean ± standard error over {inputs}; median "
+        f"{number(s['median'])}, 5–95 % range {number(s['p05'])} to {number(s['p95'])}){shares}."
     ]
-    rows = comparison.summary.divergences[which].rows
+    rows = comparison.summary.divergences[pair].rows
     unknown, overflowed = int(rows.isnan().sum()), int(rows.isinf().sum())
     if unknown:
-        sentences.append(f"KL({p}‖{q}) is NaN for {unknown:,} of {count:,} inputs: their means are.")
+        sentences.append(f"{label} is NaN for {unknown:,} of {inputs}, because their means are.")
     if overflowed:
         sentences.append(
-            f"KL({p}‖{q}) is too large for a float64 for {overflowed:,} of {count:,} inputs: do both scales hold what "
-            "their names say?"
+            f"{label} is too large for a float64 for {overflowed:,} of {inputs}. Check that the scale of each "
+            "model is what its name says: standard deviations, variances or log-variances."
         )
     return sentences
 
 
 def _differences(comparison: "Comparison") -> list[str]:
-    labels = comparison.labels()
-    largest = comparison.summary.divergences["ab"].largest
+    """The input and the dimensions in which the models differ most."""
+    label, largest = Pair.AB.label(*comparison.names), comparison.summary.divergences[Pair.AB].largest
     if largest.values[0] == 0:
         return ["Every posterior of one is that of the other."]
-    sentences = [
-        f"Input {printable(largest.ids[0])} differs most: {labels['ab']} is {number(largest.values[0])} nats there."
-    ]
-    by_dimension = comparison.per_dimension("ab")
+    sentences = [f"Input {printable(largest.ids[0])} differs most: its {label} is {number(largest.values[0])} nats."]
+    by_dimension = comparison.per_dimension(Pair.AB)
     if torch.isfinite(by_dimension).all():
-        chosen = comparison.most_different()
-        names = " and ".join(comparison.dimension_name(i) for i in chosen)
-        share = float(by_dimension[chosen].sum() / by_dimension.sum())
-        several = len(chosen) > 1
+        dims = comparison.most_different()
+        names = " and ".join(comparison.dimension_name(i) for i in dims)
+        share = float(by_dimension[dims].sum() / by_dimension.sum())
         sentences.append(
-            f"Dimension{'s' * several} {names} differ{'s' * (not several)} most: {share:.0%} of {labels['ab']}."
+            f"Dimensions {names} differ most: they account for {share:.0%} of {label}."
+            if len(dims) > 1
+            else f"Dimension {names} differs most: it accounts for {share:.0%} of {label}."
         )
     return sentences
 
 
 def _model(comparison: "Comparison", model: str, name: str) -> str:
-    from kullback.comparison.compare import ACTIVE_VARIANCE, COLLAPSED_NATS
-
+    """The rate of one model, and which of its dimensions are active and collapsed."""
     active, collapsed = comparison.active(model), comparison.collapsed(model).nonzero().flatten().tolist()
-    named = ""
+    listed = ""
     if collapsed:
-        shown = ", ".join(comparison.dimension_name(i) for i in collapsed[:_MOST_NAMED])
-        named = f": dimension{'s' * (len(collapsed) > 1)} {shown}{', …' * (len(collapsed) > _MOST_NAMED)}"
-    rate = number(comparison.statistics(f"rate_{model}")["mean"])
+        shown = ", ".join(comparison.dimension_name(i) for i in collapsed[:_MAX_NAMED])
+        listed = f": dimension{'s' * (len(collapsed) > 1)} {shown}{', …' * (len(collapsed) > _MAX_NAMED)}"
+    rate = number(comparison.statistics(Pair.rate(model))["mean"])
     return (
-        f"{name} is {rate} nats from the prior {comparison.prior} (its rate); {int(active.sum())} of {len(active)} "
-        f"dimensions are active (their posterior mean has a variance over inputs above {ACTIVE_VARIANCE}), "
-        f"{len(collapsed)} {'is' if len(collapsed) == 1 else 'are'} collapsed (less than {COLLAPSED_NATS} nats from "
-        f"the prior{named})."
+        f"The rate of {name}, its mean KL divergence from the prior {comparison.prior}, is {rate} nats; "
+        f"{int(active.sum())} of {len(active)} dimensions are active (variance over inputs of the posterior mean above "
+        f"{ACTIVE_VARIANCE}), {len(collapsed)} {'is' if len(collapsed) == 1 else 'are'} collapsed (mean KL divergence "
+        f"from the prior below {COLLAPSED_NATS} nats{listed})."
     )

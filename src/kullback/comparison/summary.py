@@ -1,10 +1,11 @@
-"""What is known of two models after some of their rows: a value that grows, and merges with others like it.
+"""A mergeable summary of the divergences between two models, accumulated over batches of rows.
 
-``Summary.empty`` is its zero, ``update`` adds a batch of rows, ``merge`` adds another summary; the order matters only
-to the last digits of sums. So the same value serves a file read in batches, data-parallel workers and a cluster.
-Beside sums it keeps one float64 for each row and divergence, so that quantiles are exact.
+``Summary.empty`` is the identity of ``merge``, ``update`` adds a batch of rows, and ``merge`` combines two summaries.
+The order of merging changes only the last digits of sums, so that one type serves a file read in batches, data-parallel
+workers and a cluster. Besides sums, a summary keeps one float64 for each row and divergence; quantiles are exact.
 """
 
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +16,47 @@ from torch import Tensor
 from kullback.divergences.kl import kl_terms
 from kullback.gaussians.gaussian import Gaussian
 
-LARGEST = 10
+N_LARGEST = 10
+"""How many of the largest values are kept of each divergence."""
+
+MODELS = ("a", "b")
+"""The two models, as ``Summary.means`` and ``Summary.variances`` call them."""
+
+
+class Pair(str, enum.Enum):
+    """The ordered pairs (p, q) of which a comparison contains KL(p‖q). Each equals its string, as JSON keys do."""
+
+    AB = "ab"
+    BA = "ba"
+    RATE_A = "rate_a"
+    RATE_B = "rate_b"
+
+    @classmethod
+    def rate(cls, model: str) -> "Pair":
+        """The pair of model ``"a"`` or ``"b"`` and the prior; its divergence is the rate of the model."""
+        return cls(f"rate_{model}")
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Pair":
+        raise ValueError(f"expected one of {', '.join(repr(pair.value) for pair in cls)}, got {value!r}.")
+
+    @property
+    def key(self) -> str:
+        """The prefix of the names of scalars: ``kl_ab``, ``kl_ba``, ``rate_a`` or ``rate_b``."""
+        return self.value if self in (Pair.RATE_A, Pair.RATE_B) else f"kl_{self.value}"
+
+    def label(self, a: str, b: str) -> str:
+        """The divergence as a formula, for models called ``a`` and ``b``."""
+        p, q = {Pair.AB: (a, b), Pair.BA: (b, a), Pair.RATE_A: (a, "prior"), Pair.RATE_B: (b, "prior")}[self]
+        return f"KL({p}‖{q})"
+
+    def __str__(self) -> str:
+        return self.value
 
 
 @dataclass(frozen=True, eq=False)
 class RunningMoments:
-    """Mean and sum of squared deviations over rows, elementwise (Chan, Golub and LeVeque 1979)."""
+    """The mean over rows and the sum of squared deviations from it, elementwise (Chan, Golub and LeVeque 1979)."""
 
     count: int
     mean: Tensor
@@ -28,14 +64,14 @@ class RunningMoments:
 
     @classmethod
     def of(cls, rows: Tensor) -> "RunningMoments":
-        """The moments of a tensor's rows."""
+        """The moments over the first dimension of a tensor."""
         mean = rows.mean(0)
         return cls(len(rows), mean, (rows - mean).square().sum(0))
 
     def merge(self, other: "RunningMoments") -> "RunningMoments":
-        """The moments of both."""
+        """The moments over the rows of both."""
         count = self.count + other.count
-        # Weighted, so that an infinite mean stays infinite; a step from one to the other would be NaN.
+        # A weighted mean keeps an infinite mean infinite; mean + step * weight would turn it into NaN.
         mean = self.mean * (self.count / count) + other.mean * (other.count / count)
         step = other.mean - self.mean
         return RunningMoments(
@@ -44,13 +80,13 @@ class RunningMoments:
 
     @property
     def variance(self) -> Tensor:
-        """The unbiased variance over rows; NaN for a single one."""
+        """The unbiased variance over rows; NaN for a single row."""
         return self.squares / (self.count - 1) if self.count > 1 else torch.full_like(self.squares, torch.nan)
 
 
 @dataclass(frozen=True, eq=False)
 class Largest:
-    """The rows of the largest values, largest first, and the posteriors of the first."""
+    """The largest values in descending order, the ids of their rows, and the two Gaussians of the first."""
 
     values: tuple[float, ...]
     ids: tuple[Any, ...]
@@ -58,23 +94,23 @@ class Largest:
 
     @classmethod
     def of(cls, values: Tensor, ids: Sequence[Any], p: Gaussian, q: Gaussian) -> "Largest":
-        """The largest of a batch."""
-        top = values.argsort(descending=True, stable=True)[:LARGEST].tolist()
+        """The largest values of a batch; of equal values the earlier row comes first."""
+        top = values.argsort(descending=True, stable=True)[:N_LARGEST].tolist()
         return cls(
             tuple(values[top].tolist()), tuple(ids[i] for i in top), (p[top[0]], q[top[0]] if q.batch_shape else q)
         )
 
     def merge(self, other: "Largest") -> "Largest":
-        """The largest of both."""
+        """The largest values of both."""
         both = list(zip(self.values + other.values, self.ids + other.ids, strict=True))
-        both = sorted(both, key=lambda entry: -entry[0])[:LARGEST]
+        both = sorted(both, key=lambda entry: -entry[0])[:N_LARGEST]
         pair = self.pair if self.values[0] >= other.values[0] else other.pair
         return Largest(tuple(v for v, _ in both), tuple(i for _, i in both), pair)
 
 
 @dataclass(frozen=True, eq=False)
-class Divergences:
-    """One divergence over rows: every value, and where it comes from, dimension by dimension."""
+class DivergenceSummary:
+    """One divergence: its value for every row, and the contribution of each dimension to its mean."""
 
     values: tuple[Tensor, ...]
     from_means: RunningMoments
@@ -82,17 +118,17 @@ class Divergences:
     largest: Largest
 
     @classmethod
-    def of(cls, p: Gaussian, q: Gaussian, ids: Sequence[Any]) -> "Divergences":
-        """KL(p‖q) of a batch of rows."""
+    def of(cls, p: Gaussian, q: Gaussian, ids: Sequence[Any]) -> "DivergenceSummary":
+        """The summary of KL(p‖q) over a batch of rows."""
         from_means, from_variances = kl_terms(p, q)
         values = (from_means + from_variances).flatten(1).sum(1)
         return cls(
             (values,), RunningMoments.of(from_means), RunningMoments.of(from_variances), Largest.of(values, ids, p, q)
         )
 
-    def merge(self, other: "Divergences") -> "Divergences":
-        """The divergences of both."""
-        return Divergences(
+    def merge(self, other: "DivergenceSummary") -> "DivergenceSummary":
+        """The summary over the rows of both."""
+        return DivergenceSummary(
             self.values + other.values,
             self.from_means.merge(other.from_means),
             self.from_variances.merge(other.from_variances),
@@ -101,24 +137,24 @@ class Divergences:
 
     @property
     def per_dimension(self) -> Tensor:
-        """The mean over rows of each dimension's part."""
+        """The contribution of each dimension to the mean divergence, of the shape of the event."""
         return self.from_means.mean + self.from_variances.mean
 
     @property
     def rows(self) -> Tensor:
-        """Every value, in the order of the rows."""
+        """The value of every row, in the order in which rows were added."""
         return torch.cat(self.values)
 
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """Two models, row by row and dimension by dimension, against each other and against the prior.
+    """Two models compared with each other and with a prior, over some rows.
 
-    ``divergences`` holds KL(A‖B), KL(B‖A), KL(A‖prior) and KL(B‖prior) as ``ab``, ``ba``, ``rate_a`` and ``rate_b``;
-    ``means`` and ``variances`` the moments over rows of the posteriors' means and variances.
+    ``divergences`` contains the divergence of each :class:`Pair`. ``means`` and ``variances`` contain, for each model,
+    the moments over rows of the means and variances of its posteriors.
     """
 
-    divergences: dict[str, Divergences]
+    divergences: dict[Pair, DivergenceSummary]
     means: dict[str, RunningMoments]
     variances: dict[str, RunningMoments]
 
@@ -133,19 +169,17 @@ class Summary:
         return self.means["a"].count if self.means else 0
 
     def update(self, ids: Sequence[Any], a: Gaussian, b: Gaussian, prior: Gaussian) -> "Summary":
-        """With a batch of rows added; ``a`` and ``b`` have one batch dimension. Computed in float64."""
+        """The summary with a batch of rows added, computed in float64; ``a`` and ``b`` have one batch dimension."""
         if not len(a):
             return self
-        a, b = (_full(g) for g in (a, b))
+        a, b = (_expanded_float64(g) for g in (a, b))
         prior = prior.detach().to(torch.float64, a.device)
-        pairs = {"ab": (a, b), "ba": (b, a), "rate_a": (a, prior), "rate_b": (b, prior)}
+        operands = {Pair.AB: (a, b), Pair.BA: (b, a), Pair.RATE_A: (a, prior), Pair.RATE_B: (b, prior)}
+        models = dict(zip(MODELS, (a, b), strict=True))
         batch = Summary(
-            {name: Divergences.of(p, q, ids) for name, (p, q) in pairs.items()},
-            {"a": RunningMoments.of(a.mean), "b": RunningMoments.of(b.mean)},
-            {
-                "a": RunningMoments.of(a.scale.stds(a.event_shape).square()),
-                "b": RunningMoments.of(b.scale.stds(b.event_shape).square()),
-            },
+            {pair: DivergenceSummary.of(p, q, ids) for pair, (p, q) in operands.items()},
+            {name: RunningMoments.of(g.mean) for name, g in models.items()},
+            {name: RunningMoments.of(g.scale.stds(g.event_shape).square()) for name, g in models.items()},
         )
         return self.merge(batch)
 
@@ -154,14 +188,17 @@ class Summary:
         if not self.count or not other.count:
             return self if self.count else other
         return Summary(
-            {name: self.divergences[name].merge(other.divergences[name]) for name in self.divergences},
+            {pair: self.divergences[pair].merge(other.divergences[pair]) for pair in self.divergences},
             {name: self.means[name].merge(other.means[name]) for name in self.means},
             {name: self.variances[name].merge(other.variances[name]) for name in self.variances},
         )
 
 
-def _full(g: Gaussian) -> Gaussian:
-    """The same rows in float64 on the CPU, without broadcasting, gradients, or the memory of having been NumPy."""
+def _expanded_float64(g: Gaussian) -> Gaussian:
+    """The Gaussian in float64 on the CPU, with every parameter expanded to its full shape, and detached.
+
+    It is built anew from tensors, so that results are tensors even if the caller works with NumPy arrays.
+    """
     shape = g.batch_shape + g.event_shape
     cast = g.cast(torch.float64, torch.device("cpu")).detach()
     scale = cast.scale.map(lambda x, _: x.broadcast_to(shape), g.event_dims)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
+from torch import Tensor
 
 from kullback.divergences.registry import enter
 from kullback.errors import ShapeError
@@ -49,6 +50,8 @@ def public(formula: Callable[Concatenate[Gaussian, Gaussian, P], R]) -> Callable
     accelerated = KERNELS.get(formula.__name__)
     result_type = formula.__annotations__["return"]
 
+    formula.__doc__ = _completed(formula.__doc__ or "", result_type)
+
     @functools.wraps(formula)
     def function(p: Any, q: Any, *more: Any, **named: Any) -> Any:
         if more or named:
@@ -61,11 +64,52 @@ def public(formula: Callable[Concatenate[Gaussian, Gaussian, P], R]) -> Callable
                     return result_type(*value) if isinstance(value, tuple) else value
                 return _to_callers_type(value, ArrayKind.NUMPY, result_type)
         check_shapes(p, q)
-        with no_autocast(common_device([*p.tensors(), *q.tensors()])):
-            result = formula(*as_common_tensors(p, q), *more, **named)
+        a, b = as_common_tensors(p, q)
+        with no_autocast(a.mean.device):
+            result = formula(a, b, *more, **named)
         return _to_callers_type(result, common_array_kind((p.array_kind, q.array_kind)), type(result))
 
-    return function
+    return function  # type: ignore[return-value]
+
+
+# What a docstring says where its own formula has nothing else to say.
+_SECTIONS = {
+    "Shape": """
+        The broadcast batch shape of p and q.
+    """,
+    "Gradient": """
+        Exact and twice differentiable, under ``torch.func`` transforms and ``torch.compile(fullgraph=True)``.
+    """,
+    "Args": """
+        p: Gaussians, or what :func:`as_gaussian` converts to them: distributions of torch, GPyTorch and diffusers.
+        q: the same.
+    """,
+    "Returns": """
+        A tensor, or a NumPy array if p and q were given as NumPy.
+    """,
+    "Raises": """
+        ShapeError: if the events differ or the batches do not broadcast.
+        NoClosedForm: for what is not Gaussian.
+        TypeError: for what stands for no distribution, or an argument that there is not.
+    """,
+}
+
+
+def _completed(doc: str, result_type: Any) -> str:
+    """A docstring with every section that it lacks, in front of its references; errors are added to its own."""
+    body, mark, end = inspect.cleandoc(doc).partition("\nReference:")
+    if not mark:
+        body, mark, end = body.partition("\nExample:")
+    for name, text in _SECTIONS.items():
+        section = inspect.cleandoc(text).replace("\n", "\n    ")
+        if f"\n{name}:\n" not in body:
+            if name != "Returns" or result_type is Tensor:
+                body = f"{body.rstrip()}\n\n{name}:\n    {section}\n"
+        elif name == "Raises":
+            before, _, own = body.partition("\nRaises:\n")
+            lines = [line for line in section.split("\n    ") if f"    {line.partition(':')[0]}:" not in own]
+            body = f"{before}\nRaises:\n" + "".join(f"    {line}\n" for line in lines) + own
+    return f"{body}{mark}{end}" if mark else body
 
 
 def _to_callers_type(result: Any, kind: ArrayKind, result_type: Any) -> Any:
@@ -136,8 +180,12 @@ def _event_hint(p: Gaussian | Mixture, q: Gaussian | Mixture) -> str:
 
 def as_common_tensors(p: Gaussian, q: Gaussian, dtype: torch.dtype | None = None) -> tuple[Gaussian, Gaussian]:
     """Both as tensors of one dtype (by default the one that they promote to, at least float32) and device."""
-    tensors = [*p.tensors(), *q.tensors()]
-    dtype, device = dtype or compute_dtype(tensors), common_device(tensors)
+    uniform = p.uniform_dtype_and_device
+    if dtype is None and uniform == q.uniform_dtype_and_device and uniform and uniform[0].itemsize >= 4:
+        dtype, device = uniform
+    else:
+        tensors = [*p.tensors(), *q.tensors()]
+        dtype, device = dtype or compute_dtype(tensors), common_device(tensors)
     if p.scale.is_diagonal and q.scale.is_diagonal:
         numeric = [isinstance(g.scale, Isotropic) for g in (p, q)]
         if any(numeric):

@@ -16,8 +16,8 @@ def bhattacharyya(p: Gaussian, q: Gaussian) -> Tensor:
         + \tfrac12 \log \frac{\det \bar\Sigma}{\sqrt{\det \Sigma_p \det \Sigma_q}},
         \qquad \bar\Sigma = \tfrac12 (\Sigma_p + \Sigma_q)
 
-    It is called a distance, and does not satisfy the triangle inequality (:func:`hellinger` does). Shape, gradients,
-    arguments and errors are those of :func:`kl_divergence`; nothing cancels near p = q.
+    It is called a distance, and does not satisfy the triangle inequality (:func:`hellinger` does).
+    Nothing cancels near p = q.
 
     Reference:
         A. Bhattacharyya, On a measure of divergence between two statistical populations defined by their probability

@@ -15,8 +15,8 @@ def chi_squared(p: Gaussian, q: Gaussian) -> Tensor:
 
     .. math:: \chi^2(p \,\|\, q) = \int \frac{(p - q)^2}{q} = e^{D_2(p \| q)} - 1
 
-    +inf where the integral diverges: where p's variance is at least twice q's in some direction. Shape, gradients,
-    arguments and errors are those of :func:`kl_divergence`; nothing cancels near p = q.
+    +inf where the integral diverges: where p's variance is at least twice q's in some direction.
+    Nothing cancels near p = q.
 
     Reference:
         K. Pearson, On the criterion that a given system of deviations from the probable in the case of a correlated

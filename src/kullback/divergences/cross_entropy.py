@@ -21,8 +21,6 @@ def cross_entropy(p: Gaussian, q: Gaussian) -> Tensor:
     .. math:: \tfrac12 \left[ d \log 2\pi + \log\det\Sigma_q + \operatorname{tr}(\Sigma_q^{-1} \Sigma_p)
         + \Delta^\top \Sigma_q^{-1} \Delta \right]
 
-    Shape, gradients, arguments and errors are those of :func:`kl_divergence`.
-
     Reference:
         T. M. Cover and J. A. Thomas, Elements of Information Theory, second edition, Wiley, 2006.
 

@@ -34,14 +34,13 @@ def fisher_rao(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
     .. math:: \sqrt{\sum_i \left( 2\sqrt2 \operatorname{asinh} \sqrt{\frac{\tfrac12 (\mu_{p,i} - \mu_{q,i})^2
         + (\sigma_{p,i} - \sigma_{q,i})^2}{4 \sigma_{p,i} \sigma_{q,i}}} \right)^2}
 
-    The metric is :math:`d\mu^2/\sigma^2 + 2 d\sigma^2/\sigma^2` for each coordinate. Shape and arguments are those of
-    :func:`kl_divergence`.
+    The metric is :math:`d\mu^2/\sigma^2 + 2 d\sigma^2/\sigma^2` for each coordinate.
 
     Gradient:
         A distance has no derivative at p = q; the subgradient given there is 0. The squared distance is smooth.
 
     Args:
-        p: as for :func:`kl_divergence`, diagonal.
+        p: Gaussians with diagonal covariances, or what :func:`as_gaussian` converts to them.
         q: the same.
         squared: the square of the distance instead.
 
@@ -58,8 +57,8 @@ def fisher_rao(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
     """
     if not (p.scale.is_diagonal and q.scale.is_diagonal):
         raise NoClosedForm(
-            f"the Fisher–Rao distance of {p.scale.parameterization} and {q.scale.parameterization} Gaussians has no closed form in general. "
-            "Proved bounds: fisher_rao_bounds(p, q). Diagonal Gaussians have one."
+            f"the Fisher–Rao distance of {p.scale.parameterization} and {q.scale.parameterization} Gaussians has no "
+            "closed form in general. Proved bounds: fisher_rao_bounds(p, q). Diagonal Gaussians have one."
         )
     components, dims = _components(p, q), tuple(range(-1 - len(p.event_shape), 0))
     distance = components.square().sum(dims) if squared else length(components, dims)
@@ -89,7 +88,6 @@ def fisher_rao_bounds(p: Gaussian, q: Gaussian) -> Bounds:
     which preserves the metric, so that no path between Gaussians is shorter. Above, the shortest of three paths: the
     mean moved at p's covariance and the covariance changed, the same at q's, and the one whose length is at most the
     square root of the Jeffreys divergence. Exact for equal means; for diagonal pairs both are :func:`fisher_rao`.
-    Shape, arguments and errors are those of :func:`kl_divergence`; differentiable twice.
 
     Returns:
         ``Bounds(lower, upper)``.

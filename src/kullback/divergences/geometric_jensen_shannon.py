@@ -25,10 +25,10 @@ def geometric_jensen_shannon(p: Gaussian, q: Gaussian, *, weight: float = 0.5) -
     .. math:: (1-w) D(p \,\|\, g) + w D(q \,\|\, g), \qquad g \propto p^{1-w} q^w
 
     Symmetric at w = ½. Unlike the Jensen–Shannon divergence (which has no closed form for Gaussians) it is not bounded
-    by log 2. Shape, gradients, arguments and further errors are those of :func:`kl_divergence`.
+    by log 2.
 
     Args:
-        p: as for :func:`kl_divergence`.
+        p: Gaussians, or what :func:`as_gaussian` converts to them.
         q: the same.
         weight: the weight w of q, strictly between 0 and 1.
 

@@ -16,13 +16,13 @@ def hellinger(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
 
     Some authors leave out the factor that makes its maximum 1; here :math:`H^2 = \tfrac12 \int (\sqrt p - \sqrt q)^2`.
 
-    Shape, arguments and errors are those of :func:`kl_divergence`; nothing cancels near p = q.
+    Nothing cancels near p = q.
 
     Gradient:
         A distance has no derivative at p = q; the subgradient given there is 0. The squared distance is smooth.
 
     Args:
-        p: as for :func:`kl_divergence`.
+        p: Gaussians, or what :func:`as_gaussian` converts to them.
         q: the same.
         squared: the square of the distance instead.
 

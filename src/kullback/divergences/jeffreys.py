@@ -12,8 +12,7 @@ from kullback.pairs.dispatch import make_pair
 def jeffreys(p: Gaussian, q: Gaussian) -> Tensor:
     r"""Jeffreys' divergence :math:`D(p \,\|\, q) + D(q \,\|\, p)`, in nats.
 
-    Some authors take half of it; this is the sum. Shape, gradients, accuracy, arguments and errors are those of
-    :func:`kl_divergence`.
+    Some authors take half of it; this is the sum. Its accuracy is that of :func:`kl_divergence`.
 
     Reference:
         H. Jeffreys, An invariant form for the prior probability in estimation problems, Proceedings of the Royal

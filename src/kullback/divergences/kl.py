@@ -81,7 +81,7 @@ def kl_terms(p: Gaussian, q: Gaussian) -> KLTerms:
 
     Shape:
         Each is the broadcast batch shape, followed by the event shape. The sum of both over the event is
-        :func:`kl_divergence`, whose accuracy, gradients, arguments and errors they share. For pairs of diagonals: other
+        :func:`kl_divergence`, whose accuracy and gradients they share. For pairs of diagonals: other
         covariances do not contribute coordinate by coordinate.
 
     Returns:
@@ -102,8 +102,8 @@ def _terms(p: Gaussian, q: Gaussian) -> KLTerms:
     if not (p.scale.is_diagonal and q.scale.is_diagonal):
         raise NoClosedForm(
             f"terms for each coordinate need diagonal Gaussians, got {p.scale.parameterization} and "
-            f"{q.scale.parameterization}, whose coordinates do not contribute one by one. kl_decomposition(p, q) splits "
-            "any pair."
+            f"{q.scale.parameterization}: the coordinates of others do not contribute one by one. "
+            "kl_decomposition(p, q) splits any pair."
         )
     pair = diagonal_pair(p, q)
     return KLTerms(pair.mean_terms(), pair.covariance_terms())
@@ -135,8 +135,8 @@ def kl_decomposition(p: Gaussian, q: Gaussian) -> KLDecomposition:
 
     If q is diagonal, the covariance part splits further, into that of the marginal scales and the total correlation
     :math:`D(p \,\|\, \prod_i p_i)`. All parts are non-negative and independent of the order of the coordinates
-    (which a split by Cholesky factors is not). ``mean + covariance`` is :func:`kl_divergence`, whose arguments and
-    errors it shares; ``marginal_scales + total_correlation`` is ``covariance``.
+    (which a split by Cholesky factors is not). ``mean + covariance`` is :func:`kl_divergence`;
+    ``marginal_scales + total_correlation`` is ``covariance``.
 
     Reference:
         S. Watanabe, Information theoretical analysis of multivariate correlation, IBM Journal of Research and

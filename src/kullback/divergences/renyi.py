@@ -27,14 +27,14 @@ def renyi(p: Gaussian, q: Gaussian, alpha: float) -> Tensor:
 
     .. math:: D_\alpha(p \,\|\, q) = \frac{1}{\alpha - 1} \log \int p^\alpha q^{1-\alpha}
 
-    Shape, gradients, arguments and further errors are those of :func:`kl_divergence`, which is the case α = 1.
+    The Kullback–Leibler divergence is the case α = 1.
 
     Stability:
         No cancellation near p = q for any order, and none as α approaches 0 or 1. +inf, by convention, where the
         integral diverges: α > 1 and p too wide for q.
 
     Args:
-        p: as for :func:`kl_divergence`.
+        p: Gaussians, or what :func:`as_gaussian` converts to them.
         q: the same.
         alpha: the order, a number from 0 up.
 

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from kullback.divergences.api import divergence
 from kullback.gaussians.gaussian import Gaussian
-from kullback.gaussians.scales.stack import factor_of
 from kullback.numerics.elementary import length
 from kullback.numerics.gradients import with_value
 from kullback.numerics.linear_algebra import finite_or_zero, whitened
@@ -32,7 +31,7 @@ def wasserstein2(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
     .. math:: W_2^2 = \|\mu_p - \mu_q\|^2
         + \operatorname{tr} \left[ \Sigma_p + \Sigma_q - 2 (\Sigma_q^{1/2} \Sigma_p \Sigma_q^{1/2})^{1/2} \right]
 
-    Shape, arguments and errors are those of :func:`kl_divergence`. Low-rank pairs are made d × d matrices: no low-rank
+    Low-rank pairs are computed by d × d matrices: no low-rank
     form is known.
 
     Gradient:
@@ -42,7 +41,7 @@ def wasserstein2(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
         Never negative, exactly 0 at p = q; no cancellation near it.
 
     Args:
-        p: as for :func:`kl_divergence`.
+        p: Gaussians, or what :func:`as_gaussian` converts to them.
         q: the same.
         squared: the square of the distance instead.
 
@@ -69,7 +68,7 @@ def wasserstein2(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
 
 def _factor_difference(p: Gaussian, q: Gaussian) -> Tensor:
     """L_p − L_q Q, whose squared norm is that of the covariances' part."""
-    factor_p, factor_q = factor_of(p.scale, p.event_shape), factor_of(q.scale, q.event_shape)
+    factor_p, factor_q = p.scale.factor_matrix(p.event_shape), q.scale.factor_matrix(q.event_shape)
     cross = factor_q.mT @ factor_p
     u, s, v = torch.linalg.svd(finite_or_zero(cross.detach()))
     polar: Tensor = u @ v

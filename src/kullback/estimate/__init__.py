@@ -1,10 +1,10 @@
-"""What has no closed form: proved bounds, and estimates with their errors.
+"""Quantities without a closed form: proved bounds, and estimates with their errors.
 
-- ``bounds.py``: proved bounds for mixtures, from the arrays of ``mixture_arrays.py``.
-- ``kl.py``, ``entropy.py``, ``jensen_shannon.py``, ``mutual_information.py``: what is averaged, a file each; ``averaging.py``
-  averages it to what was asked for, over the points of ``samplers.py``; ``densities.py`` says what has a density;
-  ``result.py`` is the result.
-- ``samples/``: estimates where a side is samples.
+- ``bounds.py``: proved bounds for mixtures, computed from the arrays of ``mixture_arrays.py``.
+- ``kl.py``, ``entropy.py``, ``jensen_shannon.py``, ``mutual_information.py``: estimates as averages, a file for each
+  quantity. ``averaging.py`` averages to the accuracy that the caller asked for, over the points of ``samplers.py``;
+  ``densities.py`` converts what has a density; ``result.py`` is the result.
+- ``samples/``: estimates where p, q or both are known by samples alone.
 
 May import ``all_pairs/`` and what comes before. Next: ``approximations/``.
 """

@@ -1,4 +1,4 @@
-"""What every estimate by averaging does around its integrand: how many points, which errors, what it says of itself."""
+"""Everything that the estimates by averaging share: what the caller asked for, the average itself, and the result."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,23 +9,27 @@ import torch
 from torch import Tensor
 
 from kullback.divergences.api import check_shapes
-from kullback.estimate.densities import Density, Foreign, as_density, described, log_density
+from kullback.estimate.densities import Density, Foreign, as_density, describe, log_density
 from kullback.estimate.result import Estimate
 from kullback.estimate.samplers import REPLICATES, Average, Integrand, average
 from kullback.gaussians.gaussian import Gaussian
 from kullback.numerics.arrays import ArrayKind, common_array_kind, to_callers_type
 from kullback.numerics.tensors import compute_dtype
 
-# Points where nothing is asked for, to begin with under a tolerance, and at most under one.
-_DEFAULT, _FIRST, _MOST = REPLICATES * 2**12, 1024, REPLICATES * 2**18
+# The number of points if the caller asks for nothing; and with a tolerance, at first and at most.
+_DEFAULT_POINTS, _FIRST_POINTS, _MOST_POINTS = REPLICATES * 2**12, 1024, REPLICATES * 2**18
 
-# So many standard errors below 0 no divergence is estimated by chance.
+# An estimate of a divergence this many standard errors below 0 is not explained by sampling error.
 IMPOSSIBLE = 5.0
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the caller asked for."""
+    """What the caller asked for.
+
+    Raises:
+        ValueError: for values that cannot be used.
+    """
 
     tolerance: float | None
     n: int | None
@@ -33,37 +37,37 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in ("n", "seed"):
-            given = getattr(self, name)
-            if isinstance(given, np.integer):
-                object.__setattr__(self, name, int(given))
-            elif given is not None and (isinstance(given, bool) or not isinstance(given, int)):
-                raise ValueError(f"{name} is a whole number, got {given!r}.")
+            value = getattr(self, name)
+            if isinstance(value, np.integer):
+                object.__setattr__(self, name, int(value))
+            elif value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise ValueError(f"{name} is a whole number, got {value!r}.")
         if self.n is not None and self.n < 1:
             raise ValueError(f"n is a number of points, at least 1, got {self.n!r}.")
         if self.seed is not None and not 0 <= self.seed < 2**63:
-            raise ValueError(f"seed is from 0 up, below 2**63, got {self.seed!r}.")
+            raise ValueError(f"seed is a whole number from 0 up, below 2**63, got {self.seed!r}.")
         if self.tolerance is not None and not self.tolerance > 0:
             raise ValueError(f"tolerance is a standard error in nats, above 0, got {self.tolerance!r}.")
 
 
 @dataclass(frozen=True, eq=False)
-class Mean:
-    """The mean of averages that are independent of each other."""
+class MeanOfAverages:
+    """The mean of independent averages."""
 
     averages: Sequence[Average]
 
     @property
     def n(self) -> int:
-        """Points of all together."""
+        """The number of points of all averages together."""
         return sum(x.n for x in self.averages)
 
     @property
     def quantile(self) -> float:
-        """How many standard errors an interval reaches: those of the one with the fewest degrees of freedom."""
+        """Half of the width of the 95 % interval in standard errors, for the fewest degrees of freedom among them."""
         return max(x.quantile for x in self.averages)
 
     def grow(self, n: int) -> None:
-        """Take at least ``n`` points in all."""
+        """Use at least ``n`` points in all."""
         for x in self.averages:
             x.grow(-(-n // len(self.averages)))
 
@@ -72,21 +76,26 @@ class Mean:
         return torch.stack([x.value() for x in self.averages]).mean(0)
 
     def standard_error(self) -> Tensor:
-        """Its standard error."""
+        """The standard error of the mean."""
         errors = torch.stack([x.standard_error() for x in self.averages])
         return errors.square().sum(0).sqrt() / len(self.averages)
 
 
-def averages(sides: Sequence[tuple[Density, Integrand]], settings: Settings, batch_dims: int) -> Mean:
-    """The mean over sides of the average over a density of a function, to what was asked for."""
-    # Another seed for each side, so that they are independent.
-    seeds = [None if settings.seed is None else settings.seed + i * 2**32 for i in range(len(sides))]
-    mean = Mean([average(p, integrand, seed, batch_dims) for (p, integrand), seed in zip(sides, seeds, strict=True)])
+def mean_of_averages(
+    expectations: Sequence[tuple[Density, Integrand]], settings: Settings, batch_dims: int
+) -> MeanOfAverages:
+    """The mean of expectations, each of a function under a density, to the accuracy that the caller asked for."""
+    # Seeds that differ, so that the averages are independent.
+    seeds = [None if settings.seed is None else settings.seed + i * 2**32 for i in range(len(expectations))]
+    averages = [
+        average(p, integrand, seed, batch_dims) for (p, integrand), seed in zip(expectations, seeds, strict=True)
+    ]
+    mean = MeanOfAverages(averages)
     if settings.tolerance is None:
-        mean.grow(settings.n or _DEFAULT)
+        mean.grow(settings.n or _DEFAULT_POINTS)
         return mean
-    most = settings.n or _MOST
-    n = min(_FIRST, most)
+    most = settings.n or _MOST_POINTS
+    n = min(_FIRST_POINTS, most)
     while True:
         mean.grow(n)
         if bool((mean.standard_error() <= settings.tolerance).all()) or mean.n >= most:
@@ -95,72 +104,92 @@ def averages(sides: Sequence[tuple[Density, Integrand]], settings: Settings, bat
 
 
 def batch_dims(*densities: Density) -> int:
-    """How many batch dimensions densities have together."""
+    """The number of dimensions of the broadcast batch shape of densities."""
     return max(len(density.batch_shape) for density in densities)
 
 
-def at_own_points(p: Density, x: Tensor, own: Tensor) -> Tensor:
-    """The log-density of p at points that were drawn of it, from Gaussians with these log-densities there.
+def log_density_at_draws(p: Density, x: Tensor, log_component: Tensor) -> Tensor:
+    """The log-density of p at points that were drawn from p.
+
+    Args:
+        p: the density.
+        x: the points.
+        log_component: the log-densities there of the Gaussians that the points were drawn from; for a Gaussian p, the
+            result.
 
     Raises:
-        ValueError: if it is NaN, or its parameters require gradients that points which cannot be moved would not carry.
+        ValueError: if it is NaN, or if parameters of p require gradients that the points do not carry.
     """
     if isinstance(p, Gaussian):
-        if bool(own.isnan().any()):
-            raise ValueError(f"the log-density of {described(p)} is NaN at some points: is a parameter NaN, or 0?")
-        return own
+        if bool(log_component.isnan().any()):
+            raise ValueError(f"the log-density of {describe(p)} is NaN at some points: is a parameter NaN, or 0?")
+        return log_component
     value = log_density(p, x)
     if torch.is_grad_enabled() and value.requires_grad and isinstance(p, Foreign) and not x.requires_grad:
         raise ValueError(
-            f"{p.name} requires gradients and cannot move its points with its parameters (no rsample): the gradient of "
-            "this estimate would be wrong. Call it under torch.no_grad(), or detach its parameters."
+            f"{p.name} requires gradients, but its points cannot follow its parameters (no rsample): the gradient of "
+            "this estimate would be wrong. Call it under torch.no_grad(), or detach the parameters."
         )
     return value
 
 
-def of_both(p: Density, q: Density, term: Callable[[Tensor, Tensor], Tensor]) -> Integrand:
-    """At points of p, a function of the log-densities of p and of q."""
-    return lambda x, own: term(at_own_points(p, x, own), log_density(q, x))
+def of_log_densities(p: Density, q: Density, function: Callable[[Tensor, Tensor], Tensor]) -> Integrand:
+    """The integrand ``function(log p(x), log q(x))`` for points x of p."""
+    return lambda x, log_component: function(log_density_at_draws(p, x, log_component), log_density(q, x))
 
 
-def pair(p: Any, q: Any) -> tuple[Density, Density]:
-    """Both as densities, of shapes that fit where these are known beforehand."""
+def as_densities(p: Any, q: Any) -> tuple[Density, Density]:
+    """Both arguments as densities.
+
+    Raises:
+        TypeError: if one has no density.
+        ShapeError: if the events differ or the batches do not broadcast, where the shapes are known beforehand.
+    """
     p, q = as_density(p, "p"), as_density(q, "q")
     if not isinstance(p, Foreign) and not isinstance(q, Foreign):
         check_shapes(p, q)
     return p, q
 
 
-def estimate(
-    mean: Mean,
+def to_estimate(
+    mean: MeanOfAverages,
     densities: Sequence[Density],
     settings: Settings,
     method: str,
-    warnings: Sequence[Any] = (),
+    warnings: Sequence[str | None] = (),
     *,
     never_negative: bool = True,
 ) -> Estimate:
-    """In the dtype and the kind of array of the densities; ``warnings`` that are None are left out."""
+    """The result for the caller, in the dtype and the kind of array of the densities.
+
+    Args:
+        mean: the average.
+        densities: all densities that the caller passed.
+        settings: what the caller asked for.
+        method: the name of the method.
+        warnings: sentences; None is left out.
+        never_negative: whether the quantity is never negative, so that a negative estimate deserves a warning.
+    """
     known = [x for x in densities if not isinstance(x, Foreign)]
     tensors = [x for density in known for x in density.tensors()]
     dtype = compute_dtype(tensors) if tensors else torch.get_default_dtype()
     value, error = mean.value(), mean.standard_error()
-    # Of an infinite average there is no spread, and no doubt.
+    # An infinite average is certain: one infinite value suffices.
     error = torch.where(torch.isinf(value.detach()), 0.0, error)
-    said = [x for x in warnings if x is not None]
+    sentences = [x for x in warnings if x is not None]
     if bool(torch.isinf(value.detach()).any()):
-        said.append("q is 0 at points drawn from p, where the divergence is infinite")
+        sentences.append("q is 0 at points drawn from p, where the divergence is infinite")
     if settings.tolerance is not None and not bool((error <= settings.tolerance).all()):
         worst, limit = float(error.max()), settings.tolerance
-        said.append(f"the standard error is {worst:.3g} after {mean.n} points, above the tolerance {limit:g}")
+        sentences.append(f"the standard error is {worst:.3g} after {mean.n} points, above the tolerance {limit:g}")
     if never_negative and bool((value.detach() < -IMPOSSIBLE * error).any()):
-        said.append(
+        sentences.append(
             f"the estimate is below 0 by more than {IMPOSSIBLE:g} standard errors: is a density not normalized?"
         )
-    reach = mean.quantile * error
+    half = mean.quantile * error
     foreign = ArrayKind.TORCH if len(known) < len(densities) else ArrayKind.ANY
     kind = common_array_kind([foreign, *(density.array_kind for density in known)])
     low, high, value, error = (
-        to_callers_type(x.to(dtype), kind) for x in (value.detach() - reach, value.detach() + reach, value, error)
+        to_callers_type(x.to(dtype), kind) for x in (value.detach() - half, value.detach() + half, value, error)
     )
-    return Estimate(value, error, (low, high), (low, high), mean.n, method, tuple(said))
+    return Estimate(value, error, (low, high), (low, high), mean.n, method, tuple(sentences))

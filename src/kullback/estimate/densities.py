@@ -1,4 +1,4 @@
-"""What has a density and can be drawn from: Gaussians, mixtures, torch's distributions, objects with two methods."""
+"""Densities that can be evaluated and drawn from: Gaussians, mixtures, torch distributions, other objects."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,53 +14,55 @@ from kullback.interop.registry import convert
 
 @dataclass(frozen=True, eq=False)
 class Foreign:
-    """A distribution of torch, or an object with ``log_prob(x)`` and ``sample(n)``."""
+    """A torch distribution that is no Gaussian or mixture of them, or an object with ``log_prob(x)`` and ``sample(n)``."""
 
-    given: Any
-    name: str
+    distribution: Any
+    name: str  # of the argument, for messages
 
     @property
     def batch_shape(self) -> torch.Size:
-        """Of a torch distribution; other objects are single."""
-        return self.given.batch_shape if isinstance(self.given, distributions.Distribution) else torch.Size()
+        """The batch shape of a torch distribution; other objects are single densities."""
+        return (
+            self.distribution.batch_shape if isinstance(self.distribution, distributions.Distribution) else torch.Size()
+        )
 
     def draw(self, n: int) -> Tensor:
-        """``n`` points; gradients flow through them where the distribution can move them."""
-        if not isinstance(self.given, distributions.Distribution):
-            return torch.as_tensor(self.given.sample(n))
-        if self.given.has_rsample and torch.is_grad_enabled():
-            return self.given.rsample((n,))
-        return self.given.sample((n,))
+        """``n`` points; reparameterized, so that gradients flow through them, where the distribution has ``rsample``."""
+        if not isinstance(self.distribution, distributions.Distribution):
+            return torch.as_tensor(self.distribution.sample(n))
+        if self.distribution.has_rsample and torch.is_grad_enabled():
+            return self.distribution.rsample((n,))
+        return self.distribution.sample((n,))
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """The log-density at points; of a torch distribution -∞ outside its support, whether it validates or not."""
-        if not isinstance(self.given, distributions.Distribution):
-            return torch.as_tensor(self.given.log_prob(x))
+        """The log-density at points; -∞ outside the support of a torch distribution, whatever its ``validate_args``."""
+        if not isinstance(self.distribution, distributions.Distribution):
+            return torch.as_tensor(self.distribution.log_prob(x))
         try:
-            support = self.given.support
-        except NotImplementedError:  # it does not say where it is
+            support = self.distribution.support
+        except NotImplementedError:  # the distribution does not declare its support
             support = None
         inside = torch.ones(()) if support is None else support.check(x)
         if bool(inside.all()):
-            return self.given.log_prob(x)
-        shape = inside.shape + (1,) * len(self.given.event_shape)
+            return self.distribution.log_prob(x)
+        shape = inside.shape + (1,) * len(self.distribution.event_shape)
         with torch.no_grad():
-            within = torch.where(inside.reshape(shape), x, self.given.sample().to(x.dtype))
-        return torch.where(inside, self.given.log_prob(within), -torch.inf)
+            within = torch.where(inside.reshape(shape), x, self.distribution.sample().to(x.dtype))
+        return torch.where(inside, self.distribution.log_prob(within), -torch.inf)
 
 
 Density = Gaussian | Mixture | Foreign
 
 
 def as_density(x: Any, name: str) -> Density:
-    """Whatever has a density.
+    """``x`` as a density.
 
     Raises:
-        TypeError: for what has none, samples among them.
+        TypeError: if it has none; samples have none.
     """
     try:
         converted = convert(x, name)
-    except NoClosedForm:  # Gaussians, but not one
+    except NoClosedForm:  # a distribution of torch that is made of Gaussians but is none
         converted = None
     if converted is not None:
         return converted
@@ -73,42 +75,42 @@ def as_density(x: Any, name: str) -> Density:
     )
 
 
-def described(density: Density) -> str:
-    """What to call it in a message."""
+def describe(density: Density) -> str:
+    """The name of a density in a message."""
     return density.name if isinstance(density, Foreign) else repr(density)
 
 
 def log_density(density: Density, x: Tensor) -> Tensor:
-    """At points, in float64.
+    """The log-density at points, in float64.
 
     Raises:
-        ValueError: if it is NaN or +∞ somewhere.
+        ValueError: if it is NaN or +∞ at some point.
     """
     value = torch.as_tensor(density.log_prob(x)).double()
     if bool((value.isnan() | (value == torch.inf)).any()):
         what = "NaN" if bool(value.isnan().any()) else "infinite"
-        raise ValueError(f"the log-density of {described(density)} is {what} at some points: is a parameter NaN, or 0?")
+        raise ValueError(f"the log-density of {describe(density)} is {what} at some points: is a parameter NaN, or 0?")
     return value
 
 
-def event_of(density: Density, name: str) -> torch.Size | None:
-    """The shape of one point of a single density; None where it does not say.
+def event_shape_of(density: Density, name: str) -> torch.Size | None:
+    """The event shape of a single density; None if it does not declare one.
 
     Raises:
         ShapeError: for a batch.
     """
     if density.batch_shape:
         raise ShapeError(
-            f"{name} is a batch {tuple(density.batch_shape)} of densities: samples are of one. Call it for each, or "
-            "say which dimensions are coordinates: event_dims, or Independent for torch's."
+            f"{name} is a batch {tuple(density.batch_shape)} of densities, but samples belong to one. Call for each of "
+            "them, or declare the dimensions that are coordinates: by event_dims, or by Independent in torch."
         )
     if isinstance(density, Foreign):
-        return getattr(density.given, "event_shape", None)
+        return getattr(density.distribution, "event_shape", None)
     return density.event_shape
 
 
-def drawn(density: Density, n: int, seed: int | None) -> Tensor:
-    """``n`` points, the same for the same seed, without gradients."""
+def draw(density: Density, n: int, seed: int | None) -> Tensor:
+    """``n`` points without gradients, the same for the same seed."""
     with torch.random.fork_rng(enabled=seed is not None), torch.no_grad():
         if seed is not None:
             torch.manual_seed(seed)

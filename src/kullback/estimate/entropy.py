@@ -1,10 +1,17 @@
-"""Entropy and cross-entropy of mixtures and other densities, as averages."""
+"""Estimates of the entropy and the cross-entropy of mixtures and other densities, as averages."""
 
 from typing import Any
 
 from torch import Tensor
 
-from kullback.estimate.averaging import Settings, at_own_points, averages, batch_dims, estimate, pair
+from kullback.estimate.averaging import (
+    Settings,
+    as_densities,
+    batch_dims,
+    log_density_at_draws,
+    mean_of_averages,
+    to_estimate,
+)
 from kullback.estimate.densities import Foreign, as_density, log_density
 from kullback.estimate.result import Estimate
 
@@ -14,19 +21,40 @@ def entropy_estimate(
 ) -> Estimate:
     r"""An estimate of the differential entropy :math:`-\mathrm E_p \log p`, with its error, in nats.
 
-    Of a Gaussian :func:`entropy` is exact; of a mixture :func:`entropy_bounds` are proved. Shape, gradients, arguments,
-    result and errors are those of :func:`kl_estimate` for a density.
+    It is the average of :math:`-\log p` over points drawn from p. For a Gaussian :func:`entropy` is exact; for a mixture
+    :func:`entropy_bounds` are proved.
+
+    Shape:
+        The batch shape of p.
+    Units:
+        Nats.
+    Gradient:
+        As for :func:`kl_estimate` of densities.
+
+    Args:
+        p: a density; whatever :func:`kl_estimate` takes, but samples.
+        tolerance: the standard error at which to stop, in nats; points are doubled until it is reached.
+        n: the number of points, rounded up to 16 × 2^k, or to that for each component; 65,536 by default.
+        seed: the same seed gives the same points.
+
+    Returns:
+        An :class:`Estimate`.
+
+    Raises:
+        TypeError: if p has no density.
+        ValueError: for a log-density that is NaN, or a gradient that would be wrong.
 
     Example:
         >>> from kullback import Gaussian, Mixture, entropy_estimate
         >>> p = Mixture([0.5, 0.5], Gaussian.from_std([[-3.0], [3.0]], [[1.0], [1.0]]))
-        >>> found = entropy_estimate(p, seed=0)
-        >>> round(float(found.value), 3), bool(found.standard_error < 1e-4)
+        >>> estimate = entropy_estimate(p, seed=0)
+        >>> round(float(estimate.value), 3), bool(estimate.standard_error < 1e-4)
         (2.108, True)
     """
     settings, p = Settings(tolerance, n, seed), as_density(p, "p")
-    mean = averages([(p, lambda x, own: -at_own_points(p, x, own))], settings, batch_dims(p))
-    return estimate(mean, (p,), settings, "k1", never_negative=False)
+    expectation = (p, lambda x, log_component: -log_density_at_draws(p, x, log_component))
+    mean = mean_of_averages([expectation], settings, batch_dims(p))
+    return to_estimate(mean, (p,), settings, "k1", never_negative=False)
 
 
 def cross_entropy_estimate(
@@ -34,8 +62,30 @@ def cross_entropy_estimate(
 ) -> Estimate:
     r"""An estimate of the cross-entropy :math:`-\mathrm E_p \log q` of q under p, with its error, in nats.
 
-    Of Gaussians :func:`cross_entropy` is exact; of mixtures :func:`cross_entropy_bounds` are proved. Shape, gradients,
-    arguments, result and errors are those of :func:`kl_estimate` for densities.
+    It is the average of :math:`-\log q` over points drawn from p. For Gaussians :func:`cross_entropy` is exact; for
+    mixtures :func:`cross_entropy_bounds` are proved.
+
+    Shape:
+        The broadcast batch shape of p and q.
+    Units:
+        Nats.
+    Gradient:
+        As for :func:`kl_estimate` of densities.
+
+    Args:
+        p: a density; whatever :func:`kl_estimate` takes, but samples.
+        q: another one.
+        tolerance: the standard error at which to stop, in nats; points are doubled until it is reached.
+        n: the number of points, rounded up to 16 × 2^k, or to that for each component; 65,536 by default.
+        seed: the same seed gives the same points.
+
+    Returns:
+        An :class:`Estimate`.
+
+    Raises:
+        TypeError: if p or q has no density.
+        ShapeError: if the events differ or the batches do not broadcast.
+        ValueError: for a log-density that is NaN, or a gradient that would be wrong.
 
     Example:
         >>> from kullback import Gaussian, Mixture, cross_entropy_estimate
@@ -44,12 +94,12 @@ def cross_entropy_estimate(
         4.112
     """
     settings = Settings(tolerance, n, seed)
-    p, q = pair(p, q)
+    p, q = as_densities(p, q)
 
-    def integrand(x: Tensor, own: Tensor) -> Tensor:
+    def integrand(x: Tensor, log_component: Tensor) -> Tensor:
         if isinstance(p, Foreign):
-            at_own_points(p, x, own)  # only to refuse gradients that would be wrong
+            log_density_at_draws(p, x, log_component)  # for its check of gradients
         return -log_density(q, x)
 
-    mean = averages([(p, integrand)], settings, batch_dims(p, q))
-    return estimate(mean, (p, q), settings, "k1", never_negative=False)
+    mean = mean_of_averages([(p, integrand)], settings, batch_dims(p, q))
+    return to_estimate(mean, (p, q), settings, "k1", never_negative=False)

@@ -1,4 +1,4 @@
-r"""The Jensen–Shannon divergence, which has no closed form for Gaussians, as two averages."""
+"""Estimates of the Jensen–Shannon divergence, which has no closed form for Gaussians, as the mean of two averages."""
 
 import math
 from typing import Any
@@ -6,7 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kullback.estimate.averaging import Settings, averages, batch_dims, estimate, of_both, pair
+from kullback.estimate.averaging import (
+    Settings,
+    as_densities,
+    batch_dims,
+    mean_of_averages,
+    of_log_densities,
+    to_estimate,
+)
 from kullback.estimate.result import Estimate
 
 
@@ -17,29 +24,51 @@ def jensen_shannon_estimate(
 
     .. math:: \tfrac12 D(p \,\|\, m) + \tfrac12 D(q \,\|\, m), \qquad m = \tfrac12 (p + q) ,
 
-    between 0 and log 2; its square root is a metric. Half of the points are of p, half of q. For Gaussians
-    :func:`geometric_jensen_shannon`, with another m, has a closed form.
+    which is between 0 and log 2; its square root is a metric. Half of the points are drawn from p, half from q. For
+    Gaussians :func:`geometric_jensen_shannon`, in which m is their normalized geometric mean, has a closed form; for
+    mixtures :func:`jensen_shannon_bounds` are proved.
 
-    Shape, units, gradients, arguments, result and errors are those of :func:`kl_estimate`; both p and q are drawn from.
+    Shape:
+        The broadcast batch shape of p and q.
+    Units:
+        Nats.
+    Gradient:
+        Flows to the parameters of both, as to those of p for :func:`kl_estimate`.
+
+    Args:
+        p: a density; whatever :func:`kl_estimate` takes, but samples.
+        q: another one.
+        tolerance: the standard error at which to stop, in nats; points are doubled until it is reached.
+        n: the number of points of both together, rounded up; 65,536 by default.
+        seed: the same seed gives the same points.
+
+    Returns:
+        An :class:`Estimate`.
+
+    Raises:
+        TypeError: if p or q has no density.
+        ShapeError: if the events differ or the batches do not broadcast.
+        ValueError: for a log-density that is NaN, or a gradient that would be wrong.
 
     Reference:
         J. Lin, Divergence measures based on the Shannon entropy, IEEE Transactions on Information Theory 37, 1991.
 
     Example:
         >>> from kullback import Gaussian, jensen_shannon_estimate
-        >>> found = jensen_shannon_estimate(Gaussian.from_std([0.0], [1.0]), Gaussian.from_std([2.0], [1.0]), seed=0)
-        >>> round(float(found.value), 3), found.n
+        >>> estimate = jensen_shannon_estimate(Gaussian.from_std([0.0], [1.0]), Gaussian.from_std([2.0], [1.0]), seed=0)
+        >>> round(float(estimate.value), 3), estimate.n
         (0.337, 65536)
     """
     settings = Settings(tolerance, n, seed)
-    p, q = pair(p, q)
-    mean = averages([(p, of_both(p, q, _term)), (q, of_both(q, p, _term))], settings, batch_dims(p, q))
-    return estimate(mean, (p, q), settings, "k1")
+    p, q = as_densities(p, q)
+    expectations = [(p, of_log_densities(p, q, _log_ratio)), (q, of_log_densities(q, p, _log_ratio))]
+    mean = mean_of_averages(expectations, settings, batch_dims(p, q))
+    return to_estimate(mean, (p, q), settings, "k1")
 
 
-def _term(log_own: Tensor, log_other: Tensor) -> Tensor:
-    """At points of p what is averaged, log p - log m: at most log 2."""
-    return math.log(2.0) - torch.nn.functional.softplus(log_other - log_own)
+def _log_ratio(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """log p - log m for m = (p + q) / 2: at most log 2."""
+    return math.log(2.0) - torch.nn.functional.softplus(log_q - log_p)
 
 
 jensen_shannon = jensen_shannon_estimate

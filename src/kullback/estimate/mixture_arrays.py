@@ -1,4 +1,4 @@
-"""Two mixtures in float64, component by component: what bounds and approximations are made of."""
+"""Mixtures as float64 arrays of their components, and closed forms for pairs of components: of bounds, approximations."""
 
 import itertools
 import math
@@ -22,30 +22,32 @@ from kullback.numerics.arrays import ArrayKind, common_array_kind, to_callers_ty
 from kullback.numerics.linear_algebra import cholesky, solve_lower_vector
 from kullback.numerics.tensors import broadcast_shapes, common_device, compute_dtype, no_autocast
 
-# Numbers of a tile of pairs.
-_NUMBERS = 2**20
+# Elements of the scales of the pairs of components that are computed at once.
+_TILE_ELEMENTS = 2**20
 
 
 def map_batch(p: Any, q: Any, function: Callable[["MixtureArrays", "MixtureArrays"], tuple[Tensor, ...]]) -> list[Any]:
-    """What a function of two single mixtures gives, each result of the broadcast batch shape of p and q.
+    """Apply a function of two single mixtures to each pair of the broadcast batch of p and q.
+
+    Returns:
+        The results of the function, each of the broadcast batch shape, in the dtype and the kind of array of p and q.
 
     Raises:
-        ShapeError: if the events differ or the batches do not broadcast.
-        TypeError: for anything that is no mixture of Gaussians.
+        ShapeError: if the events differ, the batches do not broadcast, or the batch is empty.
+        TypeError: if p or q is not a mixture of Gaussians.
     """
     p, q = _density(p, "p"), _density(q, "q")
     f, g = _mixture(p), _mixture(q)
     check_shapes(p, q)
     batch = broadcast_shapes(f.batch_shape, g.batch_shape)
     if not batch.numel():
-        raise ShapeError(f"p and q are an empty batch {tuple(batch)}: there is no pair.")
-    parts = [f.components, g.components]
-    tensors = [x for g in parts for x in g.tensors()]
+        raise ShapeError(f"p and q are an empty batch {tuple(batch)}: there is no pair to compare.")
+    tensors = [x for mixture in (f, g) for x in mixture.components.tensors()]
     dtype, device = compute_dtype(tensors), common_device(tensors)
     with no_autocast(device):
-        sides = zip(_unbind(f, batch, device), _unbind(g, batch, device), strict=True)
-        found = zip(*(function(*pair) for pair in sides), strict=True)
-        results = [torch.stack(x).reshape(batch).to(dtype) for x in found]
+        pairs = zip(_unbind(f, batch, device), _unbind(g, batch, device), strict=True)
+        columns = zip(*(function(*pair) for pair in pairs), strict=True)
+        results = [torch.stack(x).reshape(batch).to(dtype) for x in columns]
     kind = common_array_kind((p.array_kind, q.array_kind))
     return [to_callers_type(x, kind) for x in results]
 
@@ -54,12 +56,12 @@ def _density(x: Any, name: str) -> Gaussian | Mixture:
     density = as_density(x, name)
     if isinstance(density, Foreign):
         got = type(x).__name__
-        raise TypeError(f"{name} must be a Mixture or a Gaussian, got {got}: kl_estimate takes any density.")
+        raise TypeError(f"{name} must be a Mixture or a Gaussian, got {got}. kl_estimate takes any density.")
     return density
 
 
 def _mixture(x: Gaussian | Mixture) -> Mixture:
-    """A Gaussian is a mixture of one."""
+    """``x`` as a mixture; a Gaussian is a mixture of one component."""
     if isinstance(x, Mixture):
         return x
     one = x if x.tensors() else x.to()
@@ -68,35 +70,34 @@ def _mixture(x: Gaussian | Mixture) -> Mixture:
 
 @dataclass(frozen=True, eq=False)
 class MixtureArrays:
-    """One mixture in float64: its weights, and what integrals need of its components."""
+    """A single mixture as float64 arrays."""
 
     log_weights: Tensor  # (K,)
-    parts: tuple[Gaussian, ...]  # whose components follow each other
+    batches: tuple[Gaussian, ...]  # batches of components, K together
     mean: Tensor  # (K, d)
-    scale: Tensor  # variances of diagonals, (K, d), covariances of others
-    log_det: Tensor  # (K,)
+    scale: Tensor  # (K, d), variances, if all components are diagonal; else (K, d, d), covariances
+    log_det: Tensor  # (K,), of the covariances
 
     @classmethod
     def of(cls, log_weights: Tensor, components: Gaussian) -> "MixtureArrays":
-        """Of a single mixture."""
+        """The arrays of a single mixture."""
         d, k = components.event_size, len(components)
         log_det = 2.0 * components.scale.half_log_det(components.event_shape).expand(components.batch_shape)
-        # Here, where gradients are recorded.
         if isinstance(components.scale, Diagonal):
             mean, scale = components.flat_parameters("variance")
         else:
             assert isinstance(components.scale, MatrixScale)
             mean, scale = components.mean.expand(k, d), components.scale.covariance().expand(k, d, d)
-        # A weight of 0 is as good as one of 1e-304, and its logarithm is a number.
+        # A weight of 0 is replaced by 1e-304, whose logarithm is finite.
         return cls(log_weights.clamp(min=-700.0), (components,), mean, scale, log_det)
 
     @classmethod
     def even_mixture(cls, f: "MixtureArrays", g: "MixtureArrays") -> "MixtureArrays":
-        """The mixture of two, one half of each."""
+        """The mixture of f and g with equal weights."""
         scales = [f.scale, g.scale] if f.diagonal == g.diagonal else [f.matrices(), g.matrices()]
         return cls(
             torch.cat([f.log_weights, g.log_weights]) - math.log(2.0),
-            f.parts + g.parts,
+            f.batches + g.batches,
             torch.cat([f.mean, g.mean]),
             torch.cat(scales),
             torch.cat([f.log_det, g.log_det]),
@@ -104,71 +105,84 @@ class MixtureArrays:
 
     @property
     def weights(self) -> Tensor:
-        """The weights."""
+        """The weights, ``(K,)``."""
         return self.log_weights.exp()
 
     @property
     def d(self) -> int:
-        """How many coordinates."""
+        """The number of coordinates."""
         return self.mean.shape[1]
 
     @property
     def diagonal(self) -> bool:
-        """Are all components diagonal?"""
+        """Whether all components are diagonal."""
         return self.scale.ndim == 2
 
     @property
     def entropies(self) -> Tensor:
-        """Of the components."""
+        """The entropies of the components, ``(K,)``."""
         return 0.5 * (self.d * (1.0 + math.log(2 * math.pi)) + self.log_det)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """The log-density at points ``(n, d)``."""
-        weights = self.log_weights.split([len(g) for g in self.parts])
-        each = [log_mixture(w, g, x.reshape(-1, *g.event_shape)) for w, g in zip(weights, self.parts, strict=True)]
-        return torch.logsumexp(torch.stack(each), 0)
+        log_weights = self.log_weights.split([len(g) for g in self.batches])
+        of_batches = [
+            log_mixture(w, g, x.reshape(-1, *g.event_shape)) for w, g in zip(log_weights, self.batches, strict=True)
+        ]
+        return torch.logsumexp(torch.stack(of_batches), 0)
 
     def matrices(self) -> Tensor:
-        """Covariance matrices."""
+        """The covariance matrices of the components, ``(K, d, d)``."""
         return self.scale.diag_embed() if self.diagonal else self.scale
 
 
 def divergences(f: MixtureArrays, g: MixtureArrays) -> Tensor:
-    """The divergence of each component of f from each of g, exactly."""
-    return torch.cat([torch.cat([torch.as_tensor(pairwise(a, b)) for b in g.parts], 1) for a in f.parts])
+    """The Kullback–Leibler divergences of all components of f from all of g, ``(K_f, K_g)``."""
+    return torch.cat([torch.cat([torch.as_tensor(pairwise(a, b)) for b in g.batches], 1) for a in f.batches])
 
 
 def _unbind(mixture: Mixture, batch: torch.Size, device: torch.device) -> list[MixtureArrays]:
+    """The single mixtures of a batch, after expansion to ``batch``."""
     size = mixture.n_components
-    g = mixture.components.cast(torch.float64, device)
+    components = mixture.components.cast(torch.float64, device)
     log_weights = mixture.log_weights.to(dtype=torch.float64, device=device).expand(*batch, size)
-    whole = g.expand((*batch, size)).with_array_kind(ArrayKind.TORCH)
-    return [MixtureArrays.of(log_weights[i], whole[i]) for i in itertools.product(*map(range, batch))]
+    components = components.expand((*batch, size)).with_array_kind(ArrayKind.TORCH)
+    return [MixtureArrays.of(log_weights[i], components[i]) for i in itertools.product(*map(range, batch))]
 
 
 def log_integrals(f: MixtureArrays, g: MixtureArrays, a: Tensor, b: Tensor) -> Tensor:
-    r""":math:`\log \int f_i^{a_i} g_j^{b_i}` for each pair, in tiles: with :math:`M = a \Sigma_j + b \Sigma_i`,
+    r"""The integrals :math:`\log \int f_i^{a_i} g_j^{b_i}` for all pairs of components, ``(K_f, K_g)``.
+
+    With :math:`M = a \Sigma_j + b \Sigma_i` they are
 
     .. math:: \tfrac d2 (1 - a - b) \log 2\pi + \tfrac{1 - a}2 \log\det\Sigma_i + \tfrac{1 - b}2 \log\det\Sigma_j
         - \tfrac12 \log\det M - \tfrac{ab}2 \Delta^\top M^{-1} \Delta .
+
+    Args:
+        f: the first mixture.
+        g: the second one.
+        a: an exponent for each component of f, ``(K_f,)``.
+        b: the same.
     """
     diagonal, d = f.diagonal and g.diagonal, f.d
-    scale_p, scale_q = (x.scale if diagonal else x.matrices() for x in (f, g))
-    terms = _axis_terms if diagonal else _matrix_terms
-    step = max(1, _NUMBERS // (scale_q.numel() or 1))
-    parts = (slice(i, i + step) for i in range(0, len(f.mean), step))
-    tiles = [terms(f.mean[i, None], scale_p[i, None], g.mean, scale_q, a[i, None], b[i, None]) for i in parts]
+    scale_f, scale_g = (x.scale if diagonal else x.matrices() for x in (f, g))
+    terms = _diagonal_terms if diagonal else _matrix_terms
+    step = max(1, _TILE_ELEMENTS // (scale_g.numel() or 1))
+    rows = (slice(i, i + step) for i in range(0, len(f.mean), step))
+    tiles = [terms(f.mean[i, None], scale_f[i, None], g.mean, scale_g, a[i, None], b[i, None]) for i in rows]
     a, b = a[:, None], b[:, None]
     constant = 0.5 * d * (1.0 - a - b) * math.log(2 * math.pi)
     return constant + 0.5 * (1.0 - a) * f.log_det[:, None] + 0.5 * (1.0 - b) * g.log_det - 0.5 * torch.cat(tiles)
 
 
-def _axis_terms(mean_p: Tensor, v_p: Tensor, mean_q: Tensor, v_q: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    m = a[..., None] * v_q + b[..., None] * v_p
-    return (m.log() + (a * b)[..., None] * (mean_p - mean_q).square() / m).sum(-1)
+def _diagonal_terms(mean_f: Tensor, var_f: Tensor, mean_g: Tensor, var_g: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """The terms of M, times -2, for variances."""
+    m = a[..., None] * var_g + b[..., None] * var_f
+    return (m.log() + (a * b)[..., None] * (mean_f - mean_g).square() / m).sum(-1)
 
 
-def _matrix_terms(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    factor = cholesky(a[..., None, None] * cov_q + b[..., None, None] * cov_p)
-    y = solve_lower_vector(factor, mean_p - mean_q)
-    return 2.0 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) + a * b * y.square().sum(-1)
+def _matrix_terms(mean_f: Tensor, cov_f: Tensor, mean_g: Tensor, cov_g: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """The terms of M, times -2, for covariance matrices."""
+    factor = cholesky(a[..., None, None] * cov_g + b[..., None, None] * cov_f)
+    whitened = solve_lower_vector(factor, mean_f - mean_g)
+    return 2.0 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) + a * b * whitened.square().sum(-1)

@@ -1,22 +1,22 @@
-"""What an estimate is: a number, how far off it may be, and how it was made."""
+"""The result of every estimate: a number, how accurate it is, and how it was computed."""
 
 from typing import Any, NamedTuple
 
 
 class Estimate(NamedTuple):
-    """An estimate in nats; numbers are tensors of the shape of the batch (or arrays)."""
+    """An estimate in nats, with its error; its numbers are tensors, or NumPy arrays, of the batch shape."""
 
     value: Any
     """The estimate."""
     standard_error: Any
-    """Its standard error."""
+    """The standard error of the value."""
     interval: tuple[Any, Any]
-    """An interval that holds the truth 95 times in 100."""
+    """The ends of a 95 % confidence interval for sampling error."""
     band: tuple[Any, Any]
-    """A wider one that allows for bias, for samples; the interval where there is none."""
+    """The ends of a wider interval that also allows for bias, for samples; otherwise the interval."""
     n: int
-    """How many points were used: drawn, or rows of all samples."""
+    """The number of points: drawn, or the rows of all samples."""
     method: str
-    """How it was made."""
+    """The name of the method."""
     warnings: tuple[str, ...]
-    """What to know before it is used, in sentences."""
+    """What to know before the value is used, in sentences."""

@@ -1,15 +1,19 @@
-r"""Averages over points drawn from a density: :math:`\mathrm E_p f`, with their errors.
+r"""Averages :math:`\mathrm E_p f` of functions over points drawn from a density, with their standard errors.
 
-From Gaussians and mixtures by randomized quasi-Monte Carlo: 16 independent scramblings of the Sobol sequence, whose
-averages are independent and unbiased, so that their spread is an honest error. A mixture has a sequence for each
-component, and the averages are weighted, which leaves out what choosing components adds to the variance; one of too
-many components chooses them by a further coordinate. From anything else by independent draws.
+Points of Gaussians and mixtures come from randomized quasi-Monte Carlo: 16 independent scramblings of a Sobol sequence,
+whose averages are independent and unbiased, so that their spread gives an unbiased standard error. A mixture has a
+sequence for each component, and the averages are weighted: this stratification removes the variance that a random
+choice of components would add. If there are too many components for that, one more coordinate of the sequence chooses
+the component. Points of other densities are independent draws.
+
+Reference:
+    A. B. Owen, Scrambled net variance for integrals of smooth functions, Annals of Statistics 25, 1997.
 """
 
 import abc
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,41 +28,45 @@ from kullback.gaussians.scales.diagonal import Diagonal
 
 REPLICATES = 16
 
-# The 97.5 % points of Student's t with 15 degrees of freedom, and of the normal.
+# The 97.5 % quantiles of Student's t with 15 degrees of freedom, and of the normal distribution.
 T_QUANTILE, NORMAL_QUANTILE = 2.131449545559323, 1.959963984540054
 
-# Points of a component that a replicate has at least; numbers that are computed on at once, and independent points.
-_LEAST, _NUMBERS, _DRAWN = 16, 2**21, REPLICATES * 2**12
+# The fewest points of a component in each replicate for which it has a sequence of its own.
+_FEWEST_POINTS_OF_A_COMPONENT = 16
 
-# Of points, and of the log-densities there of the Gaussians that they were drawn from (NaN if from something else).
+# Coordinates of points that are computed at once, and independent points that are drawn at once.
+_POINT_ELEMENTS, _DRAWS_AT_ONCE = 2**21, REPLICATES * 2**12
+
+# A function of points and of the log-densities there of the Gaussians that they were drawn from: of p, or of a component
+# of the mixture p. These are NaN for other densities.
 Integrand = Callable[[Tensor, Tensor], Tensor]
 
 
 def average(p: Density, integrand: Integrand, seed: int | None, batch_dims: int) -> "Average":
-    """The average of a function over a density; its values have ``batch_dims`` batch dimensions."""
-    kind = MonteCarlo if isinstance(p, Foreign) else RandomizedQMC
-    return kind(p, integrand, seed, batch_dims)
+    """The average of a function over a density; the values of the function have ``batch_dims`` batch dimensions."""
+    method = MonteCarlo if isinstance(p, Foreign) else RandomizedQMC
+    return method(p, integrand, seed, batch_dims)
 
 
-def _power_of_two(n: int) -> int:
-    """Points of each of so many sequences, of which there are at least n: 2^k."""
+def _next_power_of_two(n: int) -> int:
+    """The smallest power of two that is at least n."""
     return 1 << (n - 1).bit_length()
 
 
 class Average(abc.ABC):
-    """An average from as many points as have been added."""
+    """An average over a number of points that can grow."""
 
     quantile: float
-    """How many standard errors an interval reaches."""
+    """Half of the width of the 95 % interval in standard errors."""
 
     def __init__(self, p: Any, integrand: Integrand, seed: int | None, batch_dims: int) -> None:
         self.p, self.integrand, self.seed = p, integrand, seed
-        self.missing = batch_dims - len(p.batch_shape)
+        self.missing_batch_dims = batch_dims - len(p.batch_shape)
         self.n = 0
 
     @abc.abstractmethod
     def grow(self, n: int) -> None:
-        """Take at least ``n`` points in all: 16 × 2^k, or that in each sequence."""
+        """Use at least ``n`` points in all, rounded up to 16 × 2^k, or to that in each sequence."""
 
     @abc.abstractmethod
     def value(self) -> Tensor:
@@ -66,39 +74,39 @@ class Average(abc.ABC):
 
     @abc.abstractmethod
     def standard_error(self) -> Tensor:
-        """Its standard error."""
+        """The standard error of the average."""
 
-    def aligned(self, x: Tensor, lead: int) -> Tensor:
-        """With the batch dimensions that p has not, of size 1, after the leading ones."""
-        return x.reshape(*x.shape[:lead], *[1] * self.missing, *x.shape[lead:])
+    def insert_batch_dims(self, x: Tensor, position: int) -> Tensor:
+        """``x`` with dimensions of size 1 at ``position``, for the batch dimensions that p does not have."""
+        return x.reshape(*x.shape[:position], *[1] * self.missing_batch_dims, *x.shape[position:])
 
 
 class MonteCarlo(Average):
-    """By independent draws."""
+    """An average over independent draws."""
 
     quantile = NORMAL_QUANTILE
-    origin: Tensor | None = None  # what sums are taken from: differences keep digits that the values' squares have not
+    origin: Tensor | None = None  # subtracted from the values, so that the variance does not cancel
     sum: Tensor
-    squares: Tensor
+    sum_of_squares: Tensor
 
     def grow(self, n: int) -> None:
-        """In pieces, each of which adds to the sums of the values and of their squares."""
-        n = REPLICATES * _power_of_two(-(-n // REPLICATES))
+        """Draw further points, some at once, and add to the sums of the values and of their squares."""
+        n = REPLICATES * _next_power_of_two(-(-n // REPLICATES))
         with torch.random.fork_rng(enabled=self.seed is not None):
             if self.seed is not None:
                 torch.manual_seed(self.seed + self.n)
-            for start in range(self.n, n, _DRAWN):
-                x = self.aligned(self.p.draw(min(_DRAWN, n - start)), 1)
+            for start in range(self.n, n, _DRAWS_AT_ONCE):
+                x = self.insert_batch_dims(self.p.draw(min(_DRAWS_AT_ONCE, n - start)), 1)
                 self._add(self.integrand(x, torch.tensor(math.nan, dtype=torch.float64)).double())
         self.n = n
 
     def _add(self, values: Tensor) -> None:
         if self.origin is None:
             self.origin = values.detach().mean(0).nan_to_num(posinf=0.0, neginf=0.0)
-            self.sum = self.squares = torch.zeros_like(self.origin)
+            self.sum = self.sum_of_squares = torch.zeros_like(self.origin)
         centred = values - self.origin
         self.sum = self.sum + centred.sum(0)
-        self.squares = self.squares + centred.detach().square().sum(0)
+        self.sum_of_squares = self.sum_of_squares + centred.detach().square().sum(0)
 
     def value(self) -> Tensor:
         """The average."""
@@ -106,95 +114,146 @@ class MonteCarlo(Average):
         return self.origin + self.sum / self.n
 
     def standard_error(self) -> Tensor:
-        """Of the spread of all values."""
-        variance = self.squares / self.n - (self.sum.detach() / self.n).square()
+        """The standard error, from the variance of all values."""
+        variance = self.sum_of_squares / self.n - (self.sum.detach() / self.n).square()
         return (variance.clamp(min=0.0) / (self.n - 1)).sqrt()
 
 
 class RandomizedQMC(Average):
-    """By scrambled sequences: a sum of each replicate."""
+    """An average over independently scrambled sequences, the replicates."""
 
     quantile = T_QUANTILE
-    engines: list[list["_Normals"]]  # of each replicate
-    place: "Place"
-    points: int  # that each sequence has given
+    sampler: "Sampler"
+    sequences: list[list["_Sequence"]]  # of each replicate
+    points_per_sequence: int
     sums: list[Tensor]  # of each replicate
 
     def grow(self, n: int) -> None:
         """Continue every sequence."""
         if not self.n:
-            self._plan(_power_of_two(-(-n // REPLICATES)))
-        sequences = len(self.engines[0])
-        points = _power_of_two(-(-n // (REPLICATES * sequences)))
-        step = max(1, _NUMBERS // max(1, sequences * self.p.batch_shape.numel() * max(self.p.event_size, 1)))
-        for r, engines in enumerate(self.engines):
-            for start in range(self.points, points, step):
-                x, own, weights = self.place(engines, min(step, points - start))
-                self.sums[r] = self.sums[r] + self._sum(x, own, weights)
-        self.points, self.n = points, REPLICATES * sequences * points
+            self._start(_next_power_of_two(-(-n // REPLICATES)))
+        n_sequences, p = self.sampler.n_sequences, self.p
+        points = _next_power_of_two(-(-n // (REPLICATES * n_sequences)))
+        step = max(1, _POINT_ELEMENTS // max(1, n_sequences * p.batch_shape.numel() * max(p.event_size, 1)))
+        for r, sequences in enumerate(self.sequences):
+            for start in range(self.points_per_sequence, points, step):
+                sampled = self.sampler.points(sequences, min(step, points - start))
+                self.sums[r] = self.sums[r] + self._sum(sampled)
+        self.points_per_sequence, self.n = points, REPLICATES * n_sequences * points
 
-    def _plan(self, points: int) -> None:
-        p = self.p
-        sequences, d, self.place = _places(p, points)
-        seeds = np.random.SeedSequence(self.seed).generate_state(REPLICATES * sequences).reshape(REPLICATES, sequences)
-        self.engines = [[_Normals(d, int(seed)) for seed in row] for row in seeds]
-        self.points, self.sums = 0, [torch.zeros((), dtype=torch.float64, device=p.device)] * REPLICATES
+    def _start(self, points_per_replicate: int) -> None:
+        self.sampler = sampler = _sampler(self.p, points_per_replicate)
+        n = REPLICATES * sampler.n_sequences
+        seeds = np.random.SeedSequence(self.seed).generate_state(n).reshape(REPLICATES, sampler.n_sequences)
+        self.sequences = [[_Sequence(sampler.dim, int(seed)) for seed in row] for row in seeds]
+        self.points_per_sequence = 0
+        self.sums = [torch.zeros((), dtype=torch.float64, device=self.p.device)] * REPLICATES
 
-    def _sum(self, x: Tensor, own: Tensor, weights: Tensor | None) -> Tensor:
-        lead = 1 if weights is None else 2
-        values = self.integrand(self.aligned(x, lead), self.aligned(own, lead))
-        if weights is None:
+    def _sum(self, sampled: "Points") -> Tensor:
+        position = 1 if sampled.weights is None else 2
+        values = self.integrand(
+            self.insert_batch_dims(sampled.x, position), self.insert_batch_dims(sampled.log_density, position)
+        )
+        if sampled.weights is None:
             return values.sum(0)
-        weights = self.aligned(weights, 1)
-        # A component of no weight adds nothing, whatever the value.
+        weights = self.insert_batch_dims(sampled.weights, 1)
+        # A component of weight 0 contributes 0, even where the value is infinite or NaN.
         return torch.where(weights > 0, weights * values, 0.0).sum(1).sum(0)
 
     def value(self) -> Tensor:
         """The average."""
-        return torch.stack(self.sums).mean(0) / self.points
+        return torch.stack(self.sums).mean(0) / self.points_per_sequence
 
     def standard_error(self) -> Tensor:
-        """Of the spread of the replicates."""
-        return torch.stack(self.sums).detach().std(0) / (self.points * math.sqrt(REPLICATES))
+        """The standard error, from the spread of the replicates."""
+        return torch.stack(self.sums).detach().std(0) / (self.points_per_sequence * math.sqrt(REPLICATES))
 
 
-# Points ``(n, *batch, *event)`` from sequences, or by components ``(n, K, *batch, *event)``; the logarithms of the
-# densities of the Gaussians that they were drawn from; and the weights of the components.
-Place = Callable[[list["_Normals"], int], tuple[Tensor, Tensor, Tensor | None]]
+class Points(NamedTuple):
+    """Points of a Gaussian or a mixture."""
+
+    x: Tensor
+    """The points, ``(n, *batch, *event)``; of a stratified sampler ``(n, K, *batch, *event)``."""
+    log_density: Tensor
+    """The log-density at each point of the Gaussian, or of the component, that it was drawn from."""
+    weights: Tensor | None = None
+    """The weights ``(K, *batch)`` of the components of a stratified sampler."""
 
 
-def _places(p: Gaussian | Mixture, points: int) -> tuple[int, int, Place]:
-    """How many sequences of how many dimensions each replicate needs, and how points are made of them."""
-    batch = [1] * len(p.batch_shape)
+class Sampler(abc.ABC):
+    """Maps the points of sequences to points of a density."""
+
+    n_sequences: int
+    """The number of sequences that it needs."""
+    dim: int
+    """The dimension of the sequences."""
+
+    @abc.abstractmethod
+    def points(self, sequences: "Sequence[_Sequence]", n: int) -> Points:
+        """The next ``n`` points of each sequence, mapped to the density."""
+
+
+class GaussianSampler(Sampler):
+    """Draws from a Gaussian."""
+
+    def __init__(self, p: Gaussian) -> None:
+        self.p, self.n_sequences, self.dim = p, 1, p.event_size
+
+    def points(self, sequences: "Sequence[_Sequence]", n: int) -> Points:
+        """``(n, *batch, *event)``."""
+        normal = sequences[0].normal(n).reshape(n, *[1] * len(self.p.batch_shape), self.p.event_size)
+        return _transform(self.p, normal)
+
+
+class ComponentChoiceSampler(Sampler):
+    """Draws from a mixture: the first coordinate of a sequence chooses the component, by its distribution function.
+
+    The components are numbered in an order in which successive ones are close, so that the integrand is as smooth as
+    possible in that coordinate. The points have no gradients with respect to the weights.
+    """
+
+    def __init__(self, p: Mixture) -> None:
+        self.p, self.n_sequences, self.dim = p, 1, p.event_size + 1
+        self.order = _order_along_widest_coordinate(p.components)
+        self.cumulative_weights = p.log_weights.detach().double().exp().cpu().gather(-1, self.order).cumsum(-1)
+
+    def points(self, sequences: "Sequence[_Sequence]", n: int) -> Points:
+        """``(n, *batch, *event)``."""
+        uniform, normal = sequences[0].uniform_and_normal(n)
+        thresholds = (uniform * self.cumulative_weights[..., -1:]).contiguous()
+        position = torch.searchsorted(self.cumulative_weights, thresholds, right=True)
+        component = self.order.gather(-1, position.clamp(max=self.p.n_components - 1)).movedim(-1, 0)
+        normal = normal.reshape(n, *[1] * len(self.p.batch_shape), self.p.event_size)
+        return _transform(self.p.chosen(component), normal)
+
+
+class StratifiedSampler(Sampler):
+    """Draws equally many points from each component of a mixture, with the weights of the components."""
+
+    def __init__(self, p: Mixture) -> None:
+        self.p, self.n_sequences, self.dim = p, p.n_components, p.event_size
+
+    def points(self, sequences: "Sequence[_Sequence]", n: int) -> Points:
+        """``(n, K, *batch, *event)``."""
+        batch_dims = len(self.p.batch_shape)
+        normal = torch.stack([sequence.normal(n) for sequence in sequences], 1)
+        normal = normal.reshape(n, *[1] * batch_dims, self.p.n_components, self.p.event_size)
+        x, log_density, _ = _transform(self.p.components, normal)
+        weights = self.p.log_weights.double().exp().movedim(-1, 0)
+        return Points(x.movedim(batch_dims + 1, 1), log_density.movedim(batch_dims + 1, 1), weights)
+
+
+def _sampler(p: Gaussian | Mixture, points_per_replicate: int) -> Sampler:
     if isinstance(p, Gaussian):
-
-        def alone(engines: list[_Normals], n: int) -> tuple[Tensor, Tensor, None]:
-            return *_moved(p, engines[0].draw(n).reshape(n, *batch, p.event_size)), None
-
-        return 1, p.event_size, alone
-    if p.n_components * _LEAST > points and not (torch.is_grad_enabled() and p.log_weights.requires_grad):
-        order = _along_an_axis(p.components)
-        edges = p.log_weights.detach().double().exp().cpu().gather(-1, order).cumsum(-1)
-
-        def choose(engines: list[_Normals], n: int) -> tuple[Tensor, Tensor, None]:
-            uniform, normal = engines[0].split(n)
-            where = torch.searchsorted(edges, (uniform * edges[..., -1:]).contiguous(), right=True)
-            where = order.gather(-1, where.clamp(max=p.n_components - 1)).movedim(-1, 0)
-            return *_moved(p.chosen(where), normal.reshape(n, *batch, p.event_size)), None
-
-        return 1, p.event_size + 1, choose
-
-    def by_components(engines: list[_Normals], n: int) -> tuple[Tensor, Tensor, Tensor]:
-        normal = torch.stack([engine.draw(n) for engine in engines], 1)
-        moved = _moved(p.components, normal.reshape(n, *batch, p.n_components, p.event_size))
-        points, own = (x.movedim(len(batch) + 1, 1) for x in moved)
-        return points, own, p.log_weights.double().exp().movedim(-1, 0)
-
-    return p.n_components, p.event_size, by_components
+        return GaussianSampler(p)
+    too_many_components = p.n_components * _FEWEST_POINTS_OF_A_COMPONENT > points_per_replicate
+    if too_many_components and not (torch.is_grad_enabled() and p.log_weights.requires_grad):
+        return ComponentChoiceSampler(p)
+    return StratifiedSampler(p)
 
 
-class _Normals:
-    """Standard normal vectors by a scrambled Sobol sequence; independent ones beyond its dimensions."""
+class _Sequence:
+    """A scrambled Sobol sequence; independent uniform numbers in dimensions for which there is none."""
 
     def __init__(self, d: int, seed: int) -> None:
         self.d = d
@@ -204,42 +263,40 @@ class _Normals:
             self.generator = torch.Generator().manual_seed(seed)
 
     def uniform(self, n: int) -> Tensor:
-        """Inside (0, 1): the middle of each of the sequence's cells."""
+        """The next points, ``(n, d)``, strictly inside (0, 1): the centres of the cells of the sequence."""
         if 1 <= self.d <= SobolEngine.MAXDIM:
-            drawn: Tensor = self.engine.draw(n, dtype=torch.float64)
-            return drawn * (1.0 - 2.0**-30) + 2.0**-31
+            points: Tensor = self.engine.draw(n, dtype=torch.float64)
+            return points * (1.0 - 2.0**-30) + 2.0**-31
         return torch.rand(n, self.d, dtype=torch.float64, generator=self.generator).clamp(2.0**-54, 1.0 - 2.0**-53)
 
-    def draw(self, n: int) -> Tensor:
-        """``(n, d)``."""
+    def normal(self, n: int) -> Tensor:
+        """The next points as standard normal vectors, ``(n, d)``."""
         normal: Tensor = torch.special.ndtri(self.uniform(n))
         return normal
 
-    def split(self, n: int) -> tuple[Tensor, Tensor]:
-        """The first coordinate as it is, the others normal."""
+    def uniform_and_normal(self, n: int) -> tuple[Tensor, Tensor]:
+        """The next points: the first coordinates ``(n,)`` uniform, the others ``(n, d - 1)`` normal."""
         u = self.uniform(n)
         return u[:, 0], torch.special.ndtri(u[:, 1:])
 
 
-def _along_an_axis(g: Gaussian) -> Tensor:
-    """The components in the order of their means along the coordinate in which these spread most: neighbours, whose
-    numbers are near each other, then have densities that are.
-    """
+def _order_along_widest_coordinate(g: Gaussian) -> Tensor:
+    """The components in the order of their means in the coordinate with the largest variance of means."""
     means = g.mean.detach().broadcast_to(g.batch_shape + g.event_shape).reshape(*g.batch_shape, -1).double().cpu()
     spread = means.var(-2).reshape(-1, means.shape[-1]).mean(0)
     return means[..., int(spread.argmax())].argsort(-1)
 
 
-def _moved(g: Gaussian, normal: Tensor) -> tuple[Tensor, Tensor]:
-    """Standard normal vectors ``(..., *batch, d)`` moved to Gaussians, mean + L z, and the log-densities there.
-    Differentiable.
-    """
+def _transform(g: Gaussian, normal: Tensor) -> Points:
+    """Standard normal vectors ``(..., *batch, d)`` as points ``mean + L z`` of Gaussians. Differentiable."""
     p, normal = g.cast(torch.float64, g.device), normal.to(g.device)
     mean = p.mean.broadcast_to(g.batch_shape + g.event_shape)
     half_log_det = p.scale.half_log_det(g.event_shape)
-    own = -0.5 * (normal.square().sum(-1) + g.event_size * math.log(2 * math.pi)) - half_log_det
-    own = own.expand(normal.shape[: normal.ndim - 1 - len(g.batch_shape)] + g.batch_shape)
+    log_density = -0.5 * (normal.square().sum(-1) + g.event_size * math.log(2 * math.pi)) - half_log_det
+    log_density = log_density.expand(normal.shape[: normal.ndim - 1 - len(g.batch_shape)] + g.batch_shape)
     if isinstance(p.scale, Diagonal):
-        return mean + p.scale.to("std").value * normal.reshape(*normal.shape[:-1], *g.event_shape), own
-    assert isinstance(p.scale, MatrixScale)
-    return mean + (p.scale.tril() @ normal.unsqueeze(-1)).squeeze(-1), own
+        x = mean + p.scale.to("std").value * normal.reshape(*normal.shape[:-1], *g.event_shape)
+    else:
+        assert isinstance(p.scale, MatrixScale)
+        x = mean + (p.scale.tril() @ normal.unsqueeze(-1)).squeeze(-1)
+    return Points(x, log_density)

@@ -1,4 +1,5 @@
-"""What stands behind a number (``explain.py``), and which common mistake gives another one (``mistakes.py``).
+"""Explanation of a divergence: how it is computed, and which common mistakes give another value.
 
-May import ``divergences/`` and what comes before.
+``explain.py`` contains the public function, ``mistakes.py`` the table of mistakes. May import ``divergences/`` and the
+packages before it.
 """

@@ -1,4 +1,4 @@
-"""What stands behind a divergence: the form it was computed in, its conditioning, and how others get it wrong."""
+"""How a divergence is computed, how well it is conditioned, and which common mistakes give another value."""
 
 import math
 from dataclasses import dataclass
@@ -10,35 +10,34 @@ from torch import Tensor
 from kullback.divergences.api import as_common_tensors, check_shapes
 from kullback.divergences.kl import kl_divergence, kl_per_dimension
 from kullback.errors import ShapeError
-from kullback.explanation.mistakes import wrong_numbers
+from kullback.explanation.mistakes import wrong_values
 from kullback.gaussians.gaussian import Gaussian
-from kullback.gaussians.scales.stack import factor_of
 from kullback.interop.registry import as_gaussian
 from kullback.numerics.arrays import ArrayKind
 from kullback.pairs.dispatch import select_rule
 
-# At most this many explanations of a value are given.
-_MOST = 3
+# The largest number of explanations that are given for a value.
+_MAX_EXPLANATIONS = 3
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What :func:`explain` found; print it."""
+    """The result of :func:`explain`; print it."""
 
     divergence: float
-    """KL(p‖q) in nats; of a batch, the mean."""
+    """KL(p‖q) in nats; the mean over a batch."""
     form: str
-    """Which form of the formula the pair is computed in."""
+    """The form of the formula that is used for this pair."""
     condition: tuple[float, float]
-    """The largest condition number of p's and q's covariance, after each coordinate is brought to variance 1."""
+    """The largest condition numbers of the correlation matrices of p and of q."""
     digits: float
-    """Decimal digits of the divergence that rounding the inputs to their dtype leaves."""
+    """The number of decimal digits of the divergence that are determined by inputs rounded to their dtype."""
     value: float | None
-    """The number asked about."""
+    """The value to be explained; the mean if there is one for each row."""
     mistakes: tuple[tuple[str, ...], ...]
-    """The combinations of mistakes that give this number, the simplest ones; empty if it is right, or unknown."""
+    """The smallest combinations of mistakes that give this value; empty if it is correct or cannot be explained."""
     right: bool
-    """Is the value asked about the divergence?"""
+    """Whether the value is the divergence."""
 
     def __str__(self) -> str:
         lines = [
@@ -49,27 +48,27 @@ class Explanation:
         ]
         if self.value is not None:
             if self.right:
-                lines.append(f"{self.value:.10g}: is right")
+                lines.append(f"{self.value:.10g}: correct")
             for mistakes in self.mistakes:
                 lines.append(f"{self.value:.10g}: {'; and '.join(mistakes)}")
             if not self.right and not self.mistakes:
-                lines.append(f"{self.value:.10g}: is not right, and no common mistake gives it")
+                lines.append(f"{self.value:.10g}: not correct, and no common mistake gives it")
         return "\n".join(lines)
 
 
 def explain(p: Any, q: Any, value: Any = None) -> Explanation:
-    """How KL(p‖q) is computed here and how well it is determined; and which common mistake gives ``value``.
+    """Explain how KL(p‖q) is computed, how well it is conditioned, and which common mistakes give ``value``.
 
-    Mistakes are tried alone and together: std taken for variance, log-variance for std, p and q swapped, the
-    log-determinant the wrong way round or missing, mean for sum over the coordinates, a missing −d or ½, an event
-    dimension forgotten, the VAE line in bfloat16, ``F.kl_div`` on means or samples, softmaxed or not. The combinations
-    with the fewest mistakes are told.
+    Mistakes are tried alone and in combination: standard deviations taken for variances, log-variances taken for
+    standard deviations, p and q swapped, the log-determinant inverted or missing, the mean over coordinates instead of
+    their sum, a missing −d or ½, a forgotten event dimension, the VAE formula in bfloat16, and ``F.kl_div`` called on
+    means or samples. The combinations with the fewest mistakes are reported.
 
     Args:
-        p: as for :func:`kl_divergence`.
-        q: the same.
-        value: a number that somebody else got, for one pair or as mean or sum over a batch; or one for each row. It is
-            compared as closely as it is written: 689.8 is any number that rounds to it.
+        p: the first Gaussian, as for :func:`kl_divergence`.
+        q: the second Gaussian.
+        value: the value to explain: of one pair, the mean or sum over a batch, or one for each row. It is compared to
+            the precision with which it is written: 689.8 stands for every number that rounds to it.
 
     Returns:
         An :class:`Explanation`.
@@ -99,35 +98,45 @@ def explain(p: Any, q: Any, value: Any = None) -> Explanation:
     asked = None if value is None else torch.as_tensor(value, dtype=torch.float64)
     per_dimension = p.batch_shape + p.event_shape
     if asked is not None and asked.ndim and asked.shape not in (truth.shape, per_dimension):
-        raise ShapeError(f"value has shape {tuple(asked.shape)}, the divergence has {tuple(truth.shape)}.")
+        raise ShapeError(
+            f"value has shape {tuple(asked.shape)}, the divergence has {tuple(truth.shape)}. Give one value for each "
+            "row, or their mean or sum."
+        )
     if asked is not None and not torch.isfinite(asked).all():
-        raise ValueError(f"value is a finite number, or one for each row, got {value!r}.")
-    right, found = (False, ()) if asked is None else _matches(p, q, truth, asked, value)
+        raise ValueError(f"value must be a finite number, or one for each row, got {value!r}.")
+    right, mistakes = (False, ()) if asked is None else _matches(p, q, truth, asked, value)
     return Explanation(
         divergence=float(truth.mean()),
         form=rule.description,
         condition=(_condition(p), _condition(q)),
         digits=_digits(p, q, torch.finfo(dtype).eps),
         value=None if asked is None else float(asked.mean()),
-        mistakes=found,
+        mistakes=mistakes,
         right=right,
     )
 
 
 def _condition(p: Gaussian) -> float:
-    """Of the correlation matrix, which no scaling of the coordinates improves much."""
+    """The largest condition number over the batch of the correlation matrix.
+
+    No scaling of the coordinates gives a covariance with a much smaller one (van der Sluis 1969).
+    """
     if p.scale.is_diagonal:
         return 1.0
-    factor = factor_of(p.scale, p.event_shape)
+    factor = p.scale.factor_matrix(p.event_shape)
     singular = torch.linalg.svdvals(factor / torch.linalg.vector_norm(factor, dim=-1, keepdim=True))
     return float((singular[..., 0] / singular[..., -1]).square().max())
 
 
 def _digits(p: Gaussian, q: Gaussian, eps: float) -> float:
-    """From the derivatives: what half a unit in the last place of every input does to the divergence, at worst."""
+    """The decimal digits of the divergence that inputs rounded to the precision ``eps`` determine.
+
+    The gradient gives the largest change of the divergence, to first order, when every input changes by half a unit in
+    the last place.
+    """
     inputs = [x.clone().requires_grad_() for g in (p, q) for x in g.tensors()]
-    fresh = iter(inputs)
-    p, q = (Gaussian(next(fresh), g.scale.map(lambda x, _: next(fresh), g.event_dims), g.event_dims) for g in (p, q))
+    leaves = iter(inputs)
+    p, q = (Gaussian(next(leaves), g.scale.map(lambda x, _: next(leaves), g.event_dims), g.event_dims) for g in (p, q))
     total = kl_divergence(p, q).sum()
     gradients = torch.autograd.grad(total, inputs)
     change = sum(float((g * x).detach().abs().sum()) for g, x in zip(gradients, inputs, strict=True)) * eps / 2
@@ -140,6 +149,7 @@ def _digits(p: Gaussian, q: Gaussian, eps: float) -> float:
 def _matches(
     p: Gaussian, q: Gaussian, truth: Tensor, asked: Tensor, given: Any
 ) -> tuple[bool, tuple[tuple[str, ...], ...]]:
+    """Whether the value is correct, and otherwise the smallest combinations of mistakes that give it."""
     tolerance = _tolerance(asked, given)
 
     def fits(rows: Tensor, noise: float = 0.0) -> bool:
@@ -156,17 +166,18 @@ def _matches(
         if asked.ndim == parts.ndim and fits(parts):
             event = len(p.event_shape)
             found.append((f"the event dimension is forgotten: Independent(Normal(mean, std), {event}) sums over it",))
-    for wrong in wrong_numbers(p, q):
+    for wrong in wrong_values(p, q):
         if found and wrong.noise:
-            break  # almost anything is within the noise of samples
+            # Results of sampling come last and are so noisy that they match almost any value.
+            break
         if wrong.mistakes and torch.isfinite(wrong.value).all() and fits(wrong.value, wrong.noise):
             found.append(wrong.mistakes)
     fewest = min(map(len, found), default=0)
-    return False, tuple(mistakes for mistakes in found if len(mistakes) == fewest)[:_MOST]
+    return False, tuple(mistakes for mistakes in found if len(mistakes) == fewest)[:_MAX_EXPLANATIONS]
 
 
 def _tolerance(asked: Tensor, given: Any) -> Tensor:
-    """Half a unit of the last digit written, or the rounding of float32."""
+    """The larger of half a unit in the last decimal of the value as written, and a relative error of 1e-5."""
     rounding = 1e-5 * asked.abs()
     if isinstance(given, (int, float)):
         digits = repr(given).partition("e")[0].partition(".")[2] if "e" not in repr(given) else ""

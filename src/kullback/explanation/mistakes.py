@@ -1,14 +1,14 @@
-"""Ways of getting the divergence of two Gaussians wrong, and what they return.
+"""Common mistakes in computing the KL divergence of two Gaussians, and the values that they give.
 
-A mistake is one change to the formula; people make one, two or three at a time, so what is tried is every combination.
-A new mistake is one row of the table that it changes.
+The closed form has several places at which it is changed by mistake, each with a table of changes; every combination
+of one entry from each table is tried. A new mistake is a row in one of these tables.
 """
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,15 +17,20 @@ from torch.nn import functional
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.base import MatrixScale
 from kullback.gaussians.scales.diagonal import Diagonal
-from kullback.gaussians.scales.stack import factor_of
 from kullback.numerics.tensors import broadcast_shapes
 
-_MOST_SAMPLES = 20_000_000
+# The most numbers that are drawn, and the most samples, to imitate mistakes that sample.
+_MAX_DRAWN = 20_000_000
+_MAX_SAMPLES = 256
+
+T = TypeVar("T")
+Parameters = tuple[Tensor, Tensor]
+"""Means, and variances or covariances."""
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What the textbook formula adds up: ½(log_det − d + trace + square), each of the shape of the batch."""
+    """The terms of the closed form ½(log_det − d + trace + square), each of the shape of the batch."""
 
     log_det: Tensor
     trace: Tensor
@@ -34,36 +39,36 @@ class Terms:
 
     @classmethod
     def of_diagonals(cls, delta: Tensor, var_p: Tensor, var_q: Tensor) -> "Terms":
-        """For independent coordinates."""
+        """The terms for diagonal Gaussians; ``delta`` is the difference of the means."""
         d = delta.shape[-1]
         log_det = (torch.log(var_q) - torch.log(var_p)).sum(-1)
         return cls(log_det, (var_p / var_q).sum(-1), (delta.square() / var_q).sum(-1), d)
 
     @classmethod
     def of_matrices(cls, delta: Tensor, cov_p: Tensor, cov_q: Tensor) -> "Terms":
-        """For matrices."""
+        """The terms for covariance matrices; ``delta`` is the difference of the means."""
         y = torch.linalg.solve(cov_q, torch.cat([cov_p, delta.unsqueeze(-1).expand(*cov_p.shape[:-1], 1)], -1))
         trace = y[..., :-1].diagonal(dim1=-2, dim2=-1).sum(-1)
         return cls(torch.logdet(cov_q) - torch.logdet(cov_p), trace, (delta * y[..., -1]).sum(-1), delta.shape[-1])
 
 
 @dataclass(frozen=True)
-class Change:
-    """One mistake: what it is, said to the one who made it, and what it does. The first of a table is none."""
+class Change(Generic[T]):
+    """A mistake at one place of the formula. The first entry of every table is None, which is correct."""
 
-    what: str | None
-    how: Any
+    mistake: str | None
+    effect: T
 
 
-_ORDER = (
+_ORDER: tuple[Change[Callable[[Parameters, Parameters], tuple[Parameters, Parameters]]], ...] = (
     Change(None, lambda p, q: (p, q)),
-    Change("p and q are swapped: KL(q‖p), not KL(p‖q)", lambda p, q: (q, p)),
+    Change("p and q are swapped: this is KL(q‖p), not KL(p‖q)", lambda p, q: (q, p)),
 )
 
 _LOG_DET = (
     Change(None, 1.0),
-    Change("the log-determinant is the wrong way round: log(det Σq / det Σp) is meant", -1.0),
-    Change("the log-determinant is 0 or missing: log(det Σq / det Σp) is meant", 0.0),
+    Change("the log-determinant is the wrong way round: it should be log(det Σq / det Σp)", -1.0),
+    Change("the log-determinant is 0 or missing: it should be log(det Σq / det Σp)", 0.0),
 )
 
 _DIMENSION = (
@@ -79,67 +84,73 @@ _HALF = (
 
 _UNIT = (
     Change(None, 1.0),
-    Change("the number is in bits: times log 2 it is in nats", 1.0 / math.log(2.0)),
+    Change("the value is in bits: multiply it by log 2 for nats", 1.0 / math.log(2.0)),
 )
 
-_REDUCTION = (
+_REDUCTION: tuple[Change[Callable[[Tensor, int], Tensor]], ...] = (
     Change(None, lambda total, d: total),
-    Change("a mean over the coordinates is taken, where their sum is meant", lambda total, d: total / d),
+    Change("the mean over the coordinates is taken instead of their sum", lambda total, d: total / d),
 )
 
-# What was given, and what it may have been taken for.
-_READINGS: dict[str, tuple[tuple[str | None, Callable[[Tensor], Tensor]], ...]] = {
+# By the parameterization that is given: what it is taken for, and the variance that results.
+_READINGS: dict[str, tuple[Change[Callable[[Tensor], Tensor]], ...]] = {
     "std": (
-        (None, torch.square),
-        ("the standard deviations are taken for variances", lambda x: x),
-        ("the standard deviations are taken for log-variances", torch.exp),
+        Change(None, torch.square),
+        Change("the standard deviations are taken for variances", lambda x: x),
+        Change("the standard deviations are taken for log-variances", torch.exp),
     ),
     "variance": (
-        (None, lambda x: x),
-        ("the variances are taken for standard deviations", torch.square),
-        ("the variances are taken for log-variances", torch.exp),
+        Change(None, lambda x: x),
+        Change("the variances are taken for standard deviations", torch.square),
+        Change("the variances are taken for log-variances", torch.exp),
     ),
     "logvar": (
-        (None, torch.exp),
-        ("the log-variances are taken for logarithms of standard deviations", lambda x: torch.exp(2.0 * x)),
-        ("the log-variances are taken for standard deviations", torch.square),
-        ("the log-variances are taken for variances", lambda x: x),
+        Change(None, torch.exp),
+        Change("the log-variances are taken for logarithms of standard deviations", lambda x: torch.exp(2.0 * x)),
+        Change("the log-variances are taken for standard deviations", torch.square),
+        Change("the log-variances are taken for variances", lambda x: x),
     ),
 }
 
 
 @dataclass(frozen=True, eq=False)
-class Wrong:
-    """A wrong number, one for each row, and the mistakes that it takes."""
+class WrongValue:
+    """A wrong value for each row, and the mistakes that give it."""
 
     mistakes: tuple[str, ...]
     value: Tensor
-    noise: float = 0.0  # standard error, of a mistake that draws samples
+    noise: float = 0.0
+    """The standard error of the value, if the mistake involves sampling."""
 
 
-def wrong_numbers(p: Gaussian, q: Gaussian) -> Iterator[Wrong]:
-    """Every combination of mistakes in the closed form, then those that are no closed form."""
+def wrong_values(p: Gaussian, q: Gaussian) -> Iterator[WrongValue]:
+    """The values of all combinations of mistakes in the closed form, then those of other formulas.
+
+    The first combination is that of no mistakes.
+    """
     for reading, p_read, q_read in _readings(p, q):
         for order in _ORDER:
-            terms = _terms(*order.how(p_read, q_read))
+            terms = _terms(*order.effect(p_read, q_read))
             for log_det, dimension, half, reduction, unit in product(_LOG_DET, _DIMENSION, _HALF, _REDUCTION, _UNIT):
-                inside = log_det.how * terms.log_det - dimension.how * terms.d + terms.trace + terms.square
+                bracket = log_det.effect * terms.log_det - dimension.effect * terms.d + terms.trace + terms.square
+                value = unit.effect * reduction.effect(half.effect * bracket, terms.d)
                 changes = (order, log_det, dimension, half, reduction, unit)
-                said = tuple(x for x in (reading, *(change.what for change in changes)) if x)
-                yield Wrong(said, unit.how * reduction.how(half.how * inside, terms.d))
-    yield from _by_other_means(p, q)
+                mistakes = tuple(x for x in (reading, *(change.mistake for change in changes)) if x)
+                yield WrongValue(mistakes, value)
+    yield from _in_bfloat16(p, q)
+    yield from _by_kl_div(p, q)
 
 
-_Read = tuple[Tensor, Tensor]  # means, and variances or covariances
-
-
-def _terms(p: _Read, q: _Read) -> Terms:
+def _terms(p: Parameters, q: Parameters) -> Terms:
     make = Terms.of_diagonals if p[1].ndim == p[0].ndim else Terms.of_matrices
     return make(p[0] - q[0], p[1], q[1])
 
 
-def _readings(p: Gaussian, q: Gaussian) -> Iterator[tuple[str | None, _Read, _Read]]:
-    """Both Gaussians, read right and wrong, with full batches and flat events."""
+def _readings(p: Gaussian, q: Gaussian) -> Iterator[tuple[str | None, Parameters, Parameters]]:
+    """The parameters of both Gaussians as they are given and as they may be misread, with the mistake if there is one.
+
+    Batches are expanded and events flattened.
+    """
     batch = broadcast_shapes(p.batch_shape, q.batch_shape)
 
     def flat(x: Tensor) -> Tensor:
@@ -147,49 +158,51 @@ def _readings(p: Gaussian, q: Gaussian) -> Iterator[tuple[str | None, _Read, _Re
 
     if isinstance(p.scale, Diagonal) and isinstance(q.scale, Diagonal):
         scale_p, scale_q = (s if s.parameterization in _READINGS else s.to("variance") for s in (p.scale, q.scale))
-        for what, read in _READINGS[scale_p.parameterization]:
-            # Who misreads one scale misreads the other, if it is given the same way.
-            alike = scale_q.parameterization == scale_p.parameterization
-            other = read if alike else _READINGS[scale_q.parameterization][0][1]
-            yield (what, (flat(p.mean), flat(read(scale_p.value))), (flat(q.mean), flat(other(scale_q.value))))
+        for reading in _READINGS[scale_p.parameterization]:
+            # The same mistake is assumed for q if it is given in the same parameterization.
+            same = scale_q.parameterization == scale_p.parameterization
+            reading_q = reading if same else _READINGS[scale_q.parameterization][0]
+            variances = flat(reading.effect(scale_p.value)), flat(reading_q.effect(scale_q.value))
+            yield reading.mistake, (flat(p.mean), variances[0]), (flat(q.mean), variances[1])
         return
-    factors = [factor_of(g.scale, g.event_shape) for g in (p, q)]
+    factors = [g.scale.factor_matrix(g.event_shape) for g in (p, q)]
     means = [flat(g.mean) for g in (p, q)]
     shape = batch + factors[0].shape[-2:]
     right, wrong = (
         [(mean, x.broadcast_to(shape)) for mean, x in zip(means, matrices, strict=True)]
         for matrices in ([x @ x.mT for x in factors], factors)
     )
-    yield (None, right[0], right[1])
+    yield None, right[0], right[1]
     if all(isinstance(g.scale, MatrixScale) and g.scale.parameterization == "scale_tril" for g in (p, q)):
-        yield ("the Cholesky factors are taken for covariances", wrong[0], wrong[1])
+        yield "the Cholesky factors are taken for covariances", wrong[0], wrong[1]
 
 
-def _by_other_means(p: Gaussian, q: Gaussian) -> Iterator[Wrong]:
+def _in_bfloat16(p: Gaussian, q: Gaussian) -> Iterator[WrongValue]:
+    """The formula for a standard normal prior, as a training loss under autocast computes it."""
+    if not isinstance(p.scale, Diagonal):
+        return
+    logvar, mean = p.scale.to("logvar").value.bfloat16(), p.mean.bfloat16()
+    terms = -0.5 * (1 + logvar - mean.pow(2) - logvar.exp())
     batch = broadcast_shapes(p.batch_shape, q.batch_shape)
-    if isinstance(p.scale, Diagonal):
-        logvar = p.scale.to("logvar").value.bfloat16()
-        mean = p.mean.bfloat16()
-        line = -0.5 * (1 + logvar - mean.pow(2) - logvar.exp())
-        total = line.broadcast_to(batch + p.event_shape).reshape(*batch, -1).sum(-1)
-        yield Wrong(("the VAE line −½ Σ (1 + logvar − mu² − e^logvar) is computed in bfloat16",), total.double())
+    total = terms.broadcast_to(batch + p.event_shape).reshape(*batch, -1).sum(-1)
+    yield WrongValue(("the VAE formula −½ Σ (1 + logvar − mu² − e^logvar) is computed in bfloat16",), total.double())
+
+
+def _by_kl_div(p: Gaussian, q: Gaussian) -> Iterator[WrongValue]:
+    """``F.kl_div``, which is for discrete distributions, called on the means, and then on samples."""
+    batch = broadcast_shapes(p.batch_shape, q.batch_shape)
+    shape = batch + p.event_shape
+    n = max(2, min(_MAX_SAMPLES, _MAX_DRAWN // max(1, math.prod(shape))))
     generator = torch.Generator().manual_seed(0)
-    n = max(2, min(256, _MOST_SAMPLES // max(1, math.prod(batch + p.event_shape))))
     x, y = (g.expand(batch).sample(n, generator=generator) for g in (p, q))
-    for what, a, b in (
-        ("the means", p.mean.broadcast_to(batch + p.event_shape), q.mean.broadcast_to(batch + p.event_shape)),
-        ("samples", x, y),
-    ):
-        for how, raw, first, second in (
-            ("as they are", True, a, b),
-            ("softmaxed", False, a.log_softmax(-1), b.softmax(-1)),
+    dims = tuple(range(-len(p.event_shape), 0))
+    for subject, a, b in (("the means", p.mean.broadcast_to(shape), q.mean.broadcast_to(shape)), ("samples", x, y)):
+        for how, first, second in (
+            ("as they are: it expects log-probabilities and probabilities", a, b),
+            ("softmaxed: it then compares distributions over the coordinates", a.log_softmax(-1), b.softmax(-1)),
         ):
-            parts = functional.kl_div(first, second, reduction="none")
-            dims = tuple(range(-len(p.event_shape), 0))
-            rows = parts.sum(dims) if dims else parts
-            noise = 0.0
-            if what == "samples":
-                noise = float(rows.std(0).mean() / math.sqrt(n))
-                rows = rows.mean(0)
-            wants = "log-probabilities and probabilities" if raw else "distributions over the coordinates"
-            yield Wrong((f"F.kl_div is called on {what}, {how}: it wants {wants}, which they are not",), rows, noise)
+            terms = functional.kl_div(first, second, reduction="none")
+            rows, noise = terms.sum(dims) if dims else terms, 0.0
+            if subject == "samples":
+                rows, noise = rows.mean(0), float(rows.std(0).mean() / math.sqrt(n))
+            yield WrongValue((f"F.kl_div is called on {subject}, {how}",), rows, noise)

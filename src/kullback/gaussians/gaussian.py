@@ -54,7 +54,7 @@ class Gaussian:
     array_kind: ArrayKind = ArrayKind.TORCH
 
     def __post_init__(self) -> None:
-        if not isinstance(self.scale, Scale):
+        if not hasattr(self.scale, "is_diagonal"):
             raise TypeError(
                 "Gaussian(mean, scale)? Say what the scale is: from_std, from_variance, from_logvar or from_covariance."
             )
@@ -163,8 +163,8 @@ class Gaussian:
             >>> Gaussian.standard(64)
             Gaussian(batch_shape=(), event_shape=(64,), given as std, dtype and device of what it meets)
         """
-        event = torch.Size(inputs.whole_number(n, "a dimension") for n in (d if isinstance(d, Sequence) else (d,)))
-        standard = NumericGaussian(0.0, Isotropic(1.0, "std"), event)
+        event = torch.Size([inputs.whole_number(n, "a dimension") for n in (d if isinstance(d, Sequence) else (d,))])
+        standard = NumericGaussian(0.0, _UNIT, event)
         return standard if dtype is None and device is None else standard.to(dtype=dtype, device=device)
 
     @classmethod
@@ -235,8 +235,8 @@ class Gaussian:
     @cached
     def batch_shape(self) -> torch.Size:
         """The shape of the batch."""
-        parts = [(self.mean, self.event_dims), *self.scale.parts(self.event_dims)]
-        shapes = [x.shape[: x.ndim - n] for x, n in parts if x.ndim]
+        mean = self.mean.shape[: self.mean.ndim - self.event_dims]
+        shapes = [mean, *[x.shape[: x.ndim - n] for x, n in self.scale.parts(self.event_dims) if x.ndim]]
         if len(shapes) == 2 and shapes[0] == shapes[1]:
             return shapes[0]
         return broadcast_shapes(*shapes)
@@ -250,6 +250,12 @@ class Gaussian:
     def device(self) -> torch.device:
         """The device of what was given."""
         return common_device(self.tensors())
+
+    @cached
+    def uniform_dtype_and_device(self) -> tuple[torch.dtype, torch.device] | None:
+        """Those of all tensors that were given, if they agree."""
+        kinds = {(x.dtype, x.device) for x in self.tensors()}
+        return kinds.pop() if len(kinds) == 1 else None
 
     @property
     def variance(self) -> Tensor:
@@ -265,7 +271,7 @@ class Gaussian:
 
     @property
     def covariance_matrix(self) -> Tensor:
-        """The covariance matrices, ``(*batch, d, d)``, at least float32; d counts the coordinates of the whole event."""
+        """The covariance matrices, ``(*batch, d, d)``, at least float32; d is the number of all coordinates."""
         return self._as_matrices(lambda scale: scale.covariance_matrix(self.event_shape))
 
     @property
@@ -276,9 +282,13 @@ class Gaussian:
     def _as_matrices(self, of: Callable[[Scale], Tensor]) -> Tensor:
         return of(self._computed().scale).broadcast_to(*self.batch_shape, self.event_size, self.event_size)
 
-    def tensors(self) -> list[Tensor]:
+    def tensors(self) -> tuple[Tensor, ...]:
         """The tensors that were given: the mean, and those of the scale."""
-        return [self.mean, *(x for x, _ in self.scale.parts(self.event_dims))]
+        return self._tensors
+
+    @cached
+    def _tensors(self) -> tuple[Tensor, ...]:
+        return (self.mean, *[x for x, _ in self.scale.parts(self.event_dims)])
 
     def flat_parameters(self, *parameterizations: Parameterization) -> tuple[Tensor, ...]:
         """The mean, and the scale in each parameterization, of diagonal Gaussians: each ``(*batch, d)``."""
@@ -308,9 +318,11 @@ class Gaussian:
         return Gaussian(mean, scale, self.event_dims, self.array_kind)
 
     def cast(self, dtype: torch.dtype, device: torch.device) -> "Gaussian":
-        """As tensors of this dtype and device, which a formula can compute with. A scale that is not positive is NaN."""
-        mean = self.cast_mean(dtype, device)
-        return Gaussian(mean, self.scale.cast(dtype, device), self.event_dims, self.array_kind)
+        """Tensors of this dtype and device, for a formula to compute with; NaN for a scale that is not positive."""
+        if self.uniform_dtype_and_device == (dtype, device) and not self.scale.is_diagonal:
+            return self
+        scale = self.scale.cast(dtype, device)
+        return Gaussian(self.cast_mean(dtype, device), scale, self.event_dims, self.array_kind)
 
     def cast_mean(self, dtype: torch.dtype, device: torch.device) -> Tensor:
         """The mean in this dtype, on this device."""
@@ -322,11 +334,11 @@ class Gaussian:
 
     def with_scale(self, scale: Scale) -> "Gaussian":
         """The same means with another scale."""
-        return replace(self, scale=scale)
+        return Gaussian(self.mean, scale, self.event_dims, self.array_kind)
 
     def with_array_kind(self, kind: ArrayKind) -> "Gaussian":
         """The same Gaussians, for a caller who works with another kind of array."""
-        return replace(self, array_kind=kind)
+        return Gaussian(self.mean, self.scale, self.event_dims, kind)
 
     def expand(self, batch_shape: Sequence[int]) -> "Gaussian":
         """The same Gaussians broadcast to a batch shape, without copying."""
@@ -335,7 +347,7 @@ class Gaussian:
     def detach(self) -> "Gaussian":
         """The same Gaussians, cut off from the graph of gradients."""
         scale = self.scale.map(lambda x, _: x.detach(), self.event_dims)
-        return replace(self, mean=self.mean.detach(), scale=scale)
+        return Gaussian(self.mean.detach(), scale, self.event_dims, self.array_kind)
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Any:
         """``n`` samples from each, of shape ``(n, *batch, *event)``; gradients flow through them."""
@@ -448,26 +460,27 @@ class NumericGaussian(Gaussian):
     """
 
     number: float  # the mean of every coordinate
+    array_kind = ArrayKind.ANY
+    batch_shape = torch.Size()
 
-    def __init__(self, number: float, scale: Isotropic, event_shape: torch.Size) -> None:
-        for name, value in {
-            "number": number,
-            "scale": scale,
-            "event_dims": len(event_shape),
-            "event_shape": event_shape,
-            "batch_shape": torch.Size(),
-            "array_kind": ArrayKind.ANY,
-        }.items():
-            object.__setattr__(self, name, value)
+    def __init__(
+        self, number: float, scale: Isotropic, event_shape: torch.Size, array_kind: ArrayKind = ArrayKind.ANY
+    ) -> None:
+        # The kind of array is that of the class; torch.compile of torch 2.8 passes the default of the field.
+        del array_kind
+        object.__setattr__(self, "number", number)
+        object.__setattr__(self, "scale", scale)
+        object.__setattr__(self, "event_shape", event_shape)
+        object.__setattr__(self, "event_dims", len(event_shape))
 
     @property
-    def mean(self) -> Tensor:  # type: ignore[override]
+    def mean(self) -> Tensor:
         """The mean in torch's default dtype."""
         return torch.full(self.event_shape, self.number)
 
-    def tensors(self) -> list[Tensor]:
+    def tensors(self) -> tuple[Tensor, ...]:
         """None."""
-        return []
+        return ()
 
     def cast_mean(self, dtype: torch.dtype, device: torch.device) -> Tensor:
         """The mean in this dtype, on this device."""
@@ -492,6 +505,9 @@ class NumericGaussian(Gaussian):
 
     def _described_dtype(self) -> str:
         return "dtype and device of what it meets"
+
+
+_UNIT = Isotropic(1.0, "std")
 
 
 def check_gaussian(x: Any, name: str) -> Gaussian:

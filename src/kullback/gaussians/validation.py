@@ -18,8 +18,8 @@ def check_scale_shape(mean: Tensor | float, value: Tensor | float, event: torch.
     shape = value.shape[max(value.ndim - len(event), 0) :]
     if shape != event:
         raise ShapeError(
-            f"mean has event shape {tuple(event)}, {parameterization} has {tuple(shape)} (mean {shape_of(mean)}, {parameterization} "
-            f"{shape_of(value)}). Events do not broadcast"
+            f"mean has event shape {tuple(event)}, {parameterization} has {tuple(shape)} (mean {shape_of(mean)}, "
+            f"{parameterization} {shape_of(value)}). Events do not broadcast"
             + (f"; one scale for all of a row's coordinates: {parameterization}.expand(...)." if 1 in shape else ".")
         )
     if isinstance(mean, Tensor) and value.shape != mean.shape:
@@ -57,7 +57,8 @@ def _describe(value: Tensor, parameterization: Parameterization) -> str:
     if lowest < 0:
         hint = "Is it a log-variance? Then use from_logvar."
         return f"negative values (min {lowest.item():.4g} {at(value == lowest)}). {hint}"
-    return f"zeros ({at(value == 0)}). A {parameterization} is positive. If this is a covariance matrix, pass its diagonal."
+    hint = "If this is a covariance matrix, pass its diagonal."
+    return f"zeros ({at(value == 0)}). A {parameterization} is positive. {hint}"
 
 
 def shape_of(x: Tensor | float) -> tuple[int, ...]:

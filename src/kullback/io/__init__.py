@@ -1,5 +1,8 @@
-"""Files: ``formats/`` reads columns, a file for each kind; ``columns.py`` knows what they mean by their names.
+"""Reading and writing of files.
 
-``posteriors.py`` and ``samples.py`` make Gaussians and samples of columns; ``output.py`` writes results; ``text.py`` makes
-text from outside fit for a line of output. May import ``gaussians/`` and what comes before.
+``formats/`` reads the columns of a file, with one module for each format; ``columns.py`` derives the meaning of columns
+from their names, and ``numbers.py`` checks their values. ``posteriors.py`` and ``samples.py`` build Gaussians and
+samples from columns, ``output.py`` writes results, and ``text.py`` makes foreign text safe to print. May import
+``gaussians/`` and the packages before it. ``formats/``, ``columns.py``, ``output.py`` and ``text.py`` import no torch,
+so that the command line can read them for its help.
 """

@@ -1,4 +1,4 @@
-"""What the columns of a file mean, by the names that people give them."""
+"""The meaning of the columns of a file, derived from their names."""
 
 import re
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ _ROLES = {
     "sigma": r"sigmas?|sigma2|sigma_sq(?:uared)?",
     "id": r"ids?|row_?ids?|keys?|index",
 }
-# A role stands alone between separators, or before the number of a model: mu, z_mean, encoder.logvar, mu_1, mu1.
+# A role is a whole word of the name, or a word before the number of a model: mu, z_mean, encoder.logvar, mu_1, mu1.
 _PATTERNS = {
     role: re.compile(rf"(?:^|(?<=[^a-z0-9]))(?:{names})(?=$|[^a-z0-9]|\d+$)") for role, names in _ROLES.items()
 }
@@ -29,7 +29,7 @@ SCALES: "tuple[Parameterization, ...]" = ("std", "variance", "logvar")
 
 @dataclass(frozen=True)
 class ModelColumns:
-    """The columns of one model's posteriors: its mean, and by kind every scale it may have."""
+    """The names of the columns that contain one model: its mean, and its scales by parameterization."""
 
     label: str
     mean: str
@@ -37,8 +37,8 @@ class ModelColumns:
 
 
 def role(name: str) -> tuple[str, str] | None:
-    """The role that a column's name speaks of, and what is left of the name: the label of its model."""
-    # The last word decides (mean_teacher.mu is a mean of mean_teacher), the longest of those (log_var is no var).
+    """The role of a column, and the rest of its name, which is the label of its model; None without a role."""
+    # The last word decides (mean_teacher.mu is the mean of mean_teacher), then the longest match (log_var, not var).
     found = [(match.end(), -match.start(), kind) for kind in _ROLES for match in _PATTERNS[kind].finditer(name.lower())]
     if not found:
         return None
@@ -47,12 +47,16 @@ def role(name: str) -> tuple[str, str] | None:
 
 
 def models(names: Iterable[str]) -> list[ModelColumns]:
-    """The models whose posteriors the columns are, in the order of the file."""
+    """The models whose posteriors the columns contain, in the order of the file.
+
+    Raises:
+        PosteriorFileError: if there is none, two columns have the same role, or the columns are weights of a network.
+    """
     names = list(names)
     if any(_CHECKPOINT.search(name) for name in names):
         raise PosteriorFileError(
-            "holds the weights of a model. What is compared are its outputs: save the means and scales that the "
-            "encoder gives for your inputs."
+            "holds the weights of a model. kullback compares its outputs: save the means and scales that the encoder "
+            "returns for your inputs."
         )
     found: dict[str, dict[str, str]] = {}
     for name in names:
@@ -60,7 +64,7 @@ def models(names: Iterable[str]) -> list[ModelColumns]:
         if not kind or kind == "id":
             continue
         if kind in found.setdefault(label, {}):
-            raise PosteriorFileError(f"columns {found[label][kind]!r} and {name!r} both say {kind}.")
+            raise PosteriorFileError(f"columns {found[label][kind]!r} and {name!r} are both named as a {kind}.")
         found[label][kind] = name
     result = [
         ModelColumns(label, roles.pop("mean"), roles)
@@ -72,18 +76,21 @@ def models(names: Iterable[str]) -> list[ModelColumns]:
         lacking = "mean" if "mean" not in kinds else "scale" if kinds == {"mean"} else "mean and scale of one label"
         listed = ", ".join(map(repr, names[:12])) + ", …" * (len(names) > 12) or "none"
         raise PosteriorFileError(
-            f"no posteriors found, there is no {lacking}. Columns are {listed}; call the mean mu, mean or loc, and the "
-            "scale std, stddev or scale; var or variance; logvar or log_var."
+            f"no posteriors found, there is no {lacking}. Columns are {listed}. Name the mean mu, mean or loc, and the "
+            "scale std, stddev or scale, var or variance, logvar or log_var."
         )
     return result
 
 
 def scale_column(model: ModelColumns, scale: "Parameterization | None") -> "tuple[str, Parameterization]":
-    """The column of a model's scale, and what it holds.
+    """The name of the column of a model's scale, and its parameterization.
 
     Args:
-        model: the model.
-        scale: which scale to read, where the names leave it open: for ``sigma``, or if there are several.
+        model: the columns of the model.
+        scale: the parameterization to read if the names do not determine it: of ``sigma``, or of several scales.
+
+    Raises:
+        PosteriorFileError: if neither the names nor ``scale`` determine it.
     """
     named = [kind for kind in SCALES if kind in model.scales]
     if len(named) == 1:
@@ -92,19 +99,22 @@ def scale_column(model: ModelColumns, scale: "Parameterization | None") -> "tupl
         return model.scales[scale], scale
     if named:
         columns = ", ".join(repr(model.scales[kind]) for kind in named)
-        raise PosteriorFileError(f"more than one scale ({columns}). Say which: --scale {'|'.join(named)}.")
+        raise PosteriorFileError(f"there is more than one scale ({columns}). Choose one: --scale {'|'.join(named)}.")
     if scale:
         return model.scales["sigma"], scale
     raise PosteriorFileError(
         f"column {model.scales['sigma']!r} may hold standard deviations, variances or log-variances. "
-        "Say which: --scale std|variance|logvar."
+        f"Say which: --scale {'|'.join(SCALES)}."
     )
 
 
 def id_column(names: Iterable[str], label: str, labels: Iterable[str]) -> str | None:
-    """The column that identifies the rows of the model of this label, if there is one.
+    """The name of the column that identifies the rows of the model with this label; None if there is none.
 
-    ``id`` before any other; ``id_1`` belongs to model 1 where there is one.
+    A column with the label of the model comes before ``id``, and ``id`` before any other.
+
+    Raises:
+        PosteriorFileError: if several other columns may identify the rows.
     """
     taken = set(labels) - {""}
     ids = [(name, of) for name in names for kind, of in [role(name) or ("", "")] if kind == "id"]
@@ -114,7 +124,7 @@ def id_column(names: Iterable[str], label: str, labels: Iterable[str]) -> str | 
     common = [n for n, of in ids if of not in taken]
     if len(common) > 1:
         raise PosteriorFileError(
-            f"columns {', '.join(map(repr, common))} may all identify the rows. Call the one that does 'id', or join "
-            "by order: --by-order."
+            f"columns {', '.join(map(repr, common))} may all identify the rows. Rename the right one to 'id', or join "
+            "rows by order: --by-order."
         )
     return common[0] if common else None

@@ -1,31 +1,30 @@
-"""Results into files: a file takes its name only when it is whole."""
+"""Writing of results. A file appears under its name only when it is complete."""
 
 import contextlib
 import csv
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from kullback.errors import PosteriorFileError
 from kullback.io.text import printable
 
-ROW_KINDS = (".npz", ".parquet", ".csv")
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
 
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it does not."""
+    """A temporary path that replaces ``path`` when the block ends, and is deleted if the block raises an exception."""
     path = Path(path).resolve()
     handle, temporary = tempfile.mkstemp(prefix=".kullback-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     try:
         yield Path(temporary)
-        # mkstemp makes files private; a result has the permissions of what it replaces, or of any new file.
+        # mkstemp creates private files. Give this one the permissions of the file it replaces, or of a new file.
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, path.stat().st_mode if path.exists() else 0o666 & ~umask)
@@ -37,16 +36,20 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file, completely or not at all."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def check_writable(path: str | os.PathLike[str], kinds: Sequence[str]) -> None:
-    """Raise before any work is done if ``path`` cannot become a file of one of these kinds."""
+def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str]) -> None:
+    """Check, before any work is done, that ``path`` can be written and has one of these suffixes.
+
+    Raises:
+        PosteriorFileError: if it cannot or has not.
+    """
     path = Path(path)
-    if path.suffix.lower() not in kinds:
-        raise PosteriorFileError(f"{printable(path)}: unknown kind of file to write; known are {', '.join(kinds)}.")
+    if path.suffix.lower() not in suffixes:
+        raise PosteriorFileError(f"{printable(path)}: unknown kind of file to write; known are {', '.join(suffixes)}.")
     if not path.parent.is_dir():
         raise PosteriorFileError(f"{printable(path)}: there is no folder {printable(path.parent)}.")
     if path.is_dir():
@@ -55,32 +58,56 @@ def check_writable(path: str | os.PathLike[str], kinds: Sequence[str]) -> None:
         raise PosteriorFileError(f"{printable(path)}: the folder {printable(path.parent)} is not writable.")
 
 
-def write_rows(path: str | os.PathLike[str], ids: Sequence[Any], values: Tensor, name: str = "kl") -> None:
-    """Write one divergence for each row and its id as ``.npz``, ``.parquet`` or ``.csv``; whole or not at all."""
-    check_writable(path, ROW_KINDS)
-    kind, columns = Path(path).suffix.lower(), {"id": _id_array(ids), name: values.numpy()}
+def _write_npz(path: Path, ids: Sequence[Any], values: "Tensor", name: str) -> None:
+    import numpy as np
+
+    columns = {"id": _id_array(ids), name: values.numpy()}
+    with path.open("wb") as file:
+        np.savez(file, allow_pickle=False, **columns)
+
+
+def _write_parquet(path: Path, ids: Sequence[Any], values: "Tensor", name: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(pa.table({"id": _id_array(ids), name: values.numpy()}), path)
+
+
+def _write_csv_file(path: Path, ids: Sequence[Any], values: "Tensor", name: str) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        write_csv(file, ids, values, name)
+
+
+_WRITERS: dict[str, Callable[[Path, Sequence[Any], "Tensor", str], None]] = {
+    ".npz": _write_npz,
+    ".parquet": _write_parquet,
+    ".csv": _write_csv_file,
+}
+
+ROW_SUFFIXES = tuple(_WRITERS)
+"""The suffixes of files that :func:`write_rows` can write."""
+
+
+def write_rows(path: str | os.PathLike[str], ids: Sequence[Any], values: "Tensor", name: str = "kl") -> None:
+    """Write the id of each row and the value of one divergence, completely or not at all.
+
+    The suffix of the path, one of ``ROW_SUFFIXES``, determines the format.
+    """
+    check_writable(path, ROW_SUFFIXES)
     with whole_file(path) as temporary:
-        if kind == ".npz":
-            with temporary.open("wb") as file:
-                np.savez(file, allow_pickle=False, **columns)
-        elif kind == ".parquet":
-            import pyarrow as pa
-            import pyarrow.parquet
-
-            pyarrow.parquet.write_table(pa.table(columns), temporary)
-        else:
-            with temporary.open("w", encoding="utf-8", newline="") as text:
-                write_csv(text, ids, values, name)
+        _WRITERS[Path(path).suffix.lower()](temporary, ids, values, name)
 
 
-def _id_array(ids: Sequence[Any]) -> np.ndarray[Any, Any]:
-    # Left to itself NumPy makes floats of integers that need all 64 bits.
-    unsigned = isinstance(ids[0], int) and max(ids) > np.iinfo(np.int64).max
-    return np.asarray(ids, dtype=np.uint64 if unsigned else None)
-
-
-def write_csv(file: Any, ids: Sequence[Any], values: Tensor, name: str = "kl") -> None:
-    """Rows ``id,<name>``, each number with as many digits as it takes to read it back."""
+def write_csv(file: Any, ids: Sequence[Any], values: "Tensor", name: str = "kl") -> None:
+    """Write rows of ``id,<name>``, each number with as many digits as are needed to read back the same number."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["id", name])
     writer.writerows(zip(ids, (str(x) for x in values.numpy()), strict=True))
+
+
+def _id_array(ids: Sequence[Any]) -> "np.ndarray[Any, Any]":
+    import numpy as np
+
+    # NumPy would by itself convert a list with integers of 64 unsigned bits to float64.
+    unsigned = isinstance(ids[0], int) and max(ids) > np.iinfo(np.int64).max
+    return np.asarray(ids, dtype=np.uint64 if unsigned else None)

@@ -1,85 +1,79 @@
-"""Samples from files: an array whose rows they are, or a table whose columns are the coordinates."""
+"""Samples from files: the rows of an array, or the rows of a table whose columns are coordinates."""
 
 import os
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from kullback.errors import PosteriorFileError
 from kullback.io.columns import models, role
-from kullback.io.formats.registry import Column, is_table, naming, open_columns, safely
+from kullback.io.formats.registry import naming, open_columns, safely, table_suffixes
+from kullback.io.numbers import real_tensor
 from kullback.io.text import printable
-from kullback.numerics.arrays import from_numpy
 
 
 def read_samples(path: str | os.PathLike[str], column: str | None = None) -> Tensor:
-    """The samples in a file, ``(n, d)`` or ``(n,)``.
+    """The samples in a file, of shape ``(n, d)`` or ``(n,)``.
 
-    The only array in it; of a ``.csv`` or ``.parquet`` all columns of numbers but ``id``, side by side.
+    They are the only array of the file, or all columns of a table side by side. Columns that identify rows are left
+    out.
 
     Args:
-        path: ``.npy``, ``.npz``, ``.csv``, ``.parquet``, ``.safetensors``, ``.pt`` or ``.pth``.
-        column: which array of several, or which column of a table.
+        path: a file of any format in ``formats/``.
+        column: the name of the array to read, or of the column of a table.
 
     Raises:
-        PosteriorFileError: if the file is not there, not whole, or does not hold samples.
+        PosteriorFileError: if the file does not exist, is damaged, or does not contain samples.
     """
     path = Path(path)
     columns = open_columns(path, "samples")
+
+    def tensor(name: str) -> Tensor:
+        return safely(path, lambda: real_tensor(columns[name](), name))
+
     with naming(path):
         if column is None:
-            _no_posteriors(list(columns))
-        if column is not None and column not in columns:
+            _check_not_posteriors(list(columns))
+        elif column not in columns:
             listed = ", ".join(map(printable, columns)) or "none"
             raise PosteriorFileError(f"there is no column {printable(column)!r}. Columns are {listed}.")
-        chosen = [column] if column is not None else [name for name in columns if not _identifies(name)]
-        arrays = {name: safely(path, lambda name=name: _numbers(columns[name](), name)) for name in chosen}  # type: ignore[misc]
-        rows = _together(arrays, table=is_table(path))
+        chosen = [column] if column is not None else [name for name in columns if not _identifies_rows(name)]
+        rows = _combined({name: tensor(name) for name in chosen}, is_table=path.suffix.lower() in table_suffixes())
         bad = ~torch.isfinite(rows)
         if bool(bad.any()):
-            row, *at = bad.nonzero()[0].tolist()
-            where = f"row {row}" + (f", coordinate {','.join(map(str, at))}" if at else "")
-            raise PosteriorFileError(f"{where}: {float(rows[(row, *at)])}; samples are finite numbers.")
+            index = bad.nonzero()[0].tolist()
+            row, *coordinate = index
+            where = f"row {row}" + (f", coordinate {','.join(map(str, coordinate))}" if coordinate else "")
+            raise PosteriorFileError(f"{where}: {float(rows[tuple(index)])}; samples must be finite numbers.")
     return rows
 
 
-def _identifies(name: str) -> bool:
-    """A row, as an id does, or the index that pandas writes without a name."""
+def _identifies_rows(name: str) -> bool:
+    """Whether a column of this name contains ids, or the index that pandas writes without a name."""
     return not name or name.startswith("Unnamed: ") or (role(name) or ("", ""))[0] == "id"
 
 
-def _no_posteriors(names: list[str]) -> None:
+def _check_not_posteriors(names: list[str]) -> None:
+    """Raise an error if columns of these names contain the parameters of Gaussians."""
     try:
         found = models(names)
     except PosteriorFileError:
         return
     columns = ", ".join(map(printable, [found[0].mean, *found[0].scales.values()]))
     raise PosteriorFileError(
-        f"holds Gaussians ({columns}), not samples of one: kullback kl, or kullback compare, is exact and needs none. "
-        "To take one column for samples all the same: --columns."
+        f"holds the parameters of Gaussians ({columns}), not samples: kullback kl, or kullback compare, is exact and "
+        "needs no samples. To read one of these columns as samples: --columns."
     )
 
 
-def _together(arrays: dict[str, Tensor], *, table: bool) -> Tensor:
+def _combined(arrays: dict[str, Tensor], *, is_table: bool) -> Tensor:
+    """The only array, or the columns of a table side by side."""
     if not arrays:
-        raise PosteriorFileError("holds no array.")
+        raise PosteriorFileError("holds no array of samples.")
     if len(arrays) == 1:
         return next(iter(arrays.values()))
-    if table and all(x.ndim == 1 for x in arrays.values()):
+    if is_table and all(x.ndim == 1 for x in arrays.values()):
         return torch.stack(list(arrays.values()), 1)
     listed = ", ".join(f"{printable(name)} {tuple(x.shape)}" for name, x in arrays.items())
-    raise PosteriorFileError(f"holds several arrays: {listed}. Say which are the samples: --columns NAME.")
-
-
-def _numbers(column: Column, name: str) -> Tensor:
-    if isinstance(column, np.ndarray):
-        if column.dtype.kind not in "fiu" or column.dtype.itemsize > 8:
-            raise PosteriorFileError(f"column {printable(name)!r} holds {column.dtype}, expected numbers.")
-        column = from_numpy(column)
-    if column.is_complex() or column.dtype == torch.bool or column.is_quantized or column.layout != torch.strided:
-        raise PosteriorFileError(f"column {printable(name)!r} holds {column.dtype}, expected plain real numbers.")
-    if column.ndim == 0 or column.numel() == 0:
-        raise PosteriorFileError(f"column {printable(name)!r} has no rows (shape {tuple(column.shape)}).")
-    return column
+    raise PosteriorFileError(f"holds several arrays: {listed}. Choose the one with the samples: --columns NAME.")

@@ -1,6 +1,6 @@
-"""Text that came from outside, made fit for a line of output."""
+"""Text from files and from callers, made safe to print."""
 
 
 def printable(text: object) -> str:
-    """``text`` on one line, with nothing in it that could steer a terminal."""
+    """``text`` on one line, with every character that could control a terminal replaced by its escape sequence."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))

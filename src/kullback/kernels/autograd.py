@@ -16,6 +16,7 @@ from kullback.gaussians.scales.matrix import Dense, Tril
 from kullback.kernels.layout import laid_out
 from kullback.kernels.protocol import Inputs, Kernel
 from kullback.numerics.guard import why_not_raw_memory
+from kullback.pairs.base import GaussianPair
 from kullback.pairs.dispatch import diagonal_pair, make_pair
 
 _MATRIX_SCALES: dict[str, Callable[[Tensor], Scale]] = {"covariance": Dense, "scale_tril": Tril}
@@ -23,7 +24,8 @@ _MATRIX_SCALES: dict[str, Callable[[Tensor], Scale]] = {"covariance": Dense, "sc
 
 def kl_reference(tensors: Sequence[Tensor], parameterization: str, event_dims: int) -> Tensor:
     """The divergence by the reference formula, differentiable in every way."""
-    return _reference_pair(make_pair, tensors, parameterization, event_dims).kl()
+    pair: GaussianPair = _reference_pair(make_pair, tensors, parameterization, event_dims)
+    return pair.kl()
 
 
 def _terms_reference(tensors: Sequence[Tensor], parameterization: str, event_dims: int) -> tuple[Tensor, Tensor]:

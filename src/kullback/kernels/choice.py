@@ -71,9 +71,8 @@ def available(name: str | None) -> AvailableBackends:
     return AvailableBackends((backend,), "asked for by name")
 
 
-_available: ContextVar[AvailableBackends] = ContextVar(
-    "kullback_kernels", default=available(os.environ.get("KULLBACK_KERNEL"))
-)
+_of_process = available(os.environ.get("KULLBACK_KERNEL"))
+_available: ContextVar[AvailableBackends] = ContextVar("kullback_kernels", default=_of_process)
 
 
 @contextlib.contextmanager
@@ -151,7 +150,8 @@ def _kernel(work: Work, p: Gaussian, q: Gaussian) -> tuple[Kernel, Inputs] | Non
     inputs = _readable_inputs(p, q)
     if isinstance(inputs, str):
         return None
-    d = p.event_size
+    scale = inputs.tensors[1]
+    d = scale.shape[-1] if scale.ndim else 1
     for backend in backends:
         for kernel in backend.kernels:
             if kernel.unsupported_reason(work, inputs.parameterization, d) is None:

@@ -152,8 +152,10 @@ _Packer = Callable[[int, int, int], bytes]  # of the first row, the one after th
 
 def _diagonal_packer(tensors: Sequence[Tensor], layout: Layout, outputs: _Outputs) -> _Packer:
     head = (_DTYPES[tensors[0].dtype], _DIAGONAL[layout.parameterization])
-    data = (*[x.data_ptr() for x in tensors], *layout.row_stride, *layout.column_stride)
-    results = (outputs.value, outputs.weight, outputs.weight_stride, *outputs.gradients, *outputs.terms)
+    a, b, c, d = tensors
+    data = (a.data_ptr(), b.data_ptr(), c.data_ptr(), d.data_ptr(), *layout.row_stride, *layout.column_stride)
+    value, weight, stride, gradients, terms = outputs
+    results = (value, weight, stride, *gradients, *terms)
     return lambda first, last, _: _DIAGONAL_CALL.pack(*head, first, last, layout.n, *data, *results)
 
 

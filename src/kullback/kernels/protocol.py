@@ -23,7 +23,7 @@ class Inputs(NamedTuple):
 
 
 class Kernel(Protocol):
-    """One way of computing pairs. Tensors are detached by their use: nothing a kernel does is recorded for gradients."""
+    """One way of computing pairs. Nothing that it does is recorded for gradients."""
 
     def unsupported_reason(self, work: Work, parameterization: str, d: int) -> str | None:
         """Why the kernel cannot do this for pairs of d coordinates; None if it can."""

@@ -1,7 +1,7 @@
 """Functions of numbers and tensors that know nothing of Gaussians.
 
-- ``elementary.py``: scalar functions in forms that do not cancel; ``linear_algebra.py``: factors and solves that give NaN
-  instead of exceptions.
+- ``elementary.py``: scalar functions in forms that do not cancel; ``linear_algebra.py``: factors and solves that give
+  NaN instead of exceptions.
 - ``tensors.py``: the dtype, device and shape of tensors that meet; ``arrays.py``: NumPy arrays in and out.
 - ``guard.py``: whether values and memory may be read; ``memory.py``: memory for large results.
 - ``gradients.py``: values with the derivatives of another expression; ``screened.py``: fast scores, of which only the

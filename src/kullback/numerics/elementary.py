@@ -38,6 +38,15 @@ def _series_terms(dtype: torch.dtype) -> int:
     return k
 
 
+def _series(dtype: torch.dtype) -> tuple[list[float], list[float]]:
+    coefficients = [1 / math.factorial(k + 2) for k in range(_series_terms(dtype) + 1)]
+    return coefficients[::2], coefficients[1::2]
+
+
+# The coefficients of even and of odd powers, for each dtype that formulas compute in.
+_SERIES = {dtype: _series(dtype) for dtype in (torch.float32, torch.float64)}
+
+
 def _polynomial(x: Tensor, coefficients: list[float]) -> Tensor:
     total = torch.full_like(x, coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
@@ -54,9 +63,9 @@ def half_phi_near(x: Tensor) -> Tensor:
     """
     y = 0.5 * x
     square = y * y
-    coefficients = [1 / math.factorial(k + 2) for k in range(_series_terms(x.dtype) + 1)]
     # Even and odd powers apart: half as many terms meet in the derivative, and half of its rounding errors.
-    phi = y * (y * (_polynomial(square, coefficients[::2]) + y * _polynomial(square, coefficients[1::2])))
+    even, odd = _SERIES[x.dtype]
+    phi = y * (y * (_polynomial(square, even) + y * _polynomial(square, odd)))
     m = y + phi
     return m * (0.5 * m) + phi
 

@@ -1,5 +1,8 @@
 """What the formulas need of linear algebra, with types, and NaN instead of exceptions."""
 
+import functools
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -15,10 +18,8 @@ def symmetrized(matrix: Tensor) -> Tensor:
     return 0.5 * (matrix + matrix.mT)
 
 
-def solve_lower(factor: Tensor, columns: Tensor) -> Tensor:
-    """L⁻¹ times columns."""
-    solution: Tensor = torch.linalg.solve_triangular(factor, columns, upper=False)
-    return solution
+# L⁻¹ times columns.
+solve_lower: Callable[[Tensor, Tensor], Tensor] = functools.partial(torch.linalg.solve_triangular, upper=False)
 
 
 def solve_lower_vector(factor: Tensor, x: Tensor) -> Tensor:
@@ -26,10 +27,8 @@ def solve_lower_vector(factor: Tensor, x: Tensor) -> Tensor:
     return solve_lower(factor, x.unsqueeze(-1)).squeeze(-1)
 
 
-def solve_upper(factor: Tensor, columns: Tensor) -> Tensor:
-    """U⁻¹ times columns."""
-    solution: Tensor = torch.linalg.solve_triangular(factor, columns, upper=True)
-    return solution
+# U⁻¹ times columns.
+solve_upper: Callable[[Tensor, Tensor], Tensor] = functools.partial(torch.linalg.solve_triangular, upper=True)
 
 
 def whitened(matrix: Tensor, factor: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The dtype, device and shape of tensors that meet, and the context in which a formula computes on them."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -8,6 +9,8 @@ import torch
 from torch import Tensor
 
 from kullback.errors import ShapeError
+
+_NOTHING = contextlib.nullcontext()
 
 # Asked once, here: torch.compile of torch 2.10 and older cannot trace the question.
 _AUTOCAST_DEVICES = frozenset(
@@ -55,10 +58,13 @@ def broadcast_shapes(*shapes: Sequence[int], error: Callable[[], str] | None = N
     Raises:
         ShapeError: with the message that ``error`` gives, if they do not broadcast.
     """
+    if len(set(map(tuple, shapes))) == 1:
+        return torch.Size(shapes[0])
     result = []
     for sizes in zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1):
-        size = next((n for n in sizes if n != 1), 1)
-        if any(n not in (1, size) for n in sizes):
+        wanted = [n for n in sizes if n != 1]
+        size = wanted[0] if wanted else 1
+        if [n for n in wanted if n != size]:
             listed = ", ".join(str(tuple(shape)) for shape in shapes)
             raise ShapeError(error() if error else f"shapes do not broadcast: {listed}.")
         result.append(size)
@@ -76,7 +82,15 @@ def can_broadcast(*shapes: Sequence[int]) -> bool:
 
 def no_autocast(device: torch.device) -> Any:
     """The context in which a formula runs: autocast would take it to half precision behind the caller's back."""
-    return torch.autocast(device.type if device.type in _AUTOCAST_DEVICES else "cpu", enabled=False)
+    kind = device.type if device.type in _AUTOCAST_DEVICES else "cpu"
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else _NOTHING
+
+
+def expand_event(x: Tensor, event: torch.Size) -> Tensor:
+    """``x`` with the dimensions of the event at its end, where one number stood for all coordinates."""
+    if x.ndim >= len(event) and x.shape[x.ndim - len(event) :] == event:
+        return x
+    return x.broadcast_to(broadcast_shapes(x.shape, event))
 
 
 def sum_event(terms: Tensor, event_dims: int) -> Tensor:

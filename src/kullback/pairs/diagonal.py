@@ -20,7 +20,7 @@ from kullback.numerics.elementary import (
     log_mean_exp,
     log_ratio,
 )
-from kullback.numerics.tensors import broadcast_shapes, sum_event
+from kullback.numerics.tensors import expand_event, sum_event
 from kullback.pairs.base import GaussianPair
 
 
@@ -157,8 +157,8 @@ class DiagonalPair(GaussianPair):
         return self._sum(self._per_axis(square))
 
     def _per_axis(self, terms: Tensor) -> Tensor:
-        # Where both were given as numbers, the event has had no dimensions up to here.
-        return terms.broadcast_to(broadcast_shapes(terms.shape, self.event))
+        # Where both scales were given as numbers, the event has had no dimensions up to here.
+        return expand_event(terms, self.event)
 
     def _sum(self, terms: Tensor) -> Tensor:
         return sum_event(terms, len(self.event))

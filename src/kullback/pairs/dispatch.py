@@ -7,17 +7,17 @@ import torch
 from torch import Tensor
 
 from kullback.gaussians.gaussian import Gaussian
-from kullback.gaussians.scales.base import MatrixScale, Scale
+from kullback.gaussians.scales.base import Scale
 from kullback.gaussians.scales.diagonal import Diagonal
 from kullback.gaussians.scales.low_rank import LowRank
 from kullback.gaussians.scales.matrix import Dense, Precision, Tril
-from kullback.gaussians.scales.stack import as_low_rank, factor_of
+from kullback.gaussians.scales.stack import as_low_rank
 from kullback.numerics.linear_algebra import cholesky, solve_lower_vector
-from kullback.numerics.tensors import broadcast_shapes
 from kullback.pairs.base import Float64Pair, GaussianPair
 from kullback.pairs.diagonal import DiagonalPair
 from kullback.pairs.full import FullPair, PrecisionPair, relative_factor
-from kullback.pairs.low_rank import Difference, LowRankPair
+from kullback.pairs.low_rank import LowRankPair
+from kullback.pairs.low_rank_covariance import Difference
 
 
 class PairRule(NamedTuple):
@@ -27,9 +27,9 @@ class PairRule(NamedTuple):
     make: Callable[[Gaussian, Gaussian], GaussianPair]
     description: str
 
-    def takes(self, p: Gaussian, q: Gaussian) -> bool:
+    def takes(self, p: type[Scale], q: type[Scale]) -> bool:
         """Are both of these kinds?"""
-        return isinstance(p.scale, self.kinds) and isinstance(q.scale, self.kinds)
+        return issubclass(p, self.kinds) and issubclass(q, self.kinds)
 
 
 def make_pair(p: Gaussian, q: Gaussian) -> GaussianPair:
@@ -39,7 +39,15 @@ def make_pair(p: Gaussian, q: Gaussian) -> GaussianPair:
 
 def select_rule(p: Gaussian, q: Gaussian) -> PairRule:
     """The first rule that takes the pair."""
-    return next(rule for rule in RULES if rule.takes(p, q))
+    kinds = type(p.scale), type(q.scale)
+    rule = _RULE_OF.get(kinds)
+    if rule is None:
+        rule = _RULE_OF[kinds] = next(rule for rule in RULES if rule.takes(*kinds))
+    return rule
+
+
+# Of pairs of types that have been met.
+_RULE_OF: dict[tuple[type[Scale], type[Scale]], "PairRule"] = {}
 
 
 def full_pair(p: Gaussian, q: Gaussian) -> FullPair:
@@ -75,15 +83,15 @@ def _by_precisions(p: Gaussian, q: Gaussian) -> GaussianPair:
 
 
 def _by_factors(p: Gaussian, q: Gaussian) -> FullPair:
-    factor_q = factor_of(q.scale, q.event_shape)
-    factor = relative_factor(factor_of(p.scale, p.event_shape), factor_q, None)
+    factor_q = q.scale.factor_matrix(q.event_shape)
+    factor = relative_factor(p.scale.factor_matrix(p.event_shape), factor_q, None)
     return FullPair(factor, _whitened(p, q, factor_q))
 
 
 def _by_covariances(p: Gaussian, q: Gaussian) -> GaussianPair:
-    factor_q = factor_of(q.scale, q.event_shape)
-    difference = covariance_difference(p.detach().scale, q.detach().scale, p.event_shape)
-    factor = relative_factor(factor_of(p.scale, p.event_shape), factor_q, difference)
+    factor_q = q.scale.factor_matrix(q.event_shape)
+    difference = covariance_difference(p.scale, q.scale, p.event_shape)
+    factor = relative_factor(p.scale.factor_matrix(p.event_shape), factor_q, difference)
     return FullPair(factor, _whitened(p, q, factor_q))
 
 
@@ -98,39 +106,31 @@ RULES = (
 
 def covariance_difference(p: Scale, q: Scale, event: torch.Size) -> Tensor:
     """Σp − Σq, d × d, with what is given subtracted first."""
-    both = (p, q)
-    if all(isinstance(scale, Diagonal | Tril) for scale in both):
-        factor_p, factor_q = factor_of(p, event), factor_of(q, event)
+    kinds = {type(p), type(q)} - {Diagonal}
+    if kinds <= {Tril}:
+        factor_p, factor_q = p.factor_matrix(event), q.factor_matrix(event)
         change = factor_p - factor_q
         return change @ factor_p.mT + factor_q @ change.mT
-    if all(isinstance(scale, Diagonal | LowRank) for scale in both):
+    if kinds == {LowRank}:
         low_p, low_q = as_low_rank(p, event), as_low_rank(q, event)
         rank = max(low_p.rank, low_q.rank)
         return Difference.of(low_p.padded(rank), low_q.padded(rank)).matrix()
-    if all(isinstance(scale, Diagonal | Precision) for scale in both):
-        factor_p, factor_q = factor_of(p, event), factor_of(q, event)
+    if kinds == {Precision}:
+        factor_p, factor_q = p.factor_matrix(event), q.factor_matrix(event)
         change = _precision(q, event) - _precision(p, event)
         return factor_p @ (factor_p.mT @ change @ factor_q) @ factor_q.mT
-    return _covariance(p, event) - _covariance(q, event)
+    return p.covariance_matrix(event) - q.covariance_matrix(event)
 
 
 def _precision(scale: Scale, event: torch.Size) -> Tensor:
-    return scale.precision() if isinstance(scale, Precision) else scale.stds(event).pow(-2).diag_embed()
-
-
-def _covariance(scale: Scale, event: torch.Size) -> Tensor:
-    if isinstance(scale, MatrixScale):
-        return scale.covariance()
-    assert isinstance(scale, Diagonal)
-    variance = scale.to("variance").value
-    return variance.broadcast_to(broadcast_shapes(variance.shape, event)).diag_embed()
+    return scale.stds(event).pow(-2).diag_embed() if scale.is_diagonal else scale.precision_matrix(event)
 
 
 def _whitened(p: Gaussian, q: Gaussian, factor_q: Tensor) -> Tensor:
     delta = p.mean - q.mean
-    if isinstance(q.scale, Diagonal):
+    if q.scale.is_diagonal:
         return delta / q.scale.stds(q.event_shape)
-    return q.scale.whiten(delta) if isinstance(q.scale, Precision) else solve_lower_vector(factor_q, delta)
+    return q.scale.whiten(delta) if type(q.scale) is Precision else solve_lower_vector(factor_q, delta)
 
 
 def marginals(p: Gaussian) -> Gaussian:

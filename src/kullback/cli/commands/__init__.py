@@ -1,4 +1,5 @@
-"""One file for each command, or for commands that are alike, in ``COMMANDS``.
+"""The commands. Each module contains one command, or several that are alike, and lists them in ``COMMANDS``.
 
-Heavy imports happen inside commands, so that ``--help`` answers at once.
+``app.py`` finds the modules, and nothing else lists them. They import torch and other large libraries inside commands,
+so that ``--help`` answers at once.
 """

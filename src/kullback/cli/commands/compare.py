@@ -1,4 +1,4 @@
-"""``kullback compare``, and ``kullback demo``, which compares the models that come with kullback."""
+"""``kullback compare``, and ``kullback demo``, which compares two models that are part of the package."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 @click.command(epilog=POSTERIOR_FILES + "\n\n" + EXIT_CODES)
 @posterior_inputs
-@click.option("--names", metavar="NAME,NAME", help="What to call the two models.")
-@click.option("--json", "json_path", type=click.Path(), metavar="FILE", help="Write every number as JSON.")
+@click.option("--names", metavar="NAME,NAME", help="The names of the two models in the output.")
+@click.option("--json", "json_path", type=click.Path(), metavar="FILE", help="Write all numbers as JSON.")
 @click.option("--report", "report_path", type=click.Path(), metavar="FILE.html", help="Write one offline HTML page.")
 def compare(
     *,
@@ -43,13 +43,13 @@ def compare(
         if report_path:
             check_writable(report_path, (".html", ".htm"))
         outputs = (json_path, report_path)
-        ids, p, q, found = load_pair(a, b, scale=scale, labels=labels, by_order=by_order, outputs=outputs)
+        ids, p, q, called = load_pair(a, b, scale=scale, labels=labels, by_order=by_order, outputs=outputs)
         if names:
-            found = two_labels(names, "--names takes two names")
-            if found[0] == found[1]:
-                raise BadInput(f"--names: both are {found[0]!r}.")
+            called = two_labels(names, "--names takes two names")
+            if called[0] == called[1]:
+                raise BadInput(f"--names: both are {called[0]!r}. Give two different names.")
         with progress("comparing") as update:
-            comparison = compare_rows(ids, p, q, names=found, progress=update)
+            comparison = compare_rows(ids, p, q, names=called, progress=update)
         _print(comparison)
         if json_path:
             write_text(json_path, comparison.to_json() + "\n")
@@ -60,11 +60,11 @@ def compare(
 
 
 @click.command(epilog=EXIT_CODES)
-@click.option("--json", "json_path", type=click.Path(), metavar="FILE", help="Write every number as JSON.")
+@click.option("--json", "json_path", type=click.Path(), metavar="FILE", help="Write all numbers as JSON.")
 @click.option("--report", "report_path", type=click.Path(), metavar="FILE.html", help="Write one offline HTML page.")
 @click.pass_context
 def demo(context: click.Context, json_path: str | None, report_path: str | None) -> None:
-    """Compare two VAEs trained on handwritten digits, whose posteriors come with kullback."""
+    """Compare two VAEs trained on handwritten digits, whose posteriors are part of the package."""
     from importlib.resources import as_file, files
 
     with as_file(files("kullback") / "data" / "digits") as folder:
@@ -76,7 +76,7 @@ def demo(context: click.Context, json_path: str | None, report_path: str | None)
 
 
 def _print(comparison: "Comparison") -> None:
-    """Tables for a person at a terminal, plain lines for anything else."""
+    """Print tables on a terminal, and lines of ``key: value`` elsewhere."""
     if not sys.stdout.isatty():
         click.echo(str(comparison))
         return

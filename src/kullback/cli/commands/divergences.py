@@ -1,4 +1,4 @@
-"""A command for each divergence of the registry, which computes it for each row."""
+"""One command for each divergence of the registry, which computes it for each row of two files."""
 
 import sys
 from typing import Any
@@ -9,29 +9,30 @@ from kullback.cli.errors import BadInput, one_line_errors
 from kullback.cli.inputs import EXIT_CODES, POSTERIOR_FILES, load_pair, posterior_inputs
 from kullback.divergences.record import Record
 from kullback.divergences.registry import RECORDS, function_of
+from kullback.io.output import ROW_SUFFIXES
 from kullback.io.text import printable
 
 
 def _row_command(record: Record) -> click.Command:
-    """The command that computes one divergence of each row."""
+    """The command that computes one divergence for each row."""
 
     @posterior_inputs
     @click.option(
         "-o", "--output", type=click.Path(), metavar="OUT",
-        help="Where to: .npz, .parquet or .csv. Without: CSV on stdout.",
+        help=f"The file to write, {', '.join(ROW_SUFFIXES)}. Without it, CSV on stdout.",
     )  # fmt: skip
     def command(*, a: str, b: str | None, output: str | None, **options: Any) -> None:
         with one_line_errors():
-            from kullback.io.output import ROW_KINDS, check_writable, write_csv, write_rows
+            from kullback.io.output import check_writable, write_csv, write_rows
 
-            further = {parameter.name: options.pop(parameter.name) for parameter in record.parameters}
+            parameters = {parameter.name: options.pop(parameter.name) for parameter in record.parameters}
             if output:
-                check_writable(output, ROW_KINDS)
+                check_writable(output, ROW_SUFFIXES)
             ids, p, q, _ = load_pair(a, b, **options, outputs=(output,))
             try:
-                values = function_of(record)(p, q, **further)
+                values = function_of(record)(p, q, **parameters)
             except ValueError as error:
-                raise BadInput(str(error)) from error
+                raise BadInput(error) from error
             if output:
                 write_rows(output, ids, values, record.module)
                 mean = values.double().mean().item()
@@ -42,15 +43,14 @@ def _row_command(record: Record) -> click.Command:
                 write_csv(sys.stdout, ids, values, record.module)
 
     for parameter in record.parameters:
-        given = (
-            {"required": True} if parameter.default is None else {"default": parameter.default, "show_default": True}
-        )
+        required = parameter.default is None
+        extra: dict[str, Any] = {"required": True} if required else {"default": parameter.default, "show_default": True}
         description = f"{parameter.help.rstrip('.')}, {parameter.range}."
-        command = click.option(f"--{parameter.name}", type=float, help=description, **given)(command)
-    called = "KL(A‖B)" if record.module == "kl" else f"The {record.title} of A and B"
+        command = click.option(f"--{parameter.name}", type=float, help=description, **extra)(command)
+    title = record.title[0].upper() + record.title[1:]
     summary = (
-        f"{called}, of each row, exactly.\n\nThe result has the columns id and {record.module}. A and B are files; a "
-        "single file may hold both models."
+        f"{title}, row by row.\n\nIt is computed exactly, of A from B where the order matters. The result has the "
+        f"columns id and {record.module}. A and B are files; a single file may hold both models."
     )
     return click.command(record.module, help=summary, epilog=POSTERIOR_FILES + "\n\n" + EXIT_CODES)(command)
 

@@ -12,21 +12,21 @@ from kullback.io.text import printable
 @click.argument("x", type=click.Path())
 @click.argument("y", type=click.Path())
 @click.option("--method", default="auto", show_default=True, help="calibrated (auto), gaussian or knn.")
-@click.option("--seed", type=int, help="The same seed, the same digits.")
+@click.option("--seed", type=int, help="A seed that makes the result reproducible.")
 @click.option(
-    "--columns", metavar="NAME[,NAME]", help="Which array to take of X and Y, or of each, where a file has several."
+    "--columns", metavar="NAME[,NAME]", help="The array to read from X and Y, or one for each, if a file has several."
 )
 @click.option(
     "--json", "json_path", is_flag=False, flag_value="-", metavar="[FILE]",
-    help="The numbers as JSON, on stdout or into a file. Without a file it comes after X and Y.",
+    help="Write JSON, to a file or to stdout. Without a file name, give --json after X and Y.",
 )  # fmt: skip
 def estimate(x: str, y: str, *, method: str, seed: int | None, columns: str | None, json_path: str | None) -> None:
-    """KL(X‖Y) of the densities that samples were drawn from, with its error.
+    """An estimate, with its error, of KL(X‖Y) between the densities that samples were drawn from.
 
     X and Y are files of samples. If you have means and scales, kullback kl is exact and needs no samples.
     """
     with one_line_errors():
-        from kullback.cli.estimate_report import lines, to_json
+        from kullback.cli.estimate_report import to_json, to_lines
         from kullback.estimate.kl import kl_estimate
         from kullback.io.output import check_writable, write_text
         from kullback.io.samples import read_samples
@@ -37,18 +37,18 @@ def estimate(x: str, y: str, *, method: str, seed: int | None, columns: str | No
         first, _, second = (name.strip() for name in (columns or "").partition(","))
         samples = [read_samples(path, name or None) for path, name in ((x, first), (y, second or first))]
         try:
-            with progress("searching neighbours") as update:
-                found = kl_estimate(*samples, method=method, seed=seed, progress=update)
+            with progress("searching for neighbours") as update:
+                result = kl_estimate(*samples, method=method, seed=seed, progress=update)
         except ValueError as error:
-            raise BadInput(str(error)) from error
+            raise BadInput(error) from error
         rows = [len(side) for side in samples]
         if json_path == "-":
-            click.echo(to_json(found, rows))
+            click.echo(to_json(result, rows))
             return
-        for line in lines(found, rows):
+        for line in to_lines(result, rows):
             click.echo(line)
         if json_path:
-            write_text(json_path, to_json(found, rows) + "\n")
+            write_text(json_path, to_json(result, rows) + "\n")
             click.echo(f"wrote {printable(json_path)}", err=True)
 
 

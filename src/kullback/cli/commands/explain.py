@@ -8,13 +8,14 @@ from kullback.cli.inputs import EXIT_CODES, POSTERIOR_FILES, load_pair, posterio
 
 @click.command(name="explain", epilog=POSTERIOR_FILES + "\n\n" + EXIT_CODES)
 @posterior_inputs
-@click.option("--value", type=str, help="A number that somebody else got: which common mistake gives it?")
+@click.option("--value", type=str, help="A value from elsewhere, to be explained by common mistakes.")
 def explain_command(
     *, a: str, b: str | None, scale: str | None, labels: str | None, by_order: bool, value: str | None
 ) -> None:
-    """How KL(A‖B) is computed, how well it is determined, and what is wrong with a number.
+    """How KL(A‖B) is computed, how well it is conditioned, and which mistake gives another value.
 
-    The number may be of one row, or the mean or sum over rows. It is compared as closely as it is written.
+    The value may be that of a single row, or the mean or sum over rows. It is compared to the precision with which it
+    is written.
     """
     with one_line_errors():
         from kullback.explanation.explain import explain
@@ -22,7 +23,7 @@ def explain_command(
         try:
             number = None if value is None else float(value)
         except ValueError:
-            raise BadInput(f"--value is a number, got {value!r}.") from None
+            raise BadInput(f"--value must be a number, got {value!r}.") from None
         _, p, q, _ = load_pair(a, b, scale=scale, labels=labels, by_order=by_order)
         click.echo(str(explain(p, q, number)))
 

@@ -11,7 +11,7 @@ from kullback.cli.inputs import EXIT_CODES
 
 @click.command(epilog=EXIT_CODES)
 def info() -> None:
-    """What is installed, and which kernels run."""
+    """The versions that are installed, and the kernels that are available."""
     import torch
 
     from kullback.kernels import choice, native_kernel

@@ -1,8 +1,8 @@
-"""The pictures of a comparison, as matplotlib figures that are legible on a phone."""
+"""The figures of a comparison, drawn with matplotlib and legible on a phone."""
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -10,14 +10,18 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from kullback.comparison.compare import COLLAPSED_NATS, Comparison
+from kullback.comparison.statistics import COLLAPSED_NATS
+from kullback.comparison.summary import MODELS, Pair
 from kullback.gaussians.gaussian import Gaussian
 from kullback.io.text import printable
 
-# The page replaces these very colours by variables of its style sheet, which know light and dark.
+if TYPE_CHECKING:
+    from kullback.comparison.compare import Comparison
+
+# html.py replaces these colours by variables of its style sheet, which differ between the light and the dark theme.
 INK, GRID, COLOUR_A, COLOUR_B, COLLAPSED = "#1c2026", "#d9dde4", "#2b62d9", "#d8560f", "#b3bac5"
 
-# As wide, in points, as a phone's screen is in pixels: letters keep their size there.
+# Inches. The width in points is that of a phone's screen in pixels, so that text keeps its size there.
 WIDTH = 4.4
 
 _STYLE: Any = {
@@ -42,29 +46,34 @@ _STYLE: Any = {
     "svg.fonttype": "none",
 }
 
-_MOST_DIMENSIONS = 40
-_MOST_POINTS = 2000
+_MAX_DIMENSIONS = 40
+_MAX_POINTS = 2000
 
-# Beyond this, axes themselves overflow.
-_DRAWABLE = 1e300
+# The limits of axes overflow above this value.
+_MAX_DRAWABLE = 1e300
+
+# Of each of the two models: the colour, and the horizontal offset of its bars.
+_COLOURS = (COLOUR_A, COLOUR_B)
+_OFFSETS = (-0.2, 0.2)
+_DIRECTIONS = (Pair.AB, Pair.BA)
 
 
-def draw(comparison: Comparison) -> dict[str, Figure]:
-    """Every picture, by name, in the order of the report."""
-    pictures: dict[str, Callable[[Comparison], Figure]] = {
+def draw(comparison: "Comparison") -> dict[str, Figure]:
+    """All figures by name, in the order of the report."""
+    drawings: dict[str, Callable[[Comparison], Figure]] = {
         "dimensions": _dimensions,
         "distribution": _distribution,
         "directions": _directions,
         "ellipses": _ellipses,
     }
     with matplotlib.rc_context(_STYLE):
-        return {name: picture(comparison) for name, picture in pictures.items()}
+        return {name: drawing(comparison) for name, drawing in drawings.items()}
 
 
 def short(name: str) -> str:
-    """A name that fits a legend."""
+    """A name of at most 18 characters, for a legend."""
     name = printable(name)
-    if name.startswith("_"):  # Otherwise matplotlib leaves it out of legends.
+    if name.startswith("_"):  # matplotlib omits such labels from legends.
         name = f" {name}"
     return name if len(name) <= 18 else f"{name[:17]}…"
 
@@ -74,7 +83,7 @@ def _figure(height: float) -> Figure:
 
 
 def _logarithmic(axes: Any, which: str) -> None:
-    """A logarithmic scale with plain numbers: 1, 2, 5, 10, … where they fit."""
+    """Give an axis a logarithmic scale with plain numbers: 1, 2, 5, 10, … where there is room for them."""
     axes.set(**{f"{which}scale": "log"})
     axis = getattr(axes, f"{which}axis")
     low, high = axis.get_data_interval()
@@ -89,34 +98,33 @@ def _legend_above(axes: Any) -> None:
     axes.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2, columnspacing=1)
 
 
-def _heights(comparison: Comparison, which: str) -> np.ndarray[Any, Any]:
-    values = comparison.per_dimension(which).numpy()
-    return np.where(values < _DRAWABLE, values, 0.0)
+def _heights(comparison: "Comparison", pair: Pair) -> np.ndarray[Any, Any]:
+    values = comparison.per_dimension(pair).numpy()
+    return np.where(values < _MAX_DRAWABLE, values, 0.0)
 
 
-def _dimensions(comparison: Comparison) -> Figure:
+def _dimensions(comparison: "Comparison") -> Figure:
     figure = _figure(4.8)
     rates, between = figure.subplots(2, 1, sharex=True)
-    order = np.sort(comparison.most_different(_MOST_DIMENSIONS))
+    order = np.sort(comparison.most_different(_MAX_DIMENSIONS))
     d = math.prod(comparison.event_shape)
     if d > len(order):
         figure.suptitle(f"the {len(order)} of {d:,} dimensions that differ most", fontsize=10)
     x = np.arange(len(order))
-    for model, name, colour, shift in zip("ab", comparison.names, (COLOUR_A, COLOUR_B), (-0.2, 0.2), strict=True):
-        rate = _heights(comparison, f"rate_{model}")[order]
+    for model, name, colour, offset in zip(MODELS, comparison.names, _COLOURS, _OFFSETS, strict=True):
+        rate = _heights(comparison, Pair.rate(model))[order]
         collapsed = comparison.collapsed(model).numpy()[order]
         colours = np.where(collapsed, COLLAPSED, colour)
-        # A collapsed dimension has no height to speak of, so it gets one that can be seen.
+        # The rate of a collapsed dimension would be too small to see.
         height = np.where(collapsed, np.maximum(rate, 0.02 * max(rate.max(), COLLAPSED_NATS)), rate)
-        rates.bar(x + shift, height, 0.38, color=colours)
+        rates.bar(x + offset, height, 0.38, color=colours)
         rates.bar([0], [0], color=colour, label=short(name))
     rates.bar([0], [0], color=COLLAPSED, label="collapsed")
     rates.set_ylabel("nats from the prior")
     _legend_above(rates)
     labels = comparison.labels()
-    for which, colour, shift in (("ab", COLOUR_A, -0.2), ("ba", COLOUR_B, 0.2)):
-        values = _heights(comparison, which)[order]
-        between.bar(x + shift, values, 0.38, color=colour, label=short(labels[which]))
+    for pair, colour, offset in zip(_DIRECTIONS, _COLOURS, _OFFSETS, strict=True):
+        between.bar(x + offset, _heights(comparison, pair)[order], 0.38, color=colour, label=short(labels[pair]))
     between.set_ylabel("nats from each other")
     between.set_xlabel("latent dimension")
     _legend_above(between)
@@ -128,7 +136,7 @@ def _dimensions(comparison: Comparison) -> Figure:
 
 
 def _bins(values: np.ndarray[Any, Any]) -> tuple[list[float], bool]:
-    """Edges for a histogram, logarithmic where the values span more than a factor of ten."""
+    """The edges of a histogram, and whether they are logarithmic: where values span more than a factor of ten."""
     low, high = float(values.min()), float(values.max())
     if low > 0 and high / low > 10:
         return np.geomspace(low, high, 51).tolist(), True
@@ -137,20 +145,20 @@ def _bins(values: np.ndarray[Any, Any]) -> tuple[list[float], bool]:
     return np.linspace(low, high, 51).tolist(), False
 
 
-def _distribution(comparison: Comparison) -> Figure:
+def _distribution(comparison: "Comparison") -> Figure:
     figure = _figure(3.0)
     axes = figure.subplots()
     divergences = comparison.summary.divergences
-    rows = {which: _drawable(divergences[which].rows.numpy()) for which in ("ab", "ba")}
+    rows = {pair: _drawable(divergences[pair].rows.numpy()) for pair in _DIRECTIONS}
     edges, logarithmic = _bins(np.concatenate(list(rows.values())))
     labels = comparison.labels()
-    for which, colour in (("ab", COLOUR_A), ("ba", COLOUR_B)):
-        axes.hist(rows[which], edges, color=colour, alpha=0.55, label=short(labels[which]))
+    for pair, colour in zip(_DIRECTIONS, _COLOURS, strict=True):
+        axes.hist(rows[pair], edges, color=colour, alpha=0.55, label=short(labels[pair]))
     if logarithmic:
         _logarithmic(axes, "x")
-    for which, height in (("ab", 36), ("ba", 20)):
-        largest = divergences[which].largest
-        if largest.values[0] < _DRAWABLE:
+    for pair, height in zip(_DIRECTIONS, (36, 20), strict=True):
+        largest = divergences[pair].largest
+        if largest.values[0] < _MAX_DRAWABLE:
             axes.annotate(
                 f"input {short(str(largest.ids[0]))}",
                 (largest.values[0], 0),
@@ -167,43 +175,43 @@ def _distribution(comparison: Comparison) -> Figure:
 
 
 def _drawable(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    finite = values[values < _DRAWABLE]
+    finite = values[values < _MAX_DRAWABLE]
     return finite if len(finite) else np.zeros(1)
 
 
-def _directions(comparison: Comparison) -> Figure:
+def _directions(comparison: "Comparison") -> Figure:
     figure = _figure(4.2)
     axes = figure.subplots()
-    x, y = (comparison.summary.divergences[which].rows.numpy() for which in ("ab", "ba"))
-    if len(x) > _MOST_POINTS:
-        chosen = np.linspace(0, len(x) - 1, _MOST_POINTS).astype(int)
+    x, y = (comparison.summary.divergences[pair].rows.numpy() for pair in _DIRECTIONS)
+    if len(x) > _MAX_POINTS:
+        chosen = np.linspace(0, len(x) - 1, _MAX_POINTS).astype(int)
         x, y = x[chosen], y[chosen]
-        axes.set_title(f"{_MOST_POINTS:,} of {comparison.summary.count:,} inputs, evenly spaced", fontsize=10)
-    finite = (x < _DRAWABLE) & (y < _DRAWABLE)
+        axes.set_title(f"{_MAX_POINTS:,} of {comparison.summary.count:,} inputs, evenly spaced", fontsize=10)
+    finite = (x < _MAX_DRAWABLE) & (y < _MAX_DRAWABLE)
     x, y = x[finite], y[finite]
     if len(x):
         size, alpha = (3, 0.5) if len(x) > 500 else (6, 0.8)
         axes.plot(x, y, ".", markersize=size, alpha=alpha, color=COLOUR_A, markeredgewidth=0)
         ends = [min(x.min(), y.min()), max(x.max(), y.max())]
-        axes.plot(ends, ends, color=INK, linewidth=0.8, linestyle="--", label="equal both ways")
+        axes.plot(ends, ends, color=INK, linewidth=0.8, linestyle="--", label="equal in both directions")
         axes.legend(fontsize=9)
         if 0 < 10 * ends[0] < ends[1]:
             _logarithmic(axes, "x")
             _logarithmic(axes, "y")
     labels = comparison.labels()
-    axes.set_xlabel(f"{short(labels['ab'])}, nats")
-    axes.set_ylabel(f"{short(labels['ba'])}, nats")
+    axes.set_xlabel(f"{short(labels[Pair.AB])}, nats")
+    axes.set_ylabel(f"{short(labels[Pair.BA])}, nats")
     return figure
 
 
-def _ellipses(comparison: Comparison) -> Figure:
+def _ellipses(comparison: "Comparison") -> Figure:
     figure = _figure(3.1)
     all_inputs, worst = figure.subplots(1, 2)
     dims = comparison.most_different()
     summary = comparison.summary
-    largest = summary.divergences["ab"].largest
-    for model, name, colour, posterior in zip("ab", comparison.names, (COLOUR_A, COLOUR_B), largest.pair, strict=True):
-        # The mean and variance over inputs of what the encoder samples: law of total variance, dimension by dimension.
+    largest = summary.divergences[Pair.AB].largest
+    for model, name, colour, posterior in zip(MODELS, comparison.names, _COLOURS, largest.pair, strict=True):
+        # The mean and variance of the aggregated posterior, by the law of total variance in each dimension.
         spread = summary.variances[model].mean + summary.means[model].variance.nan_to_num()
         aggregated = summary.means[model].mean.flatten()[dims], spread.flatten()[dims].sqrt()
         _draw_ellipses(all_inputs, *aggregated, colour, short(name))
@@ -225,7 +233,7 @@ def _moments(posterior: Gaussian, dims: list[int]) -> tuple[Any, Any]:
 
 
 def _draw_ellipses(axes: Any, mean: Any, std: Any, colour: str, label: str | None) -> None:
-    """The 1σ and 2σ ellipses of a Gaussian with independent coordinates; of one coordinate, intervals."""
+    """Draw the 1σ and 2σ ellipses of a diagonal Gaussian; intervals if it has one coordinate."""
     x, y = (*(float(v) for v in mean), 0.0)[:2]
     std_x, std_y = (*(float(v) for v in std), 0.0)[:2]
     for k, width in ((1, 1.6), (2, 0.8)):

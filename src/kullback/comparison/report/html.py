@@ -1,20 +1,26 @@
 """A comparison as one offline HTML page: inline SVG, no script, nothing fetched."""
 
 import io
+import os
 import re
 import warnings
 from functools import cache
+from typing import TYPE_CHECKING
 
 import jinja2
 import matplotlib
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-import kullback
-from kullback.comparison.compare import Comparison
-from kullback.comparison.findings import number, plus_minus
+from kullback._version import __version__
 from kullback.comparison.report import figures
+from kullback.comparison.report.format import number, plus_minus
+from kullback.comparison.statistics import COLLAPSED_NATS
+from kullback.io.output import check_writable, write_text
 from kullback.io.text import printable
+
+if TYPE_CHECKING:
+    from kullback.comparison.compare import Comparison
 
 _COLOURS = {
     figures.INK: "var(--ink)",
@@ -25,20 +31,21 @@ _COLOURS = {
 }
 
 _CAPTIONS = {
-    "dimensions": "Above: the mean divergence of each latent dimension from the prior, collapsed ones (under 0.01 "
-    "nats) in grey, not to scale. Below: the mean divergence between the two models in each dimension.",
-    "distribution": "How the divergence is distributed over inputs; the arrows point at the largest.",
-    "directions": "Each point is an input: the divergence one way against the other way.",
-    "ellipses": "One and two standard deviations in the dimensions that differ most. Left: of all that each encoder "
-    "samples, dimension by dimension (correlations between dimensions are not drawn). Right: of the input that "
-    "differs most.",
+    "dimensions": "Above: the mean divergence of each latent dimension from the prior; collapsed dimensions (below "
+    f"{COLLAPSED_NATS} nats) are grey and not to scale. Below: the mean divergence between the two models in each "
+    "dimension.",
+    "distribution": "The distribution of the divergence over inputs; the arrows point at the largest values.",
+    "directions": "Each point is an input: the divergence in one direction against the divergence in the other.",
+    "ellipses": "Ellipses at one and two standard deviations, in the two dimensions that differ most. Left: the "
+    "aggregated posterior of each model, without correlations between dimensions. Right: the posteriors of the input "
+    "that differs most.",
 }
 
 
 @cache
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(
-        loader=jinja2.PackageLoader("kullback", "report"),
+        loader=jinja2.PackageLoader("kullback.comparison", "report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -46,42 +53,48 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def page(comparison: Comparison) -> str:
-    """The whole page."""
+def page(comparison: "Comparison") -> str:
+    """The complete page."""
     return _render("page.html.j2", comparison)
 
 
-def fragment(comparison: Comparison) -> str:
-    """What a notebook shows: findings and the first table."""
+def write(comparison: "Comparison", path: str | os.PathLike[str]) -> None:
+    """Write the page to a file, completely or not at all."""
+    check_writable(path, (".html", ".htm"))
+    write_text(path, page(comparison))
+
+
+def fragment(comparison: "Comparison") -> str:
+    """The findings and the first table, for a notebook."""
     return _render("fragment.html.j2", comparison, pictures=False)
 
 
-def _render(template: str, comparison: Comparison, *, pictures: bool = True) -> str:
-    drawn = comparison.figures() if pictures else {}
+def _render(template: str, comparison: "Comparison", *, pictures: bool = True) -> str:
+    drawn = figures.draw(comparison) if pictures else {}
     return (
         _environment()
         .get_template(template)
         .render(
             comparison=comparison,
             names=comparison.names,
-            # A line may break before the second name, and nowhere else.
+            # A zero-width space allows a line break before the second name, and nowhere else.
             labels={key: label.replace("‖", "‖\u200b") for key, label in comparison.labels().items()},
             findings=comparison.findings(),
-            statistics={which: comparison.statistics(which) for which in comparison.summary.divergences},
+            statistics={pair: comparison.statistics(pair) for pair in comparison.summary.divergences},
             pictures=[(name, Markup(svg(figure, name)), _CAPTIONS[name]) for name, figure in drawn.items()],
             number=number,
             plus_minus=plus_minus,
             printable=printable,
-            version=kullback.__version__,
+            version=__version__,
         )
     )
 
 
 def svg(figure: Figure, name: str) -> str:
-    """A figure as an SVG element whose colours are the page's and whose ids are its own."""
+    """A figure as an SVG element with the colours of the page and with ids that occur in no other figure."""
     buffer = io.StringIO()
     with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
-        # Letters stay text, drawn by the browser with its own fonts: what matplotlib's lacks does not matter.
+        # The browser draws the text in its own fonts, so that glyphs missing from matplotlib's do not matter.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     text = buffer.getvalue()
@@ -89,7 +102,7 @@ def svg(figure: Figure, name: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    # Every figure numbers its groups alike; on one page an id may stand once.
+    # matplotlib gives the groups of every figure the same ids, and an id must be unique on a page.
     text = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", text)
     for colour, variable in _COLOURS.items():
         text = text.replace(colour, variable)

@@ -1,6 +1,7 @@
 """A comparison as tables in a terminal."""
 
 import math
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
@@ -8,16 +9,19 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from kullback.comparison.compare import Comparison
-from kullback.comparison.findings import number, plus_minus
+from kullback.comparison.report.format import number, plus_minus
+from kullback.comparison.summary import MODELS, Pair
 from kullback.io.text import printable
 
-_MOST_DIMENSIONS = 16
-_MOST_INPUTS = 5
+if TYPE_CHECKING:
+    from kullback.comparison.compare import Comparison
+
+_MAX_DIMENSIONS = 16
+_MAX_INPUTS = 5
 
 
-def show(comparison: Comparison, console: Console) -> None:
-    """Print findings and tables. The tables call the models A and B, so that they fit any terminal."""
+def show(comparison: "Comparison", console: Console) -> None:
+    """Print the findings and tables. The tables call the models A and B, so that they fit into a narrow terminal."""
     console.print(Panel(Text(comparison.warning), border_style="yellow"))
     for finding in comparison.findings():
         console.print(Text(f"• {finding}"))
@@ -28,7 +32,7 @@ def show(comparison: Comparison, console: Console) -> None:
     console.print(Text(f"A is {a}, B is {b}; all in nats.", style="italic"))
 
 
-_COLUMNS = {"ab": "KL(A‖B)", "ba": "KL(B‖A)", "rate_a": "KL(A‖prior)", "rate_b": "KL(B‖prior)"}
+_COLUMNS = {pair: pair.label("A", "B") for pair in Pair}
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -38,9 +42,9 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _statistics(comparison: Comparison) -> Table:
+def _statistics(comparison: "Comparison") -> Table:
     table = _table(f"Over {comparison.summary.count:,} inputs", "", *_COLUMNS.values())
-    statistics = [comparison.statistics(which) for which in _COLUMNS]
+    statistics = [comparison.statistics(pair) for pair in _COLUMNS]
     table.add_row("mean ± standard error", *(plus_minus(s) for s in statistics))
     for name, key in (("median", "median"), ("5 %", "p05"), ("95 %", "p95"), ("largest", "max")):
         table.add_row(name, *(number(s[key]) for s in statistics))
@@ -49,27 +53,28 @@ def _statistics(comparison: Comparison) -> Table:
     return table
 
 
-def _dimensions(comparison: Comparison) -> Table:
+def _dimensions(comparison: "Comparison") -> Table:
     d = math.prod(comparison.event_shape)
-    title = "Mean in each latent dimension" + (f" (the {_MOST_DIMENSIONS} largest of {d:,})" * (d > _MOST_DIMENSIONS))
+    title = "Mean in each latent dimension" + (f" (the {_MAX_DIMENSIONS} largest of {d:,})" * (d > _MAX_DIMENSIONS))
     table = _table(f"{title}; faint: collapsed", "dimension", *_COLUMNS.values(), "active in")
-    columns = {which: comparison.per_dimension(which) for which in _COLUMNS}
-    active = {name: comparison.active(model) for model, name in zip("ab", "AB", strict=True)}
-    for i in sorted(comparison.most_different(_MOST_DIMENSIONS)):
+    columns = {pair: comparison.per_dimension(pair) for pair in _COLUMNS}
+    active = {model.upper(): comparison.active(model) for model in MODELS}
+    collapsed = {Pair.rate(model): comparison.collapsed(model) for model in MODELS}
+    for i in sorted(comparison.most_different(_MAX_DIMENSIONS)):
         cells = []
-        for which, values in columns.items():
-            collapsed = which.startswith("rate") and comparison.collapsed(which[-1])[i]
-            cells.append(Text(number(float(values[i])), style="dim" if collapsed else ""))
+        for pair, values in columns.items():
+            faint = pair in collapsed and bool(collapsed[pair][i])
+            cells.append(Text(number(float(values[i])), style="dim" if faint else ""))
         table.add_row(
             comparison.dimension_name(i), *cells, ", ".join(n for n, mask in active.items() if mask[i]) or "–"
         )
     return table
 
 
-def _largest(comparison: Comparison) -> Table:
-    table = _table("The inputs that differ most", "", _COLUMNS["ab"], "input", _COLUMNS["ba"], "input")
-    ab, ba = (comparison.summary.divergences[which].largest for which in ("ab", "ba"))
-    for i in range(min(_MOST_INPUTS, len(ab.ids))):
+def _largest(comparison: "Comparison") -> Table:
+    table = _table("The inputs that differ most", "", _COLUMNS[Pair.AB], "input", _COLUMNS[Pair.BA], "input")
+    ab, ba = (comparison.summary.divergences[pair].largest for pair in (Pair.AB, Pair.BA))
+    for i in range(min(_MAX_INPUTS, len(ab.ids))):
         table.add_row(
             str(i + 1),
             number(ab.values[i]),

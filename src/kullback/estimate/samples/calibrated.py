@@ -1,13 +1,15 @@
-r"""Estimates by neighbours, calibrated on Gaussians.
+r"""Nearest-neighbour estimates, calibrated on Gaussian samples.
 
-Neighbours alone are far too low: they see no farther than the points lie. How much too low they are on Gaussian samples
-of the same sizes can be measured, on draws that are moved to have exactly the means and covariances of the samples, and
-what is exact on average for Gaussians, by :mod:`.plugin`, is known: their difference is added. On Gaussian samples
-this is unbiased for every number of rows, coordinates and neighbours.
+Nearest-neighbour estimates of a divergence are far too low where samples are sparse: no distance shows how small q is
+between its samples. How much too low they are can be measured on Gaussian samples of the same sizes, drawn and then
+transformed to have exactly the means and covariances of the given samples. The estimate is the plug-in estimate for
+Gaussians (:mod:`.plugin`), which is unbiased for them, plus the neighbour estimate on the given samples, minus its mean
+on the Gaussian ones. On Gaussian samples this is unbiased for every number of rows, coordinates and neighbours.
 
-Samples that are not Gaussian are first taken through one monotone map for each coordinate, which makes a normal of both
-together. (Of y alone, as one might, is far worse where p and q are apart: x then lies where the map is extrapolated.)
-And what the moments say is lowered by how much lower the median of the Gaussians' log-ratio is than on Gaussian draws.
+Samples that are not Gaussian are first transformed by one monotone map per coordinate that makes the marginal of p and
+q together normal. (A map that makes the marginal of q alone normal is far worse where p and q are apart: it would be
+extrapolated to the samples of p.) And the plug-in estimate is lowered by the difference between the median of the
+Gaussians' log-ratio on Gaussian samples and its median on the given ones.
 """
 
 from dataclasses import replace
@@ -16,102 +18,132 @@ import torch
 from torch import Tensor
 
 from kullback.estimate.samples import gaussianize, neighbours, plugin
-from kullback.estimate.samples.distances import TREE
+from kullback.estimate.samples.distances import MAX_TREE_COORDINATES
 from kullback.estimate.samples.plugin import sample_moments, surrogate
 from kullback.estimate.samples.result import SampleEstimate, Step
 
-# Draws that calibrate, from the number of pairs of points that each looks at.
-_DRAWS, _PAIRS, _A_TREE_LOOKS_AT = (4, 16), 40_000_000, 40
+# The fewest and the most Gaussian samples that calibrate; about how many pairs of points all of them look at together;
+# and how many points the search of a tree looks at for each query.
+_FEWEST_SURROGATES, _MOST_SURROGATES = 4, 16
+_PAIRS, _PAIRS_OF_A_TREE_QUERY = 40_000_000, 40
 
-# So many standard deviations apart are estimates by few and by many neighbours not by chance.
-_UNEVEN = 6.0
+# Estimates by few and by many neighbours differ by more than this many standard deviations only if there is a bias.
+_DISAGREEMENT = 6.0
 
-_OTHERWISE = (
-    "the samples are not Gaussian: the interval is that of chance alone, the band allows for what else may be off"
+_NOT_GAUSSIAN = (
+    "the samples are not Gaussian: the 95 % interval covers sampling error only; the band also allows for bias"
 )
-_ROUGH = "estimates by few and by many neighbours disagree: the samples may have narrow modes, or lie near a curve"
+_DISAGREE = (
+    "estimates by few and by many neighbours disagree: the samples may have narrow modes, or be concentrated near a "
+    "curve or surface"
+)
 
 
 def of_samples(x: Tensor, y: Tensor, generator: torch.Generator, step: Step) -> SampleEstimate:
-    """The divergence of what x was drawn from, from what y was; both whitened."""
+    """The divergence of the density that x was drawn from, from the one that y was drawn from.
+
+    Args:
+        x: whitened rows ``(n, d)``.
+        y: whitened rows ``(m, d)``.
+        generator: of the Gaussian samples, and of the choice of query points.
+        step: called after each search for neighbours.
+    """
     normal = gaussianize.are_normal([x, y])
     if not normal:
-        mapped = gaussianize.MarginalGaussianizer([x, y])
-        x, y = _pooled(mapped(x), mapped(y))
+        transform = gaussianize.MarginalGaussianizer([x, y])
+        x, y = _whitened_together(transform(x), transform(y))
     p, q = sample_moments(x), sample_moments(y)
-    some = neighbours.queried(len(x), generator)
-    ks = neighbours.counts(min(len(x), len(y)) - 1)
+    queries = neighbours.query_rows(len(x), generator)
+    ks = neighbours.neighbour_numbers(min(len(x), len(y)) - 1)
 
-    def seen(x: Tensor, y: Tensor) -> Tensor:
-        return neighbours.divergence(x, y, ks, some, step).mean(0)
+    def knn_estimates(x: Tensor, y: Tensor) -> Tensor:
+        return neighbours.divergence(x, y, ks, queries, step).mean(0)
 
-    draws, medians = [], []
-    for _ in range(_draws(len(x), len(y), p.d)):
-        drawn = surrogate(p, generator), surrogate(q, generator)
-        draws.append(seen(*drawn))
-        medians.append(plugin.log_ratio(drawn[0], p, q).median())
-    by_moments, of_draws = plugin.divergence(p, q), torch.stack(draws)
-    lower = torch.zeros_like(by_moments)
+    estimates, medians = [], []
+    for _ in range(_n_surrogates(len(x), len(y), p.d)):
+        surrogate_x, surrogate_y = surrogate(p, generator), surrogate(q, generator)
+        estimates.append(knn_estimates(surrogate_x, surrogate_y))
+        medians.append(plugin.log_ratio(surrogate_x, p, q).median())
+    plugin_estimate, on_surrogates = plugin.divergence(p, q), torch.stack(estimates)
+    correction = torch.zeros_like(plugin_estimate)
     if not normal:
-        # The mean of the Gaussians' log-ratio is made by its tails, where it is an extrapolation; its median is not.
-        # But not lower than what neighbours see of it.
-        median = by_moments + plugin.log_ratio(x, p, q).median() - torch.stack(medians).mean()
-        least = torch.minimum(of_draws[:, 1].mean(), by_moments)
-        lower = by_moments - median.clamp(min=least, max=by_moments)
+        # The mean of the Gaussians' log-ratio is dominated by its tails, where Gaussians are an extrapolation; its
+        # median is not. The estimate is not lowered below what the neighbour estimate shows on Gaussian samples.
+        median = plugin_estimate + plugin.log_ratio(x, p, q).median() - torch.stack(medians).mean()
+        least = torch.minimum(on_surrogates[:, 1].mean(), plugin_estimate)
+        correction = plugin_estimate - median.clamp(min=least, max=plugin_estimate)
     variance = plugin.divergence_variance(x, y, p, q)
-    found = _calibrated(by_moments - lower, variance, seen(x, y), of_draws, normal=normal)
-    return replace(found, bias=found.bias + float(lower))
+    on_samples = knn_estimates(x, y)
+    estimate = _calibrated(plugin_estimate - correction, variance, on_samples, on_surrogates, normal=normal)
+    return replace(estimate, bias_allowance=estimate.bias_allowance + float(correction))
 
 
 def against_density(x: Tensor, log_q: Tensor, generator: torch.Generator, step: Step) -> SampleEstimate:
-    """The divergence of what x was drawn from, whitened, from a density with these logarithms there."""
+    """The divergence of the density that x was drawn from, from a density q.
+
+    Args:
+        x: whitened rows ``(n, d)``.
+        log_q: the log-density of q at these rows, in the whitened coordinates, ``(n,)``.
+        generator: of the Gaussian samples, and of the choice of query points.
+        step: called after each search for neighbours.
+    """
     normal = gaussianize.are_normal([x])
     if not normal:
-        mapped = gaussianize.MarginalGaussianizer([x])
-        x, log_q = mapped(x), log_q - mapped.log_slope(x)
+        transform = gaussianize.MarginalGaussianizer([x])
+        x, log_q = transform(x), log_q - transform.log_slope(x)
     p = sample_moments(x)
-    some = neighbours.queried(len(x), generator)
-    ks = neighbours.counts(len(x) - 1)
+    queries = neighbours.query_rows(len(x), generator)
+    ks = neighbours.neighbour_numbers(len(x) - 1)
 
-    def seen(x: Tensor) -> Tensor:
-        return -neighbours.entropy(p.standardized(x), ks, some, step).mean(0)
+    def knn_estimates(x: Tensor) -> Tensor:
+        return -neighbours.entropy(p.standardized(x), ks, queries, step).mean(0)
 
-    draws = [seen(surrogate(p, generator)) for _ in range(_draws(len(x), 0, p.d))]
+    on_surrogates = torch.stack([knn_estimates(surrogate(p, generator)) for _ in range(_n_surrogates(len(x), 0, p.d))])
     variance = plugin.against_density_variance(log_q.detach(), x, p)
-    value = -log_q.mean() - plugin.entropy(p)
-    return _calibrated(value, variance, seen(x), torch.stack(draws), normal=normal)
+    plugin_estimate = -log_q.mean() - plugin.entropy(p)
+    return _calibrated(plugin_estimate, variance, knn_estimates(x), on_surrogates, normal=normal)
 
 
-def _pooled(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """In coordinates in which the rows of both together have the identity as covariance."""
+def _whitened_together(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows in coordinates in which all rows together have the identity as covariance."""
     both = sample_moments(torch.cat([x, y]))
     return both.standardized(x), both.standardized(y)
 
 
-def _draws(n: int, m: int, d: int) -> int:
-    """More where they cost little: their spread tells how far off the calibration is."""
-    asked = min(n, neighbours.QUERIES) if n > neighbours.MANY else n
-    pairs = asked * (n + m) if d > TREE else _A_TREE_LOOKS_AT * (n + m)
-    return min(max(_PAIRS // pairs, _DRAWS[0]), _DRAWS[1])
+def _n_surrogates(n: int, m: int, d: int) -> int:
+    """The number of Gaussian samples that calibrate: more where a search is cheap, since their spread is an error."""
+    queries = min(n, neighbours.QUERIES) if n > neighbours.ALL_QUERIED else n
+    pairs = queries * (n + m) if d > MAX_TREE_COORDINATES else _PAIRS_OF_A_TREE_QUERY * (n + m)
+    return min(max(_PAIRS // pairs, _FEWEST_SURROGATES), _MOST_SURROGATES)
 
 
-def _calibrated(by_moments: Tensor, variance: Tensor, seen: Tensor, draws: Tensor, *, normal: bool) -> SampleEstimate:
-    """What moments say, and what neighbours see on the samples beyond what they see on the draws.
+def _calibrated(
+    plugin_estimate: Tensor, variance: Tensor, on_samples: Tensor, on_surrogates: Tensor, *, normal: bool
+) -> SampleEstimate:
+    """The plug-in estimate plus the excess of the neighbour estimate on the samples over its mean on Gaussian samples.
 
-    The band allows for twice what few and many neighbours disagree by, and for twice what was added: were the samples
-    Gaussian, both would be chance.
+    The band allows for twice that excess, and for twice the difference between the excess by few and by many
+    neighbours: for Gaussian samples both would be sampling error.
+
+    Args:
+        plugin_estimate: the estimate for Gaussians.
+        variance: its variance.
+        on_samples: the estimates by few, the usual number and many neighbours on the samples, ``(3,)``.
+        on_surrogates: the same on each of b Gaussian samples, ``(b, 3)``.
+        normal: whether the samples pass for Gaussian.
     """
-    b = len(draws)
-    excess = seen - draws.mean(0)
-    noise = draws[:, 1].var() * (1 + 1 / b)
-    total = variance + noise
-    apart = float((excess[0] - excess[2]).abs())
-    by_chance = float((draws[:, 0] - draws[:, 2]).var() * (1 + 1 / b)) ** 0.5
-    said = [_OTHERWISE] * (not normal) + [_ROUGH] * (apart > _UNEVEN * by_chance)
+    b = len(on_surrogates)
+    excess = on_samples - on_surrogates.mean(0)
+    calibration_variance = on_surrogates[:, 1].var() * (1 + 1 / b)
+    total = variance + calibration_variance
+    disagreement = float((excess[0] - excess[2]).abs())
+    sampling_error = float((on_surrogates[:, 0] - on_surrogates[:, 2]).var() * (1 + 1 / b)) ** 0.5
+    warnings = [_NOT_GAUSSIAN] * (not normal) + [_DISAGREE] * (disagreement > _DISAGREEMENT * sampling_error)
     return SampleEstimate(
-        value=by_moments + excess[1],
+        value=plugin_estimate + excess[1],
         variance=total,
-        freedom=float((b - 1) * (total / noise).square()),
-        bias=2.0 * (apart + float(excess[1].abs())),
-        warnings=tuple(said),
+        # Of the sum of two variances of which only the second is estimated from few values (Welch and Satterthwaite).
+        degrees_of_freedom=float((b - 1) * (total / calibration_variance).square()),
+        bias_allowance=2.0 * (disagreement + float(excess[1].abs())),
+        warnings=tuple(warnings),
     )

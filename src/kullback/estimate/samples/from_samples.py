@@ -1,4 +1,4 @@
-"""From what the caller has, samples on one side or on both, to an estimate with its error and what must be said."""
+"""Estimates where p, q or both are samples: checks the input, calls the method, and adds the warnings."""
 
 import itertools
 import math
@@ -10,23 +10,37 @@ import torch
 from torch import Tensor
 
 from kullback.estimate.averaging import IMPOSSIBLE, Settings
-from kullback.estimate.densities import Density, Foreign, as_density, described, drawn, event_of, log_density
+from kullback.estimate.densities import Density, Foreign, as_density, describe, draw, event_shape_of, log_density
 from kullback.estimate.result import Estimate
 from kullback.estimate.samplers import NORMAL_QUANTILE
 from kullback.estimate.samples.methods import DEFAULT, METHODS, Method
-from kullback.estimate.samples.reading import Samples, as_samples, comparable, is_samples, whitened
+from kullback.estimate.samples.reading import Samples, as_samples, check_samples, is_samples, whitened
 from kullback.estimate.samples.result import SampleEstimate, Step
 from kullback.numerics.arrays import common_array_kind, to_callers_type
 
-# Called with the number of searches of neighbours that are done; of how many is not known.
+# Called with the number of searches for neighbours that are done, and None: their total is not known beforehand.
 Progress = Callable[[int, int | None], None]
 
-# Rows that are drawn of a density that meets samples: as many as these, within limits.
-_DRAWN = (5_000, 20_000)
+# A density that meets samples is drawn from as many times as there are samples, within these limits.
+_FEWEST_DRAWS, _MOST_DRAWS = 5_000, 20_000
 
 
 def from_samples(p: Any, q: Any, settings: Settings, name: str, progress: Progress | None = None) -> Estimate:
-    """The estimate where p, q or both are samples."""
+    """The estimate of D(p ‖ q) where p, q or both are samples.
+
+    Args:
+        p: samples or a density.
+        q: samples or a density.
+        settings: what the caller asked for.
+        name: the name of a method, or ``"auto"``.
+        progress: called after each search for neighbours.
+
+    Raises:
+        ValueError: for an unknown method, for ``n`` where p is samples, for parameters or samples that require
+            gradients which the method does not have, and for samples that cannot be used.
+        ShapeError: if samples are not rows, or their coordinates do not match.
+        NotPositiveDefinite: if a coordinate is a linear function of others.
+    """
     name = DEFAULT if name == "auto" else name
     if name not in METHODS:
         raise ValueError(f"method is one of auto, {', '.join(METHODS)} for samples, got {name!r}.")
@@ -35,97 +49,116 @@ def from_samples(p: Any, q: Any, settings: Settings, name: str, progress: Progre
     if settings.seed is None:
         generator.seed()
     else:
-        # Samples drawn with the same number as seed, which is common, must not be what they are calibrated with.
+        # The caller may have drawn the samples with this seed; what calibrates must be independent of them.
         seed = (settings.seed * 0x9E3779B97F4A7C15 + 1) % 2**63
         settings = replace(settings, seed=seed)
         generator.manual_seed(seed)
     if is_samples(p) and settings.n is not None:
-        raise ValueError("n is how many points are drawn of a density; samples have as many rows as they have.")
+        raise ValueError(
+            "n is the number of points that are drawn from a density p; samples have as many rows as they have. "
+            "Leave n out."
+        )
     if not is_samples(q):
-        return _against(p, as_density(q, "q"), settings, method, name, generator, _counting(progress))
+        return _against_density(p, as_density(q, "q"), settings, method, name, generator, _step(progress))
     if is_samples(p):
         x, y = as_samples(p, "p"), as_samples(q, "q")
     else:
         density = as_density(p, "p")
-        event = event_of(density, "p")
+        event = event_shape_of(density, "p")
         y = as_samples(q, "q", event)
-        n = settings.n or min(max(len(y), _DRAWN[0]), _DRAWN[1])
-        _refuse(f"draws of {described(density)}", gradients=_gradients(density))
-        x = as_samples(drawn(density, n, settings.seed), "p", event)
-    x, y, said = comparable(x, y)  # type: ignore[assignment]
-    _refuse(f"method {name!r}", gradients=not method.differentiable and any(s.rows.requires_grad for s in (x, y)))
+        n = settings.n or min(max(len(y), _FEWEST_DRAWS), _MOST_DRAWS)
+        _refuse_gradients(f"draws of {describe(density)}", requires_grad=_requires_grad(density))
+        x = as_samples(draw(density, n, settings.seed), "p", event)
+    x, y, warnings = check_samples(x, y)  # type: ignore[assignment]
+    requires_grad = x.rows.requires_grad or y.rows.requires_grad
+    _refuse_gradients(f"method {name!r}", requires_grad=requires_grad and not method.differentiable)
     rows_x, rows_y, _ = whitened(x, y)
     assert rows_y is not None
-    found = method.of_samples(rows_x, rows_y, generator, _counting(progress))
-    return _estimate(found, [x, y], settings, name, [*said, method.caveat])
+    estimate = method.of_samples(rows_x, rows_y, generator, _step(progress))
+    return _to_estimate(estimate, [x, y], settings, name, [*warnings, method.caveat])
 
 
-def _against(
+def _against_density(
     p: Any, q: Density, settings: Settings, method: Method, name: str, generator: torch.Generator, step: Step
 ) -> Estimate:
-    x = as_samples(p, "p", event_of(q, "q"))
-    log_q = log_density(q, x.given).reshape(-1)
+    """The estimate where p is samples and q a density."""
+    x = as_samples(p, "p", event_shape_of(q, "q"))
+    log_q = log_density(q, x.values).reshape(-1)
     if len(log_q) != len(x):
-        raise ValueError(f"the log-density of {described(q)} gave {len(log_q)} numbers for {len(x)} rows.")
-    x, _, said = comparable(x, None)
-    _refuse(f"method {name!r}", gradients=not method.differentiable and x.rows.requires_grad)
+        raise ValueError(
+            f"the log-density of {describe(q)} gave {len(log_q)} numbers for {len(x)} rows: log_prob(x) must return "
+            "one for each row."
+        )
+    x, _, warnings = check_samples(x, None)
+    _refuse_gradients(f"method {name!r}", requires_grad=x.rows.requires_grad and not method.differentiable)
     if bool(torch.isinf(log_q).any()):
-        infinite, none = (torch.tensor(v, dtype=torch.float64) for v in (math.inf, 0.0))
-        said.append("q is 0 at samples of p, where the divergence is infinite")
-        return _estimate(SampleEstimate(infinite, none, math.inf, 0.0), [x], settings, name, said)
+        infinite, zero = (torch.tensor(v, dtype=torch.float64) for v in (math.inf, 0.0))
+        warnings.append("q is 0 at samples of p, where the divergence is infinite")
+        return _to_estimate(SampleEstimate(infinite, zero, math.inf, 0.0), [x], settings, name, warnings)
     rows, _, log_det = whitened(x, None)
-    found = method.against_density(rows, log_q + log_det, generator, step)
-    return _estimate(found, [x], settings, name, [*said, method.caveat])
+    estimate = method.against_density(rows, log_q + log_det, generator, step)
+    return _to_estimate(estimate, [x], settings, name, [*warnings, method.caveat])
 
 
-def _counting(progress: Progress | None) -> Step:
+def _step(progress: Progress | None) -> Step:
+    """The callback of a method that calls ``progress`` with the number of steps so far."""
     counter = itertools.count(1)
     return (lambda: progress(next(counter), None)) if progress else (lambda: None)
 
 
-def _gradients(density: Density) -> bool:
+def _requires_grad(density: Density) -> bool:
+    """Whether gradients are recorded and the log-density has any."""
     if isinstance(density, Foreign):
         return torch.is_grad_enabled() and log_density(density, density.draw(1)).requires_grad
     tensors = density.tensors()
     return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
 
 
-def _refuse(what: str, *, gradients: bool) -> None:
-    if gradients and torch.is_grad_enabled():
+def _refuse_gradients(what: str, *, requires_grad: bool) -> None:
+    if requires_grad and torch.is_grad_enabled():
         raise ValueError(
             f"{what} cannot carry gradients that are those of the divergence. Detach what requires them; to samples "
             'they flow with method="gaussian".'
         )
 
 
-def _estimate(
-    found: SampleEstimate, sides: list[Samples], settings: Settings, name: str, said: Sequence[str | None]
+def _to_estimate(
+    sample_estimate: SampleEstimate,
+    samples: list[Samples],
+    settings: Settings,
+    name: str,
+    warnings: Sequence[str | None],
 ) -> Estimate:
+    """The result for the caller: intervals, warnings, dtype and kind of array."""
     from scipy.special import stdtrit
 
-    dtype = torch.float64 if any(s.dtype == torch.float64 for s in sides) else torch.float32
-    value, error = found.value, found.variance.sqrt()
-    quantile = NORMAL_QUANTILE if math.isinf(found.freedom) else float(stdtrit(found.freedom, 0.975))
-    reach = quantile * error
-    warnings = [*(x for x in said if x is not None), *found.warnings]
-    number, limit = float(value.detach()), math.log(min(len(s) for s in sides))
+    dtype = torch.float64 if any(s.dtype == torch.float64 for s in samples) else torch.float32
+    value, error = sample_estimate.value, sample_estimate.variance.sqrt()
+    degrees_of_freedom = sample_estimate.degrees_of_freedom
+    quantile = NORMAL_QUANTILE if math.isinf(degrees_of_freedom) else float(stdtrit(degrees_of_freedom, 0.975))
+    sentences = [*(x for x in warnings if x is not None), *sample_estimate.warnings]
+    number, limit = float(value.detach()), math.log(min(len(s) for s in samples))
     if limit < number < math.inf:
-        warnings.append(
-            f"{number:.3g} nats are more than log n = {limit:.3g}, what so many samples can show by themselves: the "
-            "estimate rests on the samples being like Gaussians"
+        sentences.append(
+            f"{number:.3g} nats are more than log n = {limit:.3g}, the most that so many samples can show without an "
+            "assumption: the estimate rests on the samples being close to Gaussian"
         )
     if number < -IMPOSSIBLE * float(error):
-        warnings.append(f"the estimate is below 0 by more than {IMPOSSIBLE:g} standard errors, which no divergence is")
-    if settings.tolerance is not None and not float(error) <= settings.tolerance:
-        warnings.append(
-            f"the standard error is {float(error):.3g}, above the tolerance {settings.tolerance:g}, and would be less "
-            "with more samples"
+        sentences.append(
+            f"the estimate is below 0 by more than {IMPOSSIBLE:g} standard errors, which is impossible for a divergence"
         )
-    kind = common_array_kind(s.array_kind for s in sides)
+    if settings.tolerance is not None and not float(error) <= settings.tolerance:
+        sentences.append(
+            f"the standard error is {float(error):.3g}, above the tolerance {settings.tolerance:g}; more samples would "
+            "reduce it"
+        )
+    kind = common_array_kind(s.array_kind for s in samples)
 
-    def given(x: Tensor) -> Any:
+    def converted(x: Tensor) -> Any:
         return to_callers_type(x.to(dtype), kind)
 
-    still, wide = value.detach(), reach + found.bias
-    interval, band = ((given(still - x), given(still + x)) for x in (reach, wide))
-    return Estimate(given(value), given(error), interval, band, sum(map(len, sides)), name, tuple(warnings))
+    centre, half_interval = value.detach(), quantile * error
+    half_band = half_interval + sample_estimate.bias_allowance
+    interval, band = ((converted(centre - half), converted(centre + half)) for half in (half_interval, half_band))
+    n = sum(map(len, samples))
+    return Estimate(converted(value), converted(error), interval, band, n, name, tuple(sentences))

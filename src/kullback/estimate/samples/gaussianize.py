@@ -1,4 +1,4 @@
-"""Is each coordinate normal? And if not, coordinates in which it nearly is."""
+"""A test whether all marginals are normal, and monotone maps of the coordinates that make them nearly so."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,72 +7,78 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# How rarely samples that are normal are taken for samples that are not.
+# The probability that normal samples fail the test, over all samples and coordinates together.
 SIGNIFICANCE = 0.001
 
-# Knots of a map.
-_FEWEST, _MOST = 8, 64
+# The fewest and the most knots of a map.
+_FEWEST_KNOTS, _MOST_KNOTS = 8, 64
+
+# The fewest rows for which the test is meant.
+_FEWEST_ROWS = 20
 
 
 def are_normal(samples: Sequence[Tensor]) -> bool:
-    """Does no coordinate's skewness and kurtosis speak against it (D'Agostino and Pearson's test)?"""
+    """Whether no marginal fails D'Agostino and Pearson's test of normality, by its skewness and kurtosis.
+
+    Reference:
+        R. B. D'Agostino and E. S. Pearson, Tests for departure from normality, Biometrika 60, 1973.
+    """
     from scipy import stats
 
     tests = len(samples) * samples[0].shape[1]
-    # The test is meant for 20 rows and more.
-    p_values = [stats.normaltest(x.numpy()).pvalue.min() for x in samples if len(x) >= 20]
+    p_values = [stats.normaltest(x.numpy()).pvalue.min() for x in samples if len(x) >= _FEWEST_ROWS]
     return min(p_values, default=1.0) >= SIGNIFICANCE / tests
 
 
 class MarginalGaussianizer:
-    """Monotone maps, one for each coordinate, that take the equally weighted samples together to a normal.
+    """A monotone map of each coordinate that makes its marginal, over all samples with equal weights, nearly normal.
 
-    The same for all samples, so that divergences are what they were. Through a few quantiles by monotone cubics, and
-    straight beyond them.
+    All samples are transformed by the same maps, so that their divergences do not change. A map is a monotone cubic
+    spline through a few quantiles, continued linearly beyond them.
     """
 
     def __init__(self, samples: Sequence[Tensor]) -> None:
         from scipy.special import ndtri
 
-        knots = int(min(max(_FEWEST, min(map(len, samples)) ** 0.5), _MOST))
-        levels = (np.arange(knots) + 0.5) / knots
+        n_knots = int(min(max(_FEWEST_KNOTS, min(map(len, samples)) ** 0.5), _MOST_KNOTS))
+        levels = (np.arange(n_knots) + 0.5) / n_knots
         weights = np.concatenate([np.full(len(x), 1.0 / (len(x) * len(samples))) for x in samples])
         self.maps = []
         for column in torch.cat(list(samples)).numpy().T:
             order = column.argsort(kind="stable")
             below = weights[order].cumsum() - 0.5 * weights[order]
-            places, first = np.unique(np.interp(levels, below, column[order]), return_index=True)
+            quantiles, first = np.unique(np.interp(levels, below, column[order]), return_index=True)
             scores = ndtri(levels)[first]
-            if len(places) < 2:
-                # Nearly all of it is one number: no map could make it normal.
-                places, scores = column[order][[0, -1]], np.array([-1.0, 1.0])
-            self.maps.append(_Map(places, scores))
+            if len(quantiles) < 2:
+                # Nearly all values are equal, and no map makes them normal: a linear one.
+                quantiles, scores = column[order][[0, -1]], np.array([-1.0, 1.0])
+            self.maps.append(_MonotoneMap(quantiles, scores))
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Rows in the new coordinates."""
+        """The rows in the new coordinates."""
         return torch.from_numpy(np.stack([f.value(t) for f, t in zip(self.maps, x.numpy().T, strict=True)], 1))
 
     def log_slope(self, x: Tensor) -> Tensor:
-        """The logarithm of the determinant of the derivative at each row."""
+        """The logarithm of the Jacobian determinant at each row."""
         slopes = [f.slope(t) for f, t in zip(self.maps, x.numpy().T, strict=True)]
         return torch.from_numpy(np.log(np.stack(slopes)).sum(0))
 
 
-class _Map:
-    """A monotone cubic through points, straight beyond them."""
+class _MonotoneMap:
+    """A monotone cubic spline through the points ``(knots, scores)``, continued linearly beyond them."""
 
-    def __init__(self, places: Any, scores: Any) -> None:
+    def __init__(self, knots: Any, scores: Any) -> None:
         from scipy.interpolate import PchipInterpolator
 
-        # One more point on the line through the first two, and through the last two: there the cubic has their slope.
-        places, scores = (np.concatenate([[2 * v[0] - v[1]], v, [2 * v[-1] - v[-2]]]) for v in (places, scores))
-        self.cubic = PchipInterpolator(places, scores)
-        self.derivative = self.cubic.derivative()
-        self.ends = places[[0, -1]]
+        # One more knot at each end, on the line through the last two, fixes the slope there to that of this line.
+        knots, scores = (np.concatenate([[2 * v[0] - v[1]], v, [2 * v[-1] - v[-2]]]) for v in (knots, scores))
+        self.spline = PchipInterpolator(knots, scores)
+        self.derivative = self.spline.derivative()
+        self.ends = knots[[0, -1]]
 
     def value(self, t: Any) -> Any:
         inside = np.clip(t, *self.ends)
-        return self.cubic(inside) + (t - inside) * self.derivative(inside)
+        return self.spline(inside) + (t - inside) * self.derivative(inside)
 
     def slope(self, t: Any) -> Any:
         return self.derivative(np.clip(t, *self.ends))

@@ -1,4 +1,4 @@
-"""The ways to estimate a divergence from samples, by name: a row each."""
+"""The methods that estimate a divergence from samples, by name: one row each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,14 +12,16 @@ from kullback.estimate.samples.result import SampleEstimate, Step
 
 @dataclass(frozen=True)
 class Method:
-    """How to estimate."""
+    """The two functions of a method, and what its user must know."""
 
     of_samples: Callable[[Tensor, Tensor, torch.Generator, Step], SampleEstimate]
-    """From whitened rows of p and of q."""
+    """Estimates from whitened rows of p and of q."""
     against_density: Callable[[Tensor, Tensor, torch.Generator, Step], SampleEstimate]
-    """From whitened rows of p and the logarithms of q there."""
+    """Estimates from whitened rows of p and the log-density of q there."""
     caveat: str | None = None
+    """A warning that every estimate of the method carries."""
     differentiable: bool = False
+    """Whether the gradient of the estimate is an estimate of the gradient of the divergence."""
 
 
 METHODS = {
@@ -33,8 +35,8 @@ METHODS = {
     "knn": Method(
         plain.neighbours_of_samples,
         plain.neighbours_against_density,
-        "neighbours alone are low where p and q are apart or have many coordinates, by an amount that the error does "
-        "not know",
+        "estimates by neighbours alone are low where p and q are far apart or have many coordinates, by an amount that "
+        "the standard error does not include",
     ),
 }
 DEFAULT = "calibrated"

@@ -1,4 +1,4 @@
-"""The two things that the default is made of, alone: what moments say, and what neighbours say."""
+"""The two parts of the default method alone: plug-in estimates for Gaussians, and nearest neighbours."""
 
 import math
 
@@ -12,7 +12,7 @@ from kullback.estimate.samples.result import SampleEstimate, Step
 
 
 def gaussian_of_samples(x: Tensor, y: Tensor, generator: torch.Generator, step: Step) -> SampleEstimate:
-    """The unbiased divergence of Gaussians with the samples' means and covariances."""
+    """The unbiased estimate of the divergence of two Gaussians from their samples. Differentiable."""
     p, q = sample_moments(x), sample_moments(y)
     with torch.no_grad():
         variance = plugin.divergence_variance(x, y, p, q)
@@ -20,7 +20,7 @@ def gaussian_of_samples(x: Tensor, y: Tensor, generator: torch.Generator, step: 
 
 
 def gaussian_against_density(x: Tensor, log_q: Tensor, generator: torch.Generator, step: Step) -> SampleEstimate:
-    """The same, of a Gaussian with the samples' mean and covariance from a density."""
+    """The unbiased estimate of the divergence of a Gaussian, from its samples, from a density. Differentiable."""
     p = sample_moments(x)
     with torch.no_grad():
         variance = plugin.against_density_variance(log_q, x, p)
@@ -28,16 +28,16 @@ def gaussian_against_density(x: Tensor, log_q: Tensor, generator: torch.Generato
 
 
 def neighbours_of_samples(x: Tensor, y: Tensor, generator: torch.Generator, step: Step) -> SampleEstimate:
-    """The divergence of Wang, Kulkarni and Verdú."""
-    some = neighbours.queried(len(x), generator)
-    return _mean(neighbours.divergence(x, y, (min(K, len(x) - 1, len(y) - 1),), some, step))
+    """The divergence estimate of Wang, Kulkarni and Verdú."""
+    queries = neighbours.query_rows(len(x), generator)
+    return _mean(neighbours.divergence(x, y, (min(K, len(x) - 1, len(y) - 1),), queries, step))
 
 
 def neighbours_against_density(x: Tensor, log_q: Tensor, generator: torch.Generator, step: Step) -> SampleEstimate:
-    """The mean of -log q less the entropy of Kozachenko and Leonenko."""
-    some = neighbours.queried(len(x), generator)
-    return _mean(-log_q[some, None] - neighbours.entropy(x, (min(K, len(x) - 1),), some, step))
+    """The mean of -log q over the samples minus the entropy estimate of Kozachenko and Leonenko."""
+    queries = neighbours.query_rows(len(x), generator)
+    return _mean(-log_q[queries, None] - neighbours.entropy(x, (min(K, len(x) - 1),), queries, step))
 
 
-def _mean(values: Tensor) -> SampleEstimate:
-    return SampleEstimate(values.mean(), values.detach().var() / len(values), math.inf, 0.0)
+def _mean(terms: Tensor) -> SampleEstimate:
+    return SampleEstimate(terms.mean(), terms.detach().var() / len(terms), math.inf, 0.0)

@@ -1,11 +1,11 @@
-"""What a method is given to count its steps with, and what it found."""
+"""The result of a method that estimates from samples, and the callback by which it reports progress."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
 
-# Called whenever a search of neighbours is done.
+# Called after each search for neighbours.
 Step = Callable[[], None]
 
 
@@ -14,10 +14,12 @@ class SampleEstimate:
     """An estimate from samples."""
 
     value: Tensor
+    """The estimate, in nats."""
     variance: Tensor
-    """Of the value."""
-    freedom: float
-    """Degrees of freedom of the variance."""
-    bias: float
-    """What the band allows for beyond the interval."""
+    """The variance of the estimate."""
+    degrees_of_freedom: float
+    """Of the t distribution that the interval is taken from; infinite for a normal distribution."""
+    bias_allowance: float
+    """By how much the band extends beyond the interval on each side."""
     warnings: tuple[str, ...] = ()
+    """What to know before the estimate is used, in sentences."""

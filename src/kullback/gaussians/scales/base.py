@@ -41,6 +41,10 @@ class Scale(abc.ABC):
         """The same scale as tensors of this dtype and device."""
 
     @abc.abstractmethod
+    def factor_matrix(self, event: torch.Size) -> Tensor:
+        """Lower triangular factors of the covariance matrices, ``(*batch, d, d)``."""
+
+    @abc.abstractmethod
     def half_log_det(self, event: torch.Size) -> Tensor:
         """Half of the logarithm of the determinant of the covariance."""
 
@@ -92,19 +96,15 @@ class MatrixScale(Scale):
     """
 
     _event_dims: ClassVar[tuple[int, ...]] = (2,)  # of each tensor
-
-    @property
-    def tensors(self) -> tuple[Tensor, ...]:
-        """What was given."""
-        return tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
+    _fields: ClassVar[tuple[tuple[str, int], ...]]  # the names of the tensors, and their event dimensions
 
     def parts(self, event_dims: int) -> list[tuple[Tensor, int]]:
         """The tensors, each with the number of its dimensions that are not batch."""
-        return list(zip(self.tensors, self._event_dims, strict=True))
+        return [(getattr(self, name), dims) for name, dims in self._fields]
 
     def map(self, function: Callable[[Tensor, int], Tensor], event_dims: int = 1) -> "Self":
         """The same scale, every tensor replaced."""
-        return type(self)(*(function(x, n) for x, n in self.parts(event_dims)))
+        return type(self)(*[function(getattr(self, name), dims) for name, dims in self._fields])
 
     def cast(self, dtype: torch.dtype, device: torch.device) -> "Self":
         """The same scale in this dtype, on this device."""
@@ -148,6 +148,10 @@ class MatrixScale(Scale):
         """The covariance."""
         return self.covariance()
 
+    def factor_matrix(self, event: torch.Size) -> Tensor:
+        """The lower triangular factor."""
+        return self.tril()
+
     def precision_matrix(self, event: torch.Size) -> Tensor:
         """From L⁻¹."""
         inverse = self._inverse_of_tril()
@@ -167,8 +171,9 @@ class MatrixScale(Scale):
 
 
 def register(cls: type[MatrixScale]) -> type[MatrixScale]:
-    """Make a scale of tensors a pytree of them."""
+    """Make a dataclass of nothing but tensors a scale, and a pytree of them."""
     names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+    cls._fields = tuple(zip(names, cls._event_dims, strict=True))
     register_pytree(
         cls, lambda scale: {name: getattr(scale, name) for name in names}, lambda _: (), lambda parts, _: cls(*parts)
     )

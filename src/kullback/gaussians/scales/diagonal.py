@@ -1,7 +1,7 @@
 """One scale for each coordinate, as standard deviations, variances or log-variances.
 
-A log-variance of 200 is an ordinary input, and its standard deviation is not a float32. So nothing is converted before a
-formula asks for it, and formulas that know better (``pairs/diagonal.py``) never ask.
+A log-variance of 200 is an ordinary input, and its standard deviation is not a float32. So nothing is converted before
+a formula asks for it, and formulas that know better (``pairs/diagonal.py``) never ask.
 """
 
 import math
@@ -17,14 +17,15 @@ from kullback.gaussians.scales.matrix import Tril
 from kullback.numerics.elementary import difference_and_factor
 from kullback.numerics.immutable import register_pytree
 from kullback.numerics.linear_algebra import lower_factor
-from kullback.numerics.tensors import broadcast_shapes, sum_event
+from kullback.numerics.tensors import expand_event, sum_event
 
 Parameterization = Literal["std", "variance", "logvar"]
 
 # Parameterizations whose values are positive; the others are any finite numbers.
 POSITIVE: tuple[Parameterization, ...] = ("std", "variance")
 
-# How a scale is converted from one parameterization to another: a new parameterization is its row and its column. ``f`` is
+# How a scale is converted from one parameterization to another: a new parameterization is its row and its column.
+# ``f`` is
 # torch or ``_PythonMath``: tensors and Python numbers are converted alike, so that the standard normal is exact in any.
 _CONVERT: dict[tuple[Parameterization, Parameterization], Any] = {
     ("std", "variance"): lambda x, f: x * x,
@@ -71,13 +72,17 @@ class Diagonal(Scale):
             value = torch.where(value > 0, value, torch.nan)
         return Diagonal(value, self.parameterization)
 
+    def factor_matrix(self, event: torch.Size) -> Tensor:
+        """The standard deviations on the diagonal."""
+        return _flat(self.stds(event), event).diag_embed()
+
     def half_log_det(self, event: torch.Size) -> Tensor:
         """Half of the logarithm of the determinant of the covariance."""
-        return sum_event(_expanded(0.5 * self.to("logvar").value, event), len(event))
+        return sum_event(expand_event(0.5 * self.to("logvar").value, event), len(event))
 
     def half_mahalanobis(self, x: Tensor, center: Tensor, event: torch.Size) -> Tensor:
         """Half of the squared Mahalanobis distance of ``x`` from ``center``."""
-        return sum_event(_expanded(self.half_mahalanobis_terms(x, center), event), len(event))
+        return sum_event(expand_event(self.half_mahalanobis_terms(x, center), event), len(event))
 
     def draw(self, shape: torch.Size, like: Tensor, generator: torch.Generator | None) -> Tensor:
         """Centred samples of this shape."""
@@ -85,11 +90,11 @@ class Diagonal(Scale):
 
     def stds(self, event: torch.Size) -> Tensor:
         """The standard deviations themselves."""
-        return _expanded(self.to("std").value, event)
+        return expand_event(self.to("std").value, event)
 
     def variances(self, event: torch.Size) -> Tensor:
         """The variances themselves."""
-        return _expanded(self.to("variance").value, event)
+        return expand_event(self.to("variance").value, event)
 
     def conditional_stds(self, event: torch.Size) -> Tensor:
         """The standard deviations themselves."""
@@ -102,7 +107,7 @@ class Diagonal(Scale):
     def precision_matrix(self, event: torch.Size) -> Tensor:
         """The inverses of the variances on the diagonal."""
         if self.parameterization == "logvar":
-            return _flat(_expanded(torch.exp(-self.value), event), event).diag_embed()
+            return _flat(expand_event(torch.exp(-self.value), event), event).diag_embed()
         return _flat(1.0 / self.variances(event), event).diag_embed()
 
     def marginal(self, index: list[int]) -> "Diagonal":
@@ -111,7 +116,7 @@ class Diagonal(Scale):
 
     def affine(self, matrix: Tensor) -> Tril:
         """The factor of A diag(σ²) Aᵀ."""
-        return Tril(lower_factor((matrix * _expanded(self.to("std").value, matrix.shape[-1:]).unsqueeze(-2)).mT))
+        return Tril(lower_factor((matrix * expand_event(self.to("std").value, matrix.shape[-1:]).unsqueeze(-2)).mT))
 
     def to_torch(self, mean: Tensor, event_dims: int) -> torch.distributions.Distribution:
         """As ``Independent(Normal(mean, std), event_dims)``, or ``Normal`` for none."""
@@ -167,7 +172,7 @@ class Isotropic(Diagonal):
         object.__setattr__(self, "parameterization", parameterization)
 
     @property
-    def value(self) -> Tensor:  # type: ignore[override]
+    def value(self) -> Tensor:
         """The number as a tensor without dimensions."""
         return torch.tensor(self.number)
 
@@ -211,12 +216,6 @@ class _PythonMath:
     @staticmethod
     def exp(x: float) -> float:
         return math.exp(x) if x < 709.0 else math.inf
-
-
-def _expanded(x: Tensor, event: torch.Size) -> Tensor:
-    if x.ndim >= len(event) and x.shape[x.ndim - len(event) :] == event:
-        return x
-    return x.broadcast_to(broadcast_shapes(x.shape, event))
 
 
 def _flat(x: Tensor, event: torch.Size) -> Tensor:

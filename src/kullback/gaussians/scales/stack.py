@@ -31,7 +31,7 @@ def stack_scales(
     elif len({type(scale) for scale in cast}) == 1:
         shared = [scale for scale in cast if isinstance(scale, MatrixScale)]
     else:
-        shared = [Tril(factor_of(scale, event)) for scale in cast]
+        shared = [Tril(scale.factor_matrix(event)) for scale in cast]
 
     def stacked(*tensors: Tensor, n: int) -> Tensor:
         return torch.stack([x.broadcast_to(batch + x.shape[x.ndim - n :]) for x in tensors])
@@ -48,8 +48,3 @@ def as_low_rank(scale: Scale, event: torch.Size) -> LowRank:
     variance = scale.to("variance").value
     variance = variance.broadcast_to(broadcast_shapes(variance.shape, event))
     return LowRank(variance.unsqueeze(-1)[..., :0], variance)
-
-
-def factor_of(scale: Scale, event: torch.Size) -> Tensor:
-    """The lower triangular factor of any scale of vectors."""
-    return scale.tril() if isinstance(scale, MatrixScale) else scale.stds(event).diag_embed()

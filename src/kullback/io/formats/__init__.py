@@ -1,5 +1,8 @@
-"""One file for each kind of file: its suffixes and its columns, each read only when it is asked for.
+"""The file formats that can be read, with one module for each.
 
-A module here declares ``SUFFIXES``; ``HOLDS``, what a file of this kind may hold, ``"posteriors"`` (and samples) or
-``"samples"``; ``IS_TABLE``, whether all columns belong together; and ``read(path)``. ``registry.py`` finds it.
+A module declares ``SUFFIXES``; ``HOLDS``, which is ``"posteriors"`` if its files may contain posteriors or samples and
+``"samples"`` if they may contain only samples; ``IS_TABLE``, whether several columns of numbers are the coordinates of
+one set of samples; and ``read(path)``, which returns the columns, each of which is loaded when it is called.
+``registry.py`` finds the modules, and nothing else lists them. A module imports the library that reads its format
+inside functions.
 """

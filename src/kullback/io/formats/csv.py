@@ -3,14 +3,17 @@
 import csv
 import functools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kullback.io.formats.parquet import arrow_column
-from kullback.io.formats.registry import Columns
+
+if TYPE_CHECKING:
+    from kullback.io.formats.registry import Columns
 
 SUFFIXES, HOLDS, IS_TABLE = (".csv",), "samples", True
 
 
-def read(path: Path) -> Columns:
+def read(path: Path) -> "Columns":
     """The columns of the table."""
     import pyarrow.csv
 
@@ -18,9 +21,9 @@ def read(path: Path) -> Columns:
         first = file.readline()
     delimiter = max(",;\t", key=first.count)
     cells = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), [])]
-    # A row of numbers is no header, but for the names that pandas gives to columns without names: 0, 1, 2.
-    named = [cell for cell in cells if cell] == [str(i) for i in range(len(cells) - cells.count(""))]
-    headless = all(_is_number(cell) for cell in cells if cell) and not named
+    # A first row of numbers is data, unless it is 0, 1, 2, …: the names that pandas gives to columns without names.
+    counted = [cell for cell in cells if cell] == [str(i) for i in range(len(cells) - cells.count(""))]
+    headless = all(_is_number(cell) for cell in cells if cell) and not counted
     table = pyarrow.csv.read_csv(
         path,
         read_options=pyarrow.csv.ReadOptions(autogenerate_column_names=headless),

@@ -2,30 +2,31 @@
 
 import functools
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from kullback.errors import PosteriorFileError
-from kullback.io.formats.registry import Column, Columns
 from kullback.io.text import printable
+
+if TYPE_CHECKING:
+    from kullback.io.formats.registry import Column, Columns
 
 SUFFIXES, HOLDS, IS_TABLE = (".parquet",), "posteriors", True
 
 
-def read(path: Path) -> Columns:
+def read(path: Path) -> "Columns":
     """The columns of the table."""
     import pyarrow.parquet
 
-    def column(name: str) -> Column:
+    def column(name: str) -> "Column":
         return arrow_column(name, pyarrow.parquet.read_table(path, columns=[name]).column(0))
 
     with pyarrow.parquet.ParquetFile(path) as file:
         return {name: functools.partial(column, name) for name in file.schema_arrow.names}
 
 
-def arrow_column(name: str, column: Any) -> Column:
-    """A column of a table as an array; lists of equal lengths as its rows."""
+def arrow_column(name: str, column: Any) -> "Column":
+    """A column of an Arrow table as an array; a column of lists, of equal lengths, becomes two-dimensional."""
+    import numpy as np
     import pyarrow as pa
 
     array = column.combine_chunks()

@@ -1,38 +1,41 @@
-"""The kinds of file that can be read, and how a file is opened."""
+"""The table of file formats, and the opening of a file in any of them. Imports neither torch nor NumPy."""
 
 import contextlib
+import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, cast
-
-import numpy as np
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
 
 from kullback.errors import PosteriorFileError
 from kullback.io import formats
 from kullback.io.text import printable
 
-Column = Tensor | np.ndarray[Any, Any]
-Columns = dict[str, Callable[[], Column]]
-"""By name, each of which is read when it is called."""
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    Column = Tensor | np.ndarray[Any, Any]
+    Columns = dict[str, Callable[[], Column]]
+    """The columns of a file by name; calling one loads it."""
 
 Contents = Literal["posteriors", "samples"]
 T = TypeVar("T")
 
 
 class Format(Protocol):
-    """A module of this package."""
+    """What every other module of this package provides."""
 
     SUFFIXES: tuple[str, ...]
     HOLDS: Contents
     IS_TABLE: bool
 
-    def read(self, path: Path) -> Columns:
+    def read(self, path: Path) -> "Columns":
         """The columns of a file."""
 
 
+@functools.cache
 def _formats() -> dict[str, Format]:
     names = [module.name for module in pkgutil.iter_modules(formats.__path__) if module.name != "registry"]
     modules = [cast(Format, importlib.import_module(f"{formats.__name__}.{name}")) for name in names]
@@ -40,33 +43,32 @@ def _formats() -> dict[str, Format]:
 
 
 def suffixes(holding: Contents) -> tuple[str, ...]:
-    """Of the files that may hold posteriors, or samples."""
+    """The suffixes of files that may contain posteriors, or of those that may contain samples."""
     return tuple(s for s, module in _formats().items() if holding == "samples" or module.HOLDS == "posteriors")
 
 
-def is_table(path: Path) -> bool:
-    """Do the columns of a file of this kind belong together?"""
-    return _formats()[path.suffix.lower()].IS_TABLE
+def table_suffixes() -> tuple[str, ...]:
+    """The suffixes of files in which several columns of numbers are the coordinates of one set of samples."""
+    return tuple(s for s, module in _formats().items() if module.IS_TABLE)
 
 
-def open_columns(path: Path, holding: Contents) -> Columns:
-    """The columns of a file that may hold posteriors, or samples.
+def open_columns(path: Path, holding: Contents) -> "Columns":
+    """The columns of a file that may contain posteriors, or of one that may contain samples.
 
     Raises:
-        PosteriorFileError: if there is no such file, its kind is not known, or it cannot be read.
+        PosteriorFileError: if the file does not exist, its format is not known, or it cannot be read.
     """
-    known = suffixes(holding)
-    if path.suffix.lower() not in known:
+    suffix, known = path.suffix.lower(), suffixes(holding)
+    if suffix not in known:
         raise PosteriorFileError(f"{printable(path)}: unknown kind of file; known are {', '.join(known)}.")
     if not path.is_file():
         raise PosteriorFileError(f"{printable(path)}: no such file.")
-    module = _formats()[path.suffix.lower()]
-    return safely(path, lambda: module.read(path))
+    return safely(path, lambda: _formats()[suffix].read(path))
 
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Says which file an error is about."""
+    """Put the name of the file before the message of a :class:`PosteriorFileError` that is raised in the block."""
     try:
         yield
     except PosteriorFileError as error:
@@ -76,7 +78,10 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def safely(path: Path, read: Callable[[], T]) -> T:
-    """What ``read`` gives. Whatever else it raises is the fault of the file, which nobody has checked before."""
+    """The result of ``read``, with any exception that it raises turned into a :class:`PosteriorFileError`.
+
+    Files are foreign input, and libraries raise exceptions of many types for damaged ones.
+    """
     with naming(path):
         try:
             return read()

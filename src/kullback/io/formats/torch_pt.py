@@ -1,27 +1,30 @@
-"""What ``torch.save`` writes, ``.pt`` and ``.pth``, loaded with ``weights_only=True``: nothing is ever unpickled."""
+"""Files of ``torch.save``, ``.pt`` and ``.pth``, loaded with ``weights_only=True``, which executes no pickled code."""
 
 import functools
 import warnings
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from kullback.errors import PosteriorFileError
-from kullback.io.formats.registry import Columns
+
+if TYPE_CHECKING:
+    from kullback.io.formats.registry import Columns
 
 SUFFIXES, HOLDS, IS_TABLE = (".pt", ".pth"), "posteriors", False
 
 
-def read(path: Path) -> Columns:
-    """The entries of a dict of tensors, or of a dict of such dicts; or one tensor."""
+def read(path: Path) -> "Columns":
+    """The entries of a dict of tensors, or of a dict of such dicts; or a single tensor, as one column."""
     import pickle
+
+    import numpy as np
+    import torch
+    from torch import Tensor
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickles that it then refuses
+            # torch warns of some pickles before it refuses them.
+            warnings.simplefilter("ignore")
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise PosteriorFileError(
@@ -37,7 +40,7 @@ def read(path: Path) -> Columns:
         )
     table: dict[str, Any] = {}
     for key, value in loaded.items():
-        # One dict for each model is a common way of saving two.
+        # Two models are often saved as one dict for each.
         table |= {f"{key}.{inner}": x for inner, x in value.items()} if isinstance(value, dict) else {str(key): value}
     return {
         name: functools.partial(lambda x: x.detach() if isinstance(x, Tensor) else np.asarray(x), x)

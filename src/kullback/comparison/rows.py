@@ -1,0 +1,52 @@
+"""The rows of two models side by side: read from files, joined, and checked to be comparable."""
+
+import os
+from typing import Any
+
+from kullback.errors import ShapeError
+from kullback.gaussians.gaussian import Gaussian
+from kullback.interop.registry import as_gaussian
+from kullback.io.posteriors import read_pair, read_posteriors
+
+
+def paired_rows(a: Any, b: Any) -> tuple[list[Any], Gaussian, Gaussian]:
+    """The ids of the rows, and the Gaussians of the first and of the second model.
+
+    Two files are joined by their ids if both have some. Everything else is joined by order, and row numbers are the
+    ids.
+
+    Raises:
+        ShapeError: if a or b is not a batch of one Gaussian for each input, or their shapes differ.
+        ValueError: if a Gaussian is not diagonal.
+        PosteriorFileError: if a file does not contain posteriors.
+    """
+    if isinstance(a, (str, os.PathLike)) and isinstance(b, (str, os.PathLike)):
+        ids, first, second = read_pair(a, b)
+        return ids, first.gaussian, second.gaussian
+    p, q = _batch(a, "a"), _batch(b, "b")
+    if p.batch_shape != q.batch_shape or p.event_shape != q.event_shape:
+        raise ShapeError(
+            f"a has {len(p)} rows of event shape {tuple(p.event_shape)}, b has {len(q)} rows of event shape "
+            f"{tuple(q.event_shape)}. Give the posteriors of both models for the same inputs."
+        )
+    if not len(p) or not p.event_size:
+        raise ShapeError(f"a and b have {len(p)} rows of {p.event_size} dimensions: there is nothing to compare.")
+    return list(range(len(p))), p, q
+
+
+def _batch(x: Any, name: str) -> Gaussian:
+    """``x``, or the posteriors in the file of this path, as a batch of diagonal Gaussians."""
+    gaussian = read_posteriors(x).gaussian if isinstance(x, (str, os.PathLike)) else as_gaussian(x, name)
+    if len(gaussian.batch_shape) != 1 or not gaussian.event_dims:
+        raise ShapeError(
+            f"{name} has batch shape {tuple(gaussian.batch_shape)} and event shape {tuple(gaussian.event_shape)}; "
+            "compare needs one Gaussian for each input: means of shape (N, d), or (N, C, H, W) with event_dims=3, "
+            "or Independent(Normal(mean, std), 1). The prior is no second model: both models are compared with it in "
+            "any case."
+        )
+    if not gaussian.scale.is_diagonal:
+        raise ValueError(
+            f"{name} is given as {gaussian.scale.parameterization}; compare needs diagonal Gaussians, because it "
+            "reports the contribution of each dimension. kl_divergence(a, b) and kl_decomposition(a, b) take any pair."
+        )
+    return gaussian

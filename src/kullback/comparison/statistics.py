@@ -1,0 +1,40 @@
+"""Statistics of one divergence over rows, and the thresholds by which a latent dimension is active or collapsed."""
+
+import math
+
+import numpy as np
+
+from kullback.comparison.summary import DivergenceSummary
+
+ACTIVE_VARIANCE = 0.01
+"""A latent dimension is active if the variance over inputs of its posterior mean exceeds this (Burda, Grosse and
+Salakhutdinov 2016)."""
+
+COLLAPSED_NATS = 0.01
+"""A latent dimension is collapsed if its mean divergence from the prior is below this."""
+
+
+def statistics(divergence: DivergenceSummary) -> dict[str, float]:
+    """The mean over rows with its standard error, quantiles, the largest value, and the terms of the mean, in nats."""
+    values = divergence.rows.numpy()
+    with np.errstate(invalid="ignore"):
+        quantiles = np.quantile(values, [0.05, 0.5, 0.95])
+    if np.isnan(quantiles).any():
+        # Linear interpolation between a finite value and infinity gives NaN.
+        quantiles = np.quantile(values, [0.05, 0.5, 0.95], method="higher")
+    low, median, high = quantiles.tolist()
+    # Dividing by the largest value keeps squared deviations from overflowing where the standard deviation does not.
+    unit = values.max() if 0 < values.max() < math.inf else 1.0
+    error = math.nan
+    if len(values) > 1 and np.isfinite(values).all():
+        error = unit * (values / unit).std(ddof=1) / math.sqrt(len(values))
+    return {
+        "mean": float(values.mean()),
+        "standard_error": float(error),
+        "median": median,
+        "p05": low,
+        "p95": high,
+        "max": float(values.max()),
+        "from_means": float(divergence.from_means.mean.sum()),
+        "from_variances": float(divergence.from_variances.mean.sum()),
+    }

@@ -1,0 +1,88 @@
+"""Choosing a backend, kinds that no kernel knows, and how much Python a call costs."""
+
+import sys
+import threading
+
+import pytest
+import torch
+
+from kullback import Gaussian, kernels, kl_divergence
+from kullback.gaussians.scales.diagonal import Diagonal
+from kullback.kernels import choice, native_kernel
+
+P = Gaussian.from_std(torch.zeros(4, 3), torch.ones(4, 3))
+
+
+def test_a_backend_is_used_within_the_block_and_no_longer():
+    before = kernels.selected(P, P)
+    with kernels.use("reference"):
+        assert kernels.selected(P, P) == ("reference", "asked for by name")
+        with kernels.use("torch"):
+            assert kernels.selected(P, P).backend == "torch"
+        assert kernels.selected(P, P).backend == "reference"
+    assert kernels.selected(P, P) == before
+
+
+def test_an_error_inside_the_block_ends_it():
+    before = kernels.selected(P, P)
+    with pytest.raises(RuntimeError, match="inside"), kernels.use("reference"):
+        raise RuntimeError("inside")
+    assert kernels.selected(P, P) == before
+
+
+def test_other_threads_keep_their_own_choice():
+    seen = []
+    default = choice.available(None).backends[0].name
+    with kernels.use("reference"):
+        thread = threading.Thread(target=lambda: seen.append(choice._available.get().backends))
+        thread.start()
+        thread.join()
+        assert choice._available.get().backends[0].name == "reference"
+    assert seen == [choice._available.get().backends]
+    assert default in ("native", "torch")
+
+
+def test_what_is_not_there_says_so(monkeypatch):
+    with (
+        pytest.raises(ValueError, match="the kernels are one of native, torch, reference, got 'fastest'"),
+        kernels.use("fastest"),
+    ):
+        pass
+    monkeypatch.setattr(native_kernel, "_LIBRARY", None)
+    with pytest.raises(ValueError, match="the kernels 'native' are not there"), kernels.use("native"):
+        pass
+
+
+def test_a_diagonal_kind_that_no_kernel_knows_is_left_to_the_formula():
+    """A new parameterization works before any kernel has heard of it."""
+    unknown = Gaussian(P.mean, Diagonal(torch.ones(4, 3), "log_std"))
+    for backend in choice.BACKENDS:
+        for kernel in backend.kernels:
+            for work in ("kl", "kl_terms"):
+                assert kernel.unsupported_reason(work, "log_std", 3) is not None
+    assert kernels.selected(unknown, unknown).backend == "reference"
+
+
+def frames(f) -> int:
+    count = 0
+
+    def profile(frame, event, argument):
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(profile)
+    try:
+        f()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_the_formula_takes_at_most_eighty_calls_of_python():
+    g = torch.Generator().manual_seed(0)
+    mean, raw = torch.randn(4, 5, generator=g), torch.randn(4, 5, 5, generator=g)
+    covariance = raw @ raw.mT + torch.eye(5)
+    p = Gaussian.from_covariance(mean, covariance)
+    q = Gaussian.from_scale_tril(mean, torch.linalg.cholesky(covariance + torch.eye(5)))
+    kl_divergence(p, q)
+    assert frames(lambda: kl_divergence(p, q)) <= 80
