@@ -20,8 +20,9 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-import oracle
-from regimes import GIVEN, REGIMES, pair
+from truth import oracle
+from truth.kinds import DIAGONAL
+from truth.regimes import REGIMES, pair
 
 import kullback
 from kullback import Gaussian, kl_divergence
@@ -63,7 +64,7 @@ def errors(got: Tensor, want: list[mpf], size: list[mpf]) -> list[float]:
 def worst(function: Callable[..., Tensor], regime: str, dtype: torch.dtype) -> tuple[float, float]:
     """The worst error of values and of gradients over the parameterizations."""
     values, gradients = [0.0], [0.0]
-    for given in GIVEN:
+    for given in DIAGONAL:
         operands = tuple(x.requires_grad_() for x in pair(regime, given, dtype))
         truths = oracle.truths(operands, given, given)
         value = function(*operands, given)

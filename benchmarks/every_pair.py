@@ -1,8 +1,8 @@
 """Claim: every divergence of every pair is right to the last digits that the inputs determine; its peers are not.
 
-Over the grid of tests/pairs.py (all pairs of parameterizations; near-identical to 2^-50; condition numbers to 1e12;
-scales of 1e±150; d from 1 to 200) the worst error of each quantity as a fraction of what is allowed: the larger of 450
-units in the last place and 20 times what rounding every input otherwise by half a unit would change. Beside it other
+Over the grid of tests/truth/pairs.py (all pairs of parameterizations; near-identical to 2^-50; condition numbers to
+1e12; scales of 1e±150; d from 1 to 200) the worst error of each quantity as a fraction of what is allowed: the larger
+of 450 units in the last place and 20 times what rounding every input otherwise by half a unit would change. Beside it other
 libraries on the same cases, from the representation that they take; how often they are off by more than is allowed, and
 how often they give NaN, infinity, a negative number or an exception.
 
@@ -25,10 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 import gpytorch
 import ot
-import pairs
-import test_accuracy
 from torch.distributions import Independent, LowRankMultivariateNormal, MultivariateNormal, Normal
 from torchmetrics.image.fid import _compute_fid
+from truth import pairs, quantities
 
 import kullback
 
@@ -87,13 +86,13 @@ PEERS: dict[str, dict[str, Callable[[pairs.Given, pairs.Given], float]]] = {
 
 def ours(name: str) -> Callable[[pairs.Given, pairs.Given], float]:
     """Kullback."""
-    return lambda p, q: float(test_accuracy.QUANTITIES[name][1](p.gaussian(), q.gaussian()))
+    return lambda p, q: float(quantities.QUANTITIES[name][1](p.gaussian(), q.gaussian()))
 
 
 def judge(function: Callable[[pairs.Given, pairs.Given], float], name: str, case: pairs.Case) -> float | str | None:
     """The error as a fraction of what is allowed; a word for what is no number at all; None if the truth overflows."""
-    truth = test_accuracy.QUANTITIES[name][0]
-    exact_case, moved_cases = test_accuracy.truths(case)
+    truth = quantities.QUANTITIES[name][0]
+    exact_case, moved_cases = quantities.truths(case)
     want = truth(exact_case)
     if want.is_finite() and abs(float(want)) > float(np.finfo(case.dtype).max):
         return None
@@ -113,7 +112,7 @@ def judge(function: Callable[[pairs.Given, pairs.Given], float], name: str, case
     sensitivity = max(float(abs(m - want).upper()) if m.is_finite() else math.inf for m in moved)
     info = np.finfo(case.dtype)
     allowed = max(
-        test_accuracy.ULPS * info.eps * abs(float(want)), test_accuracy.SENSITIVITIES * sensitivity, float(info.tiny)
+        quantities.ULPS * info.eps * abs(float(want)), quantities.SENSITIVITIES * sensitivity, float(info.tiny)
     )
     return float(abs(arb(got) - want).upper()) / allowed
 
@@ -132,8 +131,8 @@ def main() -> None:
     )
     print("| --- | --- | --- | --: | --: | --: | --: | --: |")
     for dtype in ("float64", "float32"):
-        for name in test_accuracy.QUANTITIES:
-            cases = [case for case in test_accuracy.grid(dtype) if test_accuracy.applies(name, case)]
+        for name in quantities.QUANTITIES:
+            cases = [case for case in quantities.grid(dtype) if quantities.applies(name, case)]
             for by, function in {"kullback": ours(name), **PEERS.get(name, {})}.items():
                 found = [x for x in (judge(function, name, case) for case in cases) if x is not None]
                 numbers = [x for x in found if not isinstance(x, str)]

@@ -43,7 +43,10 @@ def divergence_row(record: Record) -> str:
 
 def divergence_table() -> list[str]:
     """The table of all divergences."""
-    head = ["| call | divergence | symmetric | metric | invariant under | reference |", "| --- | --- | --- | --- | --- | --- |"]
+    head = [
+        "| call | divergence | symmetric | metric | invariant under | reference |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     return head + [divergence_row(record) for record in RECORDS]
 
 

@@ -1,32 +1,73 @@
-"""Every snippet of the README runs and prints what the README says."""
+"""The README and the documentation: snippets print what is shown, commands run, tables are committed results."""
 
 import doctest
+import importlib.util
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
+import kullback
+from kullback import Gaussian, approximations, kernels, losses
+from kullback.divergences.registry import RECORDS
+
 ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+RESULTS = ROOT / "benchmarks" / "results"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+# The pages with snippets, and how many examples each has at least.
+PAGES = {
+    "README.md": 20,
+    "docs/index.md": 5,
+    "docs/start.md": 8,
+    "docs/guide.md": 40,
+    "docs/forum.md": 30,
+    "docs/samples.md": 6,
+}
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+def docs_tables():
+    spec = importlib.util.spec_from_file_location("docs_tables", DOCS / "tables.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def section(title: str) -> str:
+    """The text of the README from one heading to the next."""
+    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def test_the_readme_is_read_in_one_sitting():
+    assert len(README.splitlines()) <= 200
 
 
 @pytest.mark.filterwarnings("ignore:reduction")
-def test_the_python_snippets_print_what_they_say(tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", PAGES)
+def test_the_snippets_print_what_is_shown(page, tmp_path, monkeypatch):
+    text = (ROOT / page).read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     # One namespace, as for a reader who types them in from top to bottom.
-    source = "\n".join(blocks("python"))
-    test = doctest.DocTestParser().get_doctest(source, {}, "README.md", "README.md", 0)
-    assert len(test.examples) > 30
-    output: list[str] = []
-    failed = doctest.DocTestRunner(optionflags=FLAGS).run(test, out=output.append).failed
+    with torch.random.fork_rng(devices=[]):
+        test = doctest.DocTestParser().get_doctest("\n".join(blocks(text, "python")), {}, page, page, 0)
+        assert len(test.examples) >= PAGES[page]
+        output: list[str] = []
+        failed = doctest.DocTestRunner(optionflags=FLAGS).run(test, out=output.append).failed
     assert not failed, "".join(output)
+
+
+def test_every_page_with_snippets_is_tested():
+    pages = {path.relative_to(ROOT).as_posix() for path in DOCS.rglob("*.md") if "_build" not in path.parts}
+    assert len(pages) > 10
+    assert {page for page in pages if ">>>" in (ROOT / page).read_text(encoding="utf-8")} == set(PAGES) - {"README.md"}
 
 
 def test_the_demo_prints_what_the_readme_shows():
@@ -34,73 +75,124 @@ def test_the_demo_prints_what_the_readme_shows():
 
     result = CliRunner().invoke(commands, ["demo"])
     assert result.exit_code == 0, result.output
-    shown = [line for line in blocks("console")[0].splitlines() if line.startswith(("finding", "warning"))]
+    printed = [line.partition(": ")[2] for line in result.stdout.splitlines() if line.startswith("finding")]
+    shown = [line.removeprefix("• ") for line in blocks(README, "console")[0].splitlines() if line.startswith("•")]
     assert len(shown) >= 4
-    printed = result.stdout.splitlines()
     for line in shown:
-        assert line in printed
+        # Where the README leaves something out it says so by three dots.
+        pattern = re.escape(line).replace(re.escape("..."), ".*")
+        assert any(re.fullmatch(pattern, finding) for finding in printed), line
 
 
-def test_the_commands_on_files_run_as_written(tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])
+def test_the_commands_on_files_run_as_written(page, tmp_path, monkeypatch):
     from kullback.cli.app import commands
 
+    consoles = blocks((ROOT / page).read_text(encoding="utf-8"), "console")
+    lines = [x.removeprefix("$ kullback ") for x in "".join(consoles).splitlines() if x.startswith("$ kullback ")]
+    assert len(lines) == 2
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     for name in ("plain", "beta"):
         np.savez(f"{name}.npz", mu=rng.standard_normal((20, 3)), logvar=rng.standard_normal((20, 3)))
-    lines = [line.removeprefix("$ kullback ") for line in blocks("console")[1].splitlines()]
-    assert len(lines) == 2
     for line in lines:
         result = CliRunner().invoke(commands, line.split())
         assert result.exit_code == 0, result.output
     assert {p.name for p in tmp_path.iterdir()} == {"plain.npz", "beta.npz", "report.html", "numbers.json", "kl.csv"}
 
 
-def test_the_accuracy_table_is_the_committed_result():
-    rows = [line for line in (ROOT / "benchmarks/results/accuracy.md").read_text().splitlines() if line.startswith("|")]
-    assert all(row in README for row in rows)
+@pytest.mark.parametrize(
+    ("title", "results", "rows"),
+    [("How accurate?", ["accuracy"], 8), ("How fast?", ["diagonal_speed", "full_speed"], 8)],
+)
+def test_the_rows_of_the_readme_are_committed_results(title, results, rows):
+    tables = docs_tables().tables
+    texts = [(RESULTS / f"{name}.md").read_text(encoding="utf-8") for name in results]
+    committed = {tuple(table[:2]): table[2:] for text in texts for table in tables(text)}
+    shown = tables(section(title))
+    assert sum(len(table) - 2 for table in shown) >= rows
+    for head, *table in ((tuple(table[:2]), *table[2:]) for table in shown):
+        assert head in committed
+        assert table
+        # In the order of the result.
+        assert table == [row for row in committed[head] if row in table]
 
 
-def between(mark: str) -> list[str]:
-    return README.split(f"<!-- {mark} -->")[1].split(f"<!-- /{mark} -->")[0].strip().splitlines()
+def test_the_speed_of_the_readme_names_its_machine():
+    results = [(RESULTS / f"{name}.md").read_text(encoding="utf-8") for name in ("diagonal_speed", "full_speed")]
+    machines = {result.splitlines()[0].strip() for result in results}
+    assert len(machines) == 1
+    assert machines.pop() in section("How fast?").replace("\n", " ")
 
 
-def test_the_table_of_divergences_is_that_of_the_records():
-    from kullback.divergences.registry import RECORDS
+def test_the_readme_asks_for_the_python_of_the_package():
+    required = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text())[1]
+    assert f"Python {required} or later" in README
 
-    rows = [
-        "| call | | symmetric | metric | unchanged by common | reference |",
-        "| --- | --- | --- | --- | --- | --- |",
+
+def test_links_to_files_and_headings_lead_somewhere():
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(p for p in DOCS.rglob("*.md") if "_build" not in p.parts)]
+    links = [
+        (page, link)
+        for page in pages
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+        if not link.startswith("http")
     ]
-    for record in RECORDS:
-        call = f"{record.name}(p, q{''.join(', ' + parameter.name for parameter in record.required)})"
-        yes = ["yes" if x else "" for x in (record.symmetric, record.metric)]
-        maps = {"affine": "affine maps", "isometry": "rotations, shifts", "none": ""}[record.invariance]
-        note = f"{record.title}, diagonal pairs (`fisher_rao_bounds`: all)" if record.diagonal_only else record.title
-        rows.append(f"| `{call}` | {note}: ${record.tex}$ | {yes[0]} | {yes[1]} | {maps} | {record.reference} |")
-    assert between("records") == rows
+    assert len(links) > 30
+    for page, link in links:
+        path, _, heading = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), (page.name, link)
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+            assert heading in anchors, (page.name, link)
 
 
-def test_the_table_of_every_pair_is_the_committed_result():
-    rows = [x for x in (ROOT / "benchmarks/results/every_pair.md").read_text().splitlines() if x.startswith("|")]
-    assert between("every pair") == rows
+def test_every_result_is_on_a_page_of_the_documentation():
+    text = "".join(p.read_text(encoding="utf-8") for p in DOCS.glob("*.md"))
+    included = set(re.findall(r"\{include\} _build/generated/(\S+)", text))
+    made = docs_tables().pages()
+    assert included <= set(made)
+    names = [path.stem for path in RESULTS.iterdir()]
+    assert len(names) > 10
+    for name in names:
+        parts = {page for page in made if re.fullmatch(rf"{name}-\d+\.md", page)} or {f"{name}.md"}
+        assert parts <= included, name
 
 
-def test_the_tables_of_speed_are_the_committed_results():
-    names = ("diagonal_speed", "full_speed", "pairwise_speed")
-    results = "\n".join((ROOT / f"benchmarks/results/{name}.md").read_text() for name in names)
-    assert [x for x in between("speed") if x] == [x for x in results.splitlines() if x.startswith("|")]
+def test_the_table_of_divergences_is_made_of_the_records():
+    made = docs_tables().pages()
+    table = made["divergences.md"].splitlines()[2:]
+    assert len(table) == len(RECORDS) > 5
+    for record, row in zip(RECORDS, table, strict=True):
+        assert f"`{record.name}(" in row
+        assert record.title in row
+        assert record.reference in row
+        assert f".. autofunction:: kullback.{record.name}\n" in made["divergences-reference.md"]
 
 
-def test_the_tables_of_samples_are_the_committed_results():
-    recipes, coverage = ((ROOT / f"benchmarks/results/{name}.md").read_text() for name in ("recipes", "coverage"))
-    assert between("recipes") == [x for x in recipes.splitlines() if x.startswith("|")]
-    tables = coverage.split("\n\n")
-    (other, peers) = (
-        next(x for x in tables if x.startswith(head)) for head in ("| data | rows | error", "| data | rows | kullback")
-    )
-    assert between("coverage") == other.strip().splitlines()
-    assert between("peers") == peers.strip().splitlines()
-    every = [x.split("|") for x in coverage.splitlines() if "| all |" in x]
-    for size, held, band in ((x[1], x[3], x[4]) for x in every):
-        assert f"{int(size):,} rows: {held.strip()}, {band.strip()}" in README.replace("\n", " ")
+def reference_text() -> str:
+    pages = [path.read_text(encoding="utf-8") for path in (DOCS / "reference").glob("*.md")]
+    return "\n".join([*pages, docs_tables().pages()["divergences-reference.md"]])
+
+
+def test_the_reference_has_every_public_name():
+    directive = r"^\.\. (?:auto\w+:: kullback\.|py:function:: )([\w.]+)"
+    documented = set(re.findall(directive, reference_text(), flags=re.MULTILINE))
+    expected = set(kullback.__all__)
+    for module in (losses, kernels, approximations):
+        expected |= {f"{module.__name__.removeprefix('kullback.')}.{name}" for name in module.__all__}
+    assert len(expected) > 50
+    assert documented == expected | {"approximations"}
+
+
+def test_the_reference_has_what_a_user_asks_of_a_gaussian():
+    directive = r"autoclass:: kullback\.Gaussian\n   :members: (.*?)\n```"
+    members = re.search(directive, reference_text(), flags=re.DOTALL)[1]
+    listed = {name.strip() for name in members.split(",")}
+    assert all(hasattr(Gaussian, name) or name in ("mean", "scale") for name in listed)
+    constructors = {name for name in vars(Gaussian) if name.startswith("from_")}
+    assert len(constructors) > 5
+    assert listed >= constructors | {"variance", "stddev", "covariance_matrix", "precision_matrix"}
+    assert listed >= {"marginal", "affine", "expand", "sample", "log_prob", "entropy"}

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
+from truth.kinds import DIAGONAL, KINDS
 
 from kullback import Gaussian, NotPositiveDefinite, ShapeError, as_gaussian, kl_divergence
 
 D = 4
-KINDS = ("std", "variance", "logvar", "covariance", "scale_tril", "precision", "low_rank")
 
 
 def parts(kind, batch=(3,), seed=0, dtype=torch.float64):
@@ -30,7 +30,7 @@ def parts(kind, batch=(3,), seed=0, dtype=torch.float64):
     if kind == "precision":
         given = (0.5 * (given[0] + given[0].mT),)
         covariance = torch.linalg.inv(given[0])
-    if kind in ("std", "variance", "logvar"):
+    if kind in DIAGONAL:
         covariance = std.square().diag_embed()
     if kind == "low_rank":
         covariance = std.diag_embed() + raw[..., :2] @ raw[..., :2].mT
@@ -61,7 +61,7 @@ def test_they_are_those_of_torch(kind):
     theirs = p.to_torch()
     assert_close(p.variance, theirs.variance)
     assert_close(p.stddev, theirs.stddev)
-    if kind not in ("std", "variance", "logvar"):
+    if kind not in DIAGONAL:
         assert_close(p.covariance_matrix, theirs.covariance_matrix)
         assert_close(p.precision_matrix, theirs.precision_matrix, rtol=1e-9, atol=1e-9)
 

@@ -1,6 +1,8 @@
-"""Formulas of papers for the divergence of mixtures, by their names (``mixtures.py``); none is a bound or knows its error.
+"""Approximations of the divergence of mixtures, by the names that papers give them; see ``mixtures.py``.
 
-May import ``estimate/`` and what comes before.
+Except in special cases none of them is a bound, and none comes with an error.
+
+May import ``estimate/`` and what comes before. Next: ``io/``.
 """
 
 from kullback.approximations.mixtures import matched, moment_matched, product, unscented, variational

@@ -1,15 +1,15 @@
-r"""Approximations of the Kullback–Leibler divergence of mixtures that papers use, by their names.
+r"""Approximations of the Kullback–Leibler divergence of mixtures of Gaussians, by the names that papers give them.
 
-None of them is a bound but in special cases, none knows its error, and none is a default of anything here: where a
-number is reported, :func:`kullback.kl_bounds` proves where it lies and :func:`kullback.kl_estimate` has an error. They
-are deterministic and differentiable, and cost a closed form for each pair of components (:func:`unscented` 2d points
-for each component of p).
+The mixtures are :math:`p = f = \sum_a \pi_a f_a` and :math:`q = g = \sum_b \omega_b g_b`, D is a divergence.
 
-The errors given with each are the median and the 95th percentile of :math:`|\text{approximation} - D| / D` over the 500
-random pairs of ``benchmarks/approximations.py`` (1 to 64 coordinates, 1 to 200 components), D estimated.
+The approximations are deterministic and differentiable, and need a closed form for each pair of components
+(:func:`unscented` needs log-densities at 2d points for each component of p). Except in special cases none of them is a
+bound, and none comes with an error. To report a number use :func:`kullback.kl_bounds`, which are proved, or :func:`kullback.kl_estimate`,
+which has an error.
 
-With :math:`f = \sum_a \pi_a f_a` and :math:`g = \sum_b \omega_b g_b`; all take what :func:`kullback.kl_bounds` takes,
-raise what it raises, and return a number of nats for each pair of the broadcast batch.
+The measured errors in the docstrings are the median and the 95th percentile of :math:`|\text{approximation} - D| / D`,
+for estimates of D, over the 500 random pairs of ``benchmarks/approximations.py`` (1 to 64 coordinates, 1 to 200
+components).
 """
 
 import math
@@ -25,10 +25,30 @@ from kullback.numerics.linear_algebra import cholesky
 
 
 def unscented(p: Any, q: Any) -> Any:
-    r"""By sigma points: the mean of :math:`\log f - \log g` over the 2d points of each component's mean and
-    :math:`\pm \sqrt d` columns of its factor.
+    r"""The unscented approximation of the divergence of p from q: the mean of the log-ratio over sigma points.
 
-    Exact where the logarithms are quadratic. Measured error: 31 %, 134 %.
+    .. math:: \sum_a \pi_a \frac1{2d} \sum_{k=1}^d \sum_\pm \log \frac{f}{g} \bigl( \mu_a \pm \sqrt d\, L_a e_k \bigr) ,
+
+    with the Cholesky factors :math:`L_a` of the covariances. It is exact where both logarithms are quadratic, as for
+    two Gaussians. Measured error: median 31 %, 95th percentile 134 %.
+
+    Shape:
+        The broadcast batch shape of p and q.
+    Units:
+        Nats.
+    Gradient:
+        Flows to p and q.
+
+    Args:
+        p: a :class:`Mixture` or a Gaussian, or a foreign object that is converted to one.
+        q: another one.
+
+    Returns:
+        A tensor, or a NumPy array if p and q were given as NumPy arrays.
+
+    Raises:
+        ShapeError: if the events differ or the batches do not broadcast.
+        TypeError: if p or q is not a mixture of Gaussians.
 
     Reference:
         J. Goldberger, S. Gordon and H. Greenspan, An efficient image similarity measure based on approximations of
@@ -44,85 +64,188 @@ def unscented(p: Any, q: Any) -> Any:
 
 
 def variational(p: Any, q: Any) -> Any:
-    r""":math:`\sum_a \pi_a \log \frac{\sum_{a'} \pi_{a'} e^{-D(f_a \| f_{a'})}}{\sum_b \omega_b e^{-D(f_a \| g_b)}}`.
+    r"""The variational approximation of the divergence of p from q.
 
-    A difference of two lower bounds, so that it may be on either side. Measured error: 66 %, 290 %.
+    .. math:: \sum_a \pi_a \log \frac{\sum_{a'} \pi_{a'} e^{-D(f_a \| f_{a'})}}{\sum_b \omega_b e^{-D(f_a \| g_b)}}
+
+    It is the difference of lower bounds of :math:`\mathrm E_f \log f` and of :math:`\mathrm E_f \log g`, so that it may
+    be too large or too small. Measured error: median 66 %, 95th percentile 290 %.
+
+    Shape:
+        The broadcast batch shape of p and q.
+    Units:
+        Nats.
+    Gradient:
+        Flows to p and q.
+
+    Args:
+        p: a :class:`Mixture` or a Gaussian, or a foreign object that is converted to one.
+        q: another one.
+
+    Returns:
+        A tensor, or a NumPy array if p and q were given as NumPy arrays.
+
+    Raises:
+        ShapeError: if the events differ or the batches do not broadcast.
+        TypeError: if p or q is not a mixture of Gaussians.
 
     Reference:
         J. R. Hershey and P. A. Olsen, Approximating the Kullback Leibler divergence between Gaussian mixture models,
         ICASSP 2007.
+
+    Example:
+        >>> from kullback import Gaussian, Mixture, approximations
+        >>> p = Mixture([0.5, 0.5], Gaussian.from_std([[-3.0], [3.0]], [[1.0], [1.0]]))
+        >>> round(float(approximations.variational(p, Gaussian.from_std([0.0], [3.0]))), 3)
+        0.461
     """
     return map_batch(p, q, _variational)[0]
 
 
 def matched(p: Any, q: Any) -> Any:
-    r""":math:`\sum_a \pi_a \min_b [D(f_a \,\|\, g_b) + \log \tfrac{\pi_a}{\omega_b}]`: each component against the one
-    that matches it.
+    r"""The matched approximation of the divergence of p from q: each component of p against the closest one of q.
 
-    Measured error: 75 %, 1152 %.
+    .. math:: \sum_a \pi_a \min_b \Bigl[ D(f_a \,\|\, g_b) + \log \frac{\pi_a}{\omega_b} \Bigr]
+
+    Measured error: median 75 %, 95th percentile 1152 %.
+
+    Shape:
+        The broadcast batch shape of p and q.
+    Units:
+        Nats.
+    Gradient:
+        Flows to p and q.
+
+    Args:
+        p: a :class:`Mixture` or a Gaussian, or a foreign object that is converted to one.
+        q: another one.
+
+    Returns:
+        A tensor, or a NumPy array if p and q were given as NumPy arrays.
+
+    Raises:
+        ShapeError: if the events differ or the batches do not broadcast.
+        TypeError: if p or q is not a mixture of Gaussians.
 
     Reference:
         J. Goldberger, S. Gordon and H. Greenspan, An efficient image similarity measure based on approximations of
         KL-divergence between two Gaussian mixtures, ICCV 2003.
+
+    Example:
+        >>> from kullback import Gaussian, Mixture, approximations
+        >>> p = Mixture([0.5, 0.5], Gaussian.from_std([[-3.0], [3.0]], [[1.0], [1.0]]))
+        >>> round(float(approximations.matched(p, Gaussian.from_std([0.0], [3.0]))), 3)
+        0.461
     """
     return map_batch(p, q, _matched)[0]
 
 
 def product(p: Any, q: Any) -> Any:
-    r""":math:`\sum_a \pi_a \log \frac{\sum_{a'} \pi_{a'} \int f_a f_{a'}}{\sum_b \omega_b \int f_a g_b}`.
+    r"""The product-of-Gaussians approximation of the divergence of p from q.
 
-    A difference of two upper bounds. Measured error: 54 %, 111 %.
+    .. math:: \sum_a \pi_a \log \frac{\sum_{a'} \pi_{a'} \int f_a f_{a'}}{\sum_b \omega_b \int f_a g_b}
+
+    It is the difference of upper bounds of :math:`\mathrm E_f \log f` and of :math:`\mathrm E_f \log g`, so that it may
+    be too large or too small. Measured error: median 54 %, 95th percentile 111 %.
+
+    Shape:
+        The broadcast batch shape of p and q.
+    Units:
+        Nats.
+    Gradient:
+        Flows to p and q.
+
+    Args:
+        p: a :class:`Mixture` or a Gaussian, or a foreign object that is converted to one.
+        q: another one.
+
+    Returns:
+        A tensor, or a NumPy array if p and q were given as NumPy arrays.
+
+    Raises:
+        ShapeError: if the events differ or the batches do not broadcast.
+        TypeError: if p or q is not a mixture of Gaussians.
 
     Reference:
         J. R. Hershey and P. A. Olsen, Approximating the Kullback Leibler divergence between Gaussian mixture models,
         ICASSP 2007.
+
+    Example:
+        >>> from kullback import Gaussian, Mixture, approximations
+        >>> p = Mixture([0.5, 0.5], Gaussian.from_std([[-3.0], [3.0]], [[1.0], [1.0]]))
+        >>> round(float(approximations.product(p, Gaussian.from_std([0.0], [3.0]))), 3)
+        0.562
     """
     return map_batch(p, q, _product)[0]
 
 
 def moment_matched(p: Any, q: Any) -> Any:
-    r"""The divergence of the Gaussians that have the means and covariances of the mixtures.
+    r"""The divergence of the Gaussians that have the same means and covariances as the mixtures p and q.
 
-    At most D where q is one Gaussian. Measured error: 90 %, 96 %.
+    It is a lower bound if q is a single Gaussian. Measured error: median 90 %, 95th percentile 96 %.
+
+    Shape:
+        The broadcast batch shape of p and q.
+    Units:
+        Nats.
+    Gradient:
+        Flows to p and q.
+
+    Args:
+        p: a :class:`Mixture` or a Gaussian, or a foreign object that is converted to one.
+        q: another one.
+
+    Returns:
+        A tensor, or a NumPy array if p and q were given as NumPy arrays.
+
+    Raises:
+        ShapeError: if the events differ or the batches do not broadcast.
+        TypeError: if p or q is not a mixture of Gaussians.
 
     Reference:
         J. R. Hershey and P. A. Olsen, Approximating the Kullback Leibler divergence between Gaussian mixture models,
         ICASSP 2007.
+
+    Example:
+        >>> from kullback import Gaussian, Mixture, approximations
+        >>> p = Mixture([0.5, 0.5], Gaussian.from_std([[-3.0], [3.0]], [[1.0], [1.0]]))
+        >>> round(float(approximations.moment_matched(p, Gaussian.from_std([0.0], [3.0]))), 3)
+        0.003
     """
     return map_batch(p, q, _moment_matched)[0]
 
 
 def _unscented(f: MixtureArrays, g: MixtureArrays) -> tuple[Tensor]:
     factors = cholesky(f.matrices()) if not f.diagonal else f.scale.sqrt().diag_embed()
-    moved = math.sqrt(f.d) * factors.mT
-    points = torch.cat([f.mean[:, None] + moved, f.mean[:, None] - moved], 1)  # (K, 2d, d)
+    offsets = math.sqrt(f.d) * factors.mT
+    points = torch.cat([f.mean[:, None] + offsets, f.mean[:, None] - offsets], 1)  # (K, 2d, d)
     log_ratio = f.log_prob(points.flatten(0, 1)) - g.log_prob(points.flatten(0, 1))
     return ((f.weights * log_ratio.reshape(points.shape[:2]).mean(1)).sum(),)
 
 
 def _variational(f: MixtureArrays, g: MixtureArrays) -> tuple[Tensor]:
-    own, other = (torch.logsumexp(side.log_weights - divergences(f, side), 1) for side in (f, g))
-    return ((f.weights * (own - other)).sum(),)
+    log_f, log_g = (torch.logsumexp(h.log_weights - divergences(f, h), 1) for h in (f, g))
+    return ((f.weights * (log_f - log_g)).sum(),)
 
 
 def _matched(f: MixtureArrays, g: MixtureArrays) -> tuple[Tensor]:
-    best = (divergences(f, g) - g.log_weights).amin(1)
-    return ((f.weights * (best + f.log_weights)).sum(),)
+    closest = (divergences(f, g) - g.log_weights).amin(1)
+    return ((f.weights * (closest + f.log_weights)).sum(),)
 
 
 def _product(f: MixtureArrays, g: MixtureArrays) -> tuple[Tensor]:
     one = torch.ones_like(f.weights)
-    own, other = (torch.logsumexp(side.log_weights + log_integrals(f, side, one, one), 1) for side in (f, g))
-    return ((f.weights * (own - other)).sum(),)
+    log_f, log_g = (torch.logsumexp(h.log_weights + log_integrals(f, h, one, one), 1) for h in (f, g))
+    return ((f.weights * (log_f - log_g)).sum(),)
 
 
 def _moment_matched(f: MixtureArrays, g: MixtureArrays) -> tuple[Tensor]:
-    return (torch.as_tensor(kl_divergence(_with_moments(f), _with_moments(g))),)
+    return (torch.as_tensor(kl_divergence(_gaussian_with_moments_of(f), _gaussian_with_moments_of(g))),)
 
 
-def _with_moments(side: MixtureArrays) -> Gaussian:
-    mean = (side.weights[:, None] * side.mean).sum(0)
-    centred = side.mean - mean
-    between = (side.weights[:, None] * centred).mT @ centred
-    within = (side.weights[:, None, None] * side.matrices()).sum(0)
+def _gaussian_with_moments_of(mixture: MixtureArrays) -> Gaussian:
+    mean = (mixture.weights[:, None] * mixture.mean).sum(0)
+    centred = mixture.mean - mean
+    between = (mixture.weights[:, None] * centred).mT @ centred
+    within = (mixture.weights[:, None, None] * mixture.matrices()).sum(0)
     return Gaussian.from_covariance(mean, within + between, validate=False)

@@ -33,13 +33,13 @@ def kl_bounds(p: Any, q: Any) -> Bounds:
     For a component a with entropy :math:`H_a`, and the expectation :math:`E_a` under it:
 
     * :math:`E_a \log g \ge \log \sum_b \omega_b e^{-D(f_a \| g_b)} - H_a`. By Jensen's inequality
-      :math:`\log \sum_b \omega_b g_b \ge \sum_b \phi_b \log (\omega_b g_b / \phi_b)` for all weights :math:`\phi`; the
-      bound is that of the best weights.
+      :math:`\log \sum_b \omega_b g_b \ge \sum_b \phi_b \log (\omega_b g_b / \phi_b)` for all weights :math:`\phi`;
+      the bound is that of the best weights.
     * :math:`E_a \log g \le -\tau H_a + \tfrac1s \log \sum_b \omega_b^s \int f_a^{1 - \tau s} g_b^s` for
       :math:`0 < s \le 1`, :math:`0 \le \tau \le 1`, by Jensen's inequality for :math:`(g / f_a^\tau)^s` and by
       :math:`(\sum x)^s \le \sum x^s`. For each component it is minimized over a grid of s and :math:`\tau`.
-    * Both with f in the place of g bound :math:`\mathrm E_f \log f`. Another upper bound of it is that of Kolchinsky and
-      Tracey, :math:`\sum_a \pi_a [\log \sum_{a'} \pi_{a'} \int f_a^\alpha f_{a'}^{1-\alpha} - H_a]`.
+    * Both with f in the place of g bound :math:`\mathrm E_f \log f`. Another upper bound of it is that of Kolchinsky
+      and Tracey, :math:`\sum_a \pi_a [\log \sum_{a'} \pi_{a'} \int f_a^\alpha f_{a'}^{1-\alpha} - H_a]`.
     * The divergence is jointly convex. Therefore it is at most
       :math:`\sum_{ab} \phi_{ab} [\log (\phi_{ab} / \psi_{ab}) + D(f_a \| g_b)]` for all :math:`\phi, \psi` whose sums
       over b and a are :math:`\pi` and :math:`\omega` (Hershey and Olsen); it is minimized over them alternately.

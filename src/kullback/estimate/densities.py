@@ -14,7 +14,7 @@ from kullback.interop.registry import convert
 
 @dataclass(frozen=True, eq=False)
 class Foreign:
-    """A torch distribution that is no Gaussian or mixture of them, or an object with ``log_prob(x)`` and ``sample(n)``."""
+    """A density that is no Gaussian or mixture: a torch distribution, or an object with ``log_prob`` and ``sample``."""
 
     distribution: Any
     name: str  # of the argument, for messages
@@ -27,7 +27,7 @@ class Foreign:
         )
 
     def draw(self, n: int) -> Tensor:
-        """``n`` points; reparameterized, so that gradients flow through them, where the distribution has ``rsample``."""
+        """``n`` points; if the distribution has ``rsample`` they are reparameterized, so that gradients flow."""
         if not isinstance(self.distribution, distributions.Distribution):
             return torch.as_tensor(self.distribution.sample(n))
         if self.distribution.has_rsample and torch.is_grad_enabled():

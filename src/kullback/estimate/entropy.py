@@ -19,10 +19,10 @@ from kullback.estimate.result import Estimate
 def entropy_estimate(
     p: Any, *, tolerance: float | None = None, n: int | None = None, seed: int | None = None
 ) -> Estimate:
-    r"""An estimate of the differential entropy :math:`-\mathrm E_p \log p`, with its error, in nats.
+    r"""An estimate of the differential entropy :math:`-\mathrm E_p \log p`, with its error.
 
-    It is the average of :math:`-\log p` over points drawn from p. For a Gaussian :func:`entropy` is exact; for a mixture
-    :func:`entropy_bounds` are proved.
+    It is the average of :math:`-\log p` over points drawn from p. For a Gaussian :func:`entropy` is exact; for a
+    mixture :func:`entropy_bounds` are proved.
 
     Shape:
         The batch shape of p.
@@ -60,7 +60,7 @@ def entropy_estimate(
 def cross_entropy_estimate(
     p: Any, q: Any, *, tolerance: float | None = None, n: int | None = None, seed: int | None = None
 ) -> Estimate:
-    r"""An estimate of the cross-entropy :math:`-\mathrm E_p \log q` of q under p, with its error, in nats.
+    r"""An estimate of the cross-entropy :math:`-\mathrm E_p \log q` of q under p, with its error.
 
     It is the average of :math:`-\log q` over points drawn from p. For Gaussians :func:`cross_entropy` is exact; for
     mixtures :func:`cross_entropy_bounds` are proved.

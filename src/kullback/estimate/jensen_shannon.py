@@ -67,7 +67,7 @@ def jensen_shannon_estimate(
 
 
 def _log_ratio(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """log p - log m for m = (p + q) / 2: at most log 2."""
+    """The log-ratio log p - log m for m = (p + q) / 2: at most log 2."""
     return math.log(2.0) - torch.nn.functional.softplus(log_q - log_p)
 
 

@@ -83,8 +83,8 @@ def kl_estimate(
             ``"k3"`` are others. For samples auto is ``"calibrated"``; others are ``"gaussian"``, the unbiased estimate
             for Gaussians alone, and ``"knn"``, nearest neighbours alone (Wang, Kulkarni and Verdú). The warnings of the
             result state the weakness of the method.
-        seed: the same seed gives the same points, also for objects that draw with torch's global generator; objects that
-            draw with another one have seeds of their own.
+        seed: the same seed gives the same points, also for objects that draw with torch's global generator; other
+            objects have seeds of their own.
         progress: for samples, called after each search for neighbours, with the number of searches so far and None.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Mixtures as float64 arrays of their components, and closed forms for pairs of components: of bounds, approximations."""
+"""Mixtures as float64 arrays of their components, and closed forms for all pairs of components of two mixtures."""
 
 import itertools
 import math

@@ -16,19 +16,19 @@ _SATURATION_MARGIN = 0.05
 def mutual_information_estimate(
     posteriors: Any, *, tolerance: float | None = None, n: int | None = None, seed: int | None = None
 ) -> Estimate:
-    r"""An estimate of the mutual information of inputs and latents, with its error, from an encoder's posteriors.
+    r"""An estimate of the mutual information of inputs and latent variables, with its error, from all posteriors.
 
     .. math:: I(x; z) = \frac1N \sum_{i=1}^N D(q_i \,\|\, \bar q), \qquad \bar q = \frac1N \sum_{i=1}^N q_i ,
 
-    over the given N inputs with equal weights. It is between 0, where all posteriors are equal, and :math:`\log N`, where
-    no two overlap. The mean divergence from a prior, the rate, is the sum of the mutual information and of the
-    divergence of the aggregated posterior from the prior: ``kl_divergence(posteriors, prior).mean()`` is
-    ``mutual_information_estimate(posteriors).value + kl_estimate(Mixture.aggregate(posteriors), prior).value`` up to the
-    errors of the two estimates.
+    over the given N inputs with equal weights. It is between 0, where all posteriors are equal, and :math:`\log N`,
+    where no two overlap. The mean divergence from a prior, the rate, is the sum of the mutual information and of the
+    divergence of the aggregated posterior from the prior: up to the errors of the two estimates,
+    ``kl_divergence(posteriors, prior).mean()`` is
+    ``mutual_information_estimate(posteriors).value + kl_estimate(Mixture.aggregate(posteriors), prior).value``.
 
-    Points of the aggregated posterior are drawn from scrambled Sobol sequences, as for :func:`kl_estimate`. Averaged is
-    the log-density of the posterior that a point was drawn from minus that of the aggregated posterior, which is constant
-    where posteriors do not overlap.
+    Points of the aggregated posterior are drawn from scrambled Sobol sequences, as for :func:`kl_estimate`. The
+    log-density of the posterior that a point was drawn from, minus that of the aggregated posterior, is averaged; it is
+    constant where posteriors do not overlap.
 
     Shape:
         A single number. Time grows with N times the number of points.

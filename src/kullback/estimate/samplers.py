@@ -37,8 +37,8 @@ _FEWEST_POINTS_OF_A_COMPONENT = 16
 # Coordinates of points that are computed at once, and independent points that are drawn at once.
 _POINT_ELEMENTS, _DRAWS_AT_ONCE = 2**21, REPLICATES * 2**12
 
-# A function of points and of the log-densities there of the Gaussians that they were drawn from: of p, or of a component
-# of the mixture p. These are NaN for other densities.
+# A function of points and of the log-densities there of the Gaussians that they were drawn from: of p, or of a
+# component of the mixture p. The log-densities are NaN if p is another density.
 Integrand = Callable[[Tensor, Tensor], Tensor]
 
 

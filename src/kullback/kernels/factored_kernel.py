@@ -1,7 +1,7 @@
 """Full Gaussians by the linear algebra of torch: the formulas of ``native/full.h``, a batch at a time.
 
-Where N is small the factors have lost digits of it. Those pairs are the formula's, which restores them; their
-derivatives are not affected.
+Where N is small, the difference of the two factors has lost digits of it. The reference formula computes the values of
+those pairs; their derivatives are not affected.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from kullback.kernels.protocol import Work
 from kullback.numerics.elementary import half_phi, log_ratio
 from kullback.numerics.linear_algebra import cholesky, solve_lower, solve_lower_vector, solve_upper, symmetrized
 
-# Up to this squared norm of N the formula answers.
+# Up to this squared norm of N the reference formula computes the value.
 _NEAR = 0.0625
 
 

@@ -1,8 +1,8 @@
-"""Diagonals in torch arithmetic, tile by tile, so that what is computed on the way stays in a cache.
+"""Pairs of diagonals in torch arithmetic, tile by tile, so that intermediate results stay in a cache.
 
-Of float32 only what cancels is computed in float64: ``t - log(1 + t)`` of ``t = (a - b) / b``, which is at least
-6e-8 if it is not 0, and ``e^x - 1 - x``, but for the smallest x. float64 has nothing wider: its tiles are computed, and
-differentiated, by the formula.
+For float32 inputs only the differences that cancel are computed in float64: ``t - log(1 + t)`` with
+``t = (a - b) / b``, and ``e^x - 1 - x`` except for the smallest x, where a series is used. Torch has no dtype wider than float64, so float64
+tiles are computed and differentiated by the reference formula.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,16 +16,16 @@ from kullback.kernels.layout import Layout, gradient_buffers
 from kullback.kernels.protocol import Work
 from kullback.pairs.diagonal import DiagonalPair
 
-# Elements of a tile.
+# The number of elements of a tile.
 _TILE = 2**14
 
-# Below, two terms of a series are exact enough for float32, and a difference in float64 soon is not.
+# Below this x two terms of the series are exact to float32, and soon the difference in float64 is not.
 _SMALL = 1e-4
 
-# A ratio of scales below a thousandth is the formula's.
+# Ratios of scales below a thousandth are computed by the reference formula.
 _LEAST = -0.999
 
-# Half a log-variance of this size is beyond float32 on every mean but 0.
+# At half a log-variance of this size the mean term overflows float32 for every difference of means but 0.
 _LIMIT = 700.0
 
 
@@ -64,24 +64,24 @@ def _run(
     tensors: Sequence[Tensor],
     layout: Layout,
     weight: Tensor | None,
-    found: Sequence[Tensor | None],
+    gradients: Sequence[Tensor | None],
     *,
     with_value: bool,
 ) -> Tensor:
     rows, n, dtype = layout.n_rows, layout.n, tensors[0].dtype
-    seen = [
+    as_rows = [
         x.detach().as_strided((rows, n), steps)
         for x, *steps in zip(tensors, layout.row_stride, layout.column_stride, strict=True)
     ]
     weights = None if weight is None else weight.expand(layout.batch).reshape(rows, 1)
-    into = [None if x is None else x.view(rows, n) for x in found]
-    compute = _COMPUTE[layout.parameterization] if dtype == torch.float32 else _by_formula(layout.parameterization)
+    into = [None if x is None else x.view(rows, n) for x in gradients]
+    compute = _COMPUTE[layout.parameterization] if dtype == torch.float32 else _by_reference(layout.parameterization)
     total = torch.zeros(rows, dtype=torch.float64) if with_value else None
     if rows * n <= _TILE:
-        compute(seen, weights, into, total)
+        compute(as_rows, weights, into, total)
     else:
         for row, column in _tiles(rows, n):
-            x, targets = [v[row, column] for v in seen], [None if v is None else v[row, column] for v in into]
+            x, targets = [v[row, column] for v in as_rows], [None if v is None else v[row, column] for v in into]
             w, sums = (None if v is None else v[row] for v in (weights, total))
             compute(x, w, targets, sums)
     return torch.empty(0) if total is None else total.to(dtype).reshape(layout.batch)
@@ -150,8 +150,8 @@ def _logvar(x: Sequence[Tensor], weight: Tensor | None, into: Into, total: Tenso
 
 
 def _by_ratio(kind: str, compute: Callable[..., None]) -> Compute:
-    """By t = (a - b) / b; by the formula if a scale is not positive, or so small beside the other that 1 + t has lost
-    its digits.
+    """From t = (a - b) / b; by the reference formula if a scale is not positive, or if the ratio is so small that 1 + t
+    has lost digits.
     """
 
     def run(x: Sequence[Tensor], weight: Tensor | None, into: Into, total: Tensor | None) -> None:
@@ -160,7 +160,7 @@ def _by_ratio(kind: str, compute: Callable[..., None]) -> Compute:
         if t.amin().item() > _LEAST and b.amin().item() > 0.0:
             compute(t, x, weight, into, total)
         else:
-            _by_formula(kind)(x, weight, into, total)
+            _by_reference(kind)(x, weight, into, total)
 
     return run
 
@@ -179,8 +179,8 @@ def _store_means(into: Into, slope: Tensor) -> None:
         into[2].copy_(slope.neg_())
 
 
-def _by_formula(given: str) -> Compute:
-    kind = cast(Parameterization, given)
+def _by_reference(parameterization: str) -> Compute:
+    kind = cast(Parameterization, parameterization)
 
     def terms(x: Sequence[Tensor]) -> Tensor:
         mean_p, a, mean_q, b = x
@@ -197,10 +197,10 @@ def _by_formula(given: str) -> Compute:
                 leaves = [v.detach().requires_grad_(want) for v, want in zip(x, wanted, strict=True)]
                 value = terms(leaves)
                 at = [v for v in leaves if v.requires_grad]
-                found = iter(torch.autograd.grad(value, at, weight.expand(value.shape)))
+                gradients = iter(torch.autograd.grad(value, at, weight.expand(value.shape)))
             for target in into:
                 if target is not None:
-                    target.copy_(next(found))
+                    target.copy_(next(gradients))
         if total is not None:
             total += value.detach().sum(-1)
 

@@ -1,7 +1,7 @@
-"""Terms for training: the Kullback–Leibler divergence of posteriors from a prior, with what keeps it from collapsing.
+"""The rate term of a VAE's loss: the divergence of posteriors from a prior, plain or modified against collapse.
 
-Each returns one number, the mean over the batch. What differs between papers that use one name is the order of
-clipping, averaging and stopping gradients; here the order is the name of the argument.
+Each function returns one number, a mean over the batch. Papers that use one name for a modification differ in the order
+of clipping, averaging and stopping gradients; here the name of the argument states the order.
 """
 
 from collections.abc import Sequence
@@ -17,21 +17,33 @@ from kullback.kernels.choice import accelerated_mean_kl
 
 
 def kl_loss(p: Any, q: Any, weights: Any = None) -> Tensor:
-    r"""The mean over rows of the weighted KL(p‖q): :math:`\operatorname{mean}_x w(x)\, D(p_x \,\|\, q_x)`.
+    r"""The weighted mean of KL(p‖q) over the batch: :math:`\operatorname{mean}_x w(x)\, D(p_x \,\|\, q_x)`.
 
-    The same number as ``(weights * kl_divergence(p, q)).mean()``. Since the weight of every row is known beforehand,
-    value and gradients are made in one pass over memory where a kernel can run.
+    It equals ``(weights * kl_divergence(p, q)).mean()``. Where a kernel can run, value and gradients are computed in
+    one pass over memory, since the weights are known beforehand.
 
-    A mean over rows, so averaging it over the equal parts of a batch (data-parallel training) is right. For a mean over
-    the rows of a mask, let the weights have mean 1: ``kl_loss(p, q, mask * (mask.numel() / mask.sum()))``.
+    Because it is a mean over rows, its average over equal parts of a batch (data-parallel training) is that of the
+    whole batch. For the mean over the rows of a mask, normalize the weights to mean 1:
+    ``kl_loss(p, q, mask * (mask.numel() / mask.sum()))``.
 
     Shape:
-        A number. ``weights`` broadcast to the batch shape of p and q.
+        A single number. ``weights`` broadcast to the batch shape of p and q.
+    Units:
+        Nats.
+    Gradient:
+        Flows to p, q and the weights.
 
     Args:
-        p: the posteriors; whatever :func:`kl_divergence` takes.
-        q: the prior, or priors.
-        weights: a factor for each row; 1 if not given. β of a β-VAE is one factor for all: multiply the loss by it.
+        p: the posteriors: a batch of Gaussians, or of anything else that :func:`kl_divergence` takes.
+        q: the prior, or a batch of priors.
+        weights: a factor for each row; 1 if not given. The β of a β-VAE is one factor for all rows: multiply the loss.
+
+    Returns:
+        A tensor without dimensions, also for NumPy arrays.
+
+    Raises:
+        ShapeError: if the events differ, the batches do not broadcast, or the weights do not broadcast to the batch.
+        NoClosedForm: for distributions that are not Gaussians.
 
     Reference:
         D. P. Kingma and M. Welling, Auto-encoding variational Bayes, ICLR 2014.
@@ -57,7 +69,8 @@ def kl_loss(p: Any, q: Any, weights: Any = None) -> Tensor:
         factors = torch.as_tensor(weights).to(rows.dtype).expand(rows.shape)
     except RuntimeError:
         raise ShapeError(
-            f"weights {tuple(weights.shape)} do not broadcast to the batch shape {tuple(rows.shape)}: one for each row."
+            f"weights of shape {tuple(weights.shape)} do not broadcast to the batch shape {tuple(rows.shape)}: pass "
+            "one for each row."
         ) from None
     return (factors * rows).mean()
 
@@ -71,34 +84,38 @@ def free_bits(
     groups: int | Sequence[Sequence[int]] | None = None,
     after_mean: float | None = None,
 ) -> Tensor:
-    r"""KL(p‖q) of which a given number of nats costs nothing, and has no gradient.
+    r"""The mean of KL(p‖q) over the batch, clipped from below: a number λ of nats is free and has no gradient.
 
-    Exactly one of these says how many, and where in the order the clipping comes:
+    Exactly one argument gives λ; its name states where in the order of operations the clipping comes:
 
-    * ``per_dimension=λ``: clip, sum, mean. :math:`\operatorname{mean}_x \sum_i \max(\lambda, D_i(x))`: each coordinate
-      of each row.
-    * ``per_group=λ``: sum within groups, mean, clip, sum. :math:`\sum_g \max(\lambda, \operatorname{mean}_x D_g(x))`,
-      as in the paper. ``groups`` is a number of equal runs of coordinates (by default each coordinate is a group), or
-      the lists of their indices.
-    * ``after_mean=λ``: sum, mean, clip. :math:`\max(\lambda, \operatorname{mean}_x D(x))`: the whole.
+    * ``per_dimension=λ``: clip, sum, mean: :math:`\operatorname{mean}_x \sum_i \max(\lambda, D_i(x))` over the
+      coordinates i.
+    * ``per_group=λ``: sum within groups, mean, clip, sum: :math:`\sum_g \max(\lambda, \operatorname{mean}_x D_g(x))`
+      over groups g of coordinates. This is the order of the paper.
+    * ``after_mean=λ``: sum, mean, clip: :math:`\max(\lambda, \operatorname{mean}_x D(x))`.
 
     Shape:
-        A number. The batch has one dimension or more, all of which are averaged over; p and q have one event
-        dimension if there are groups.
+        A single number. All batch dimensions are averaged over; with ``groups``, p and q have one event dimension.
     Units:
         Nats, in spite of the name.
+    Gradient:
+        Flows to p and q, but not from what is clipped.
 
     Args:
-        p: the posteriors; whatever :func:`kl_divergence` takes.
-        q: the prior, or priors.
-        per_dimension: nats free for each coordinate of each row. Diagonal p and q only.
-        per_group: nats free for each group on average over the batch. Diagonal p and q only.
-        groups: with ``per_group``, which groups.
-        after_mean: nats free on average over the batch.
+        p: the posteriors: a batch of Gaussians, or of anything else that :func:`kl_divergence` takes.
+        q: the prior, or a batch of priors.
+        per_dimension: λ for each coordinate of each row. For diagonal p and q only.
+        per_group: λ for each group, after the mean over the batch. For diagonal p and q only.
+        groups: for ``per_group``: the number of groups of consecutive coordinates, equally many in each, or a list of
+            the indices of each group; by default each coordinate is a group.
+        after_mean: λ for the mean over the batch.
+
+    Returns:
+        A tensor without dimensions, also for NumPy arrays.
 
     Raises:
-        ValueError: unless exactly one number of nats is given; or for groups that are not a partition.
-        NoClosedForm: if coordinates are asked for and p or q is not diagonal; ``after_mean`` takes any pair.
+        ValueError: unless exactly one λ is given, which is not negative; or if the groups are not a partition.
+        NoClosedForm: for ``per_dimension`` and ``per_group`` if p or q is not diagonal; ``after_mean`` takes any pair.
 
     Reference:
         D. P. Kingma, T. Salimans, R. Jozefowicz, X. Chen, I. Sutskever and M. Welling, Improved variational inference
@@ -115,16 +132,19 @@ def free_bits(
     """
     amounts = [x for x in (per_dimension, per_group, after_mean) if x is not None]
     if len(amounts) != 1 or not amounts[0] >= 0:
-        raise ValueError("free_bits takes one of per_dimension, per_group and after_mean, a number of nats from 0 up.")
+        raise ValueError(
+            "free_bits takes one of per_dimension, per_group and after_mean, a number of nats from 0 up, got "
+            f"{amounts or 'none'}."
+        )
     if groups is not None and per_group is None:
-        raise ValueError("groups belong to per_group.")
+        raise ValueError("groups belong to per_group: pass per_group as well, or leave groups out.")
     p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
     if after_mean is not None:
         return torch.as_tensor(kl_divergence(p, q)).mean().clamp(min=after_mean)
     if not (p.scale.is_diagonal and q.scale.is_diagonal):
         raise NoClosedForm(
-            f"free_bits by coordinates takes diagonal Gaussians, got {p.scale.parameterization} and {q.scale.parameterization}, whose "
-            "coordinates do not contribute one by one. after_mean takes any pair."
+            f"free_bits by coordinates takes diagonal Gaussians, got {p.scale.parameterization} and "
+            f"{q.scale.parameterization}, whose divergence is not a sum over coordinates. after_mean takes any pair."
         )
     parts = torch.as_tensor(kl_per_dimension(p, q))
     if per_dimension is not None:
@@ -136,6 +156,7 @@ def free_bits(
 
 
 def _grouped(parts: Tensor, groups: int | Sequence[Sequence[int]] | None) -> Sequence[Tensor]:
+    """The parts of the coordinates of each group."""
     if groups is None:
         return parts.flatten().unbind()
     d = parts.shape[-1] if parts.ndim == 1 else -1
@@ -144,26 +165,38 @@ def _grouped(parts: Tensor, groups: int | Sequence[Sequence[int]] | None) -> Seq
             raise ValueError(f"groups={groups} does not divide {d} coordinates into equal runs.")
         return parts.reshape(groups, -1).unbind()
     if sorted(i for group in groups for i in group) != list(range(d)):
-        raise ValueError(f"groups must contain each of the {d} coordinates exactly once.")
+        raise ValueError(f"groups must contain each of the {d} coordinates exactly once, got {groups!r}.")
     return [parts[list(group)] for group in groups]
 
 
 def balanced_kl(p: Any, q: Any, *, balance: float = 0.8) -> Tensor:
-    r"""KL(p‖q) whose gradient reaches the prior q more than the posterior p.
+    r"""The mean of KL(p‖q) over the batch, with separate factors for the gradients of the posterior and the prior.
 
     .. math:: \operatorname{mean}_x \left[ b\, D(\operatorname{sg}(p) \,\|\, q)
         + (1-b)\, D(p \,\|\, \operatorname{sg}(q)) \right]
 
-    sg stops gradients. The value is the mean of KL(p‖q), whatever the balance; the gradient for q is scaled by b, that
-    for p by 1 − b: a prior that is learned should move to the posteriors rather than they to it.
+    Here sg stops gradients. The value is the mean of KL(p‖q) for every balance b; the gradient for q is scaled by b,
+    that for p by 1 − b. With b > ½ a learned prior moves towards the posteriors more than they move towards it.
+
+    Shape:
+        A single number.
+    Units:
+        Nats.
+    Gradient:
+        Flows to p and q, scaled as stated.
 
     Args:
-        p: the posteriors; whatever :func:`kl_divergence` takes.
-        q: the learned prior, or priors.
-        balance: b, between 0 and 1.
+        p: the posteriors: a batch of Gaussians, or of anything else that :func:`kl_divergence` takes.
+        q: the learned prior, or a batch of priors.
+        balance: b, from 0 to 1.
+
+    Returns:
+        A tensor without dimensions, also for NumPy arrays.
 
     Raises:
         ValueError: if the balance is not between 0 and 1.
+        ShapeError: if the events differ or the batches do not broadcast.
+        NoClosedForm: for distributions that are not Gaussians.
 
     Reference:
         D. Hafner, T. Lillicrap, M. Norouzi and J. Ba, Mastering Atari with discrete world models, ICLR 2021.

@@ -1,16 +1,18 @@
-r"""The aggregated posterior of all inputs, from the posteriors of a minibatch.
+r"""The aggregated posterior of all inputs, estimated from the posteriors of a minibatch.
 
-With :math:`q(z) = \frac1N \sum_j q(z | x_j)` over N inputs and z drawn from the posterior of one of M that are in the
-minibatch, that one stands for itself, and the others for all others:
+The aggregated posterior of N inputs is :math:`q(z) = \frac1N \sum_j q(z | x_j)`. For a point :math:`z_i` drawn from the
+posterior of :math:`x_i`, one of the M inputs of a minibatch,
 
-.. math:: \hat q(z_i) = \frac1N q(z_i | x_i) + \frac{N - 1}{N (M - 1)} \sum_{j \ne i} q(z_i | x_j) ,
+.. math:: \hat q(z_i) = \frac1N q(z_i | x_i) + \frac{N - 1}{N (M - 1)} \sum_{j \ne i} q(z_i | x_j)
 
-whose mean over minibatches is q(z_i). So its own posterior has the weight 1/N, on the diagonal of the matrix of
-weights. A matrix that is widely copied has 1/N in the first *column*, and 1/(M - 1) on the diagonal: a point's own
-posterior, which is most of the sum where posteriors hardly overlap, counts N/(M - 1) times too much, and log q(z) comes
-out too high by up to the logarithm of that. ``benchmarks/minibatch.py`` measures 4.0 to 6.7 nats for 60,000 inputs and
-minibatches of 1,024 to 64 (0.3 to 2.6 for the 1,797 digits of the demo), where the weights above are 0.03 to 0.04 too
-low (0.07 to 0.45).
+is an unbiased estimate over random minibatches: the other M - 1 posteriors represent the other N - 1 inputs. Thus the
+matrix of weights has 1/N on its diagonal.
+
+A widely copied matrix has 1/N in its first *column* and 1/(M - 1) on its diagonal. It gives the posterior that a point
+was drawn from, which dominates the sum where posteriors hardly overlap, a weight that is N/(M - 1) times too large, so
+that log q(z) is too high by up to the logarithm of that. ``benchmarks/minibatch.py`` measures errors of 4.0 to 6.7 nats
+for 60,000 inputs and minibatches of 1,024 to 64 (0.3 to 2.6 for the 1,797 digits of the demo); with the weights above
+log q(z) is too low by 0.03 to 0.04 (0.07 to 0.45).
 """
 
 import math
@@ -27,36 +29,41 @@ from kullback.numerics.tensors import compute_dtype, no_autocast
 
 
 class TotalCorrelationTerms(NamedTuple):
-    """Three terms that add up to the mean of log q(z|x) - log p(z), in nats."""
+    """Three terms that sum to the mean of log q(z|x) - log p(z), in nats."""
 
     index_code_mi: Tensor
-    """The mean of log q(z|x) - log q(z): the mutual information of inputs and latents."""
+    """The mean of log q(z|x) - log q(z): an estimate of the mutual information of inputs and latent variables."""
     total_correlation: Tensor
-    """The mean of log q(z) less the sum over coordinates of log q(z_k): how far coordinates are from independent."""
+    """The mean of log q(z) - sum_k log q(z_k): the divergence from independent coordinates."""
     dimension_wise_kl: Tensor
-    """The mean of the sum over coordinates of log q(z_k) - log p(z_k): how far each coordinate is from its prior."""
+    """The mean of sum_k [log q(z_k) - log p(z_k)]: the sum of the divergences of the coordinates from their priors."""
 
 
 def minibatch_log_prob(posteriors: Any, z: Tensor, n_inputs: int) -> Tensor:
-    r"""An estimate of :math:`\log q(z)`, q the aggregated posterior of ``n_inputs`` inputs, from a minibatch of them.
+    r"""An estimate of the log-density :math:`\log q(z)` of the aggregated posterior of all inputs, from a minibatch.
 
-    The logarithm of an unbiased estimate of q(z): below :math:`\log q(z)` on average, by Jensen's inequality, and equal
-    to it if the minibatch is all inputs.
+    It is the logarithm of an unbiased estimate of q(z). By Jensen's inequality its mean is below :math:`\log q(z)`; the
+    two are equal if the minibatch contains all inputs.
 
     Shape:
-        ``(M,)``, in nats.
+        ``(M,)`` for a minibatch of M inputs.
+    Units:
+        Nats.
     Gradient:
         Flows to the posteriors and to z.
 
     Args:
-        posteriors: a batch ``(M,)`` of Gaussians with independent coordinates.
-        z: one point of each, ``(M, *event)``.
-        n_inputs: how many inputs the minibatch was drawn from, N.
+        posteriors: a batch ``(M,)`` of diagonal Gaussians, or of anything else that :func:`kl_divergence` takes.
+        z: a point of each posterior, ``(M, *event)``.
+        n_inputs: N, the number of all inputs, from which the minibatch was drawn.
+
+    Returns:
+        A tensor.
 
     Raises:
-        ShapeError: unless the posteriors are one batch, and z is a point of each.
-        ValueError: for fewer than two posteriors, or more than inputs.
-        NoClosedForm: for posteriors, or a prior, that are not diagonal.
+        ShapeError: if the posteriors do not have exactly one batch dimension, or z is not one point of each.
+        ValueError: if there are fewer than two posteriors, or more than ``n_inputs``.
+        NoClosedForm: if the posteriors are not diagonal.
 
     Reference:
         R. T. Q. Chen, X. Li, R. Grosse and D. Duvenaud, Isolating sources of disentanglement in VAEs, NeurIPS 2018.
@@ -69,28 +76,40 @@ def minibatch_log_prob(posteriors: Any, z: Tensor, n_inputs: int) -> Tensor:
         >>> minibatch_log_prob(q, torch.tensor([[0.0], [2.0]]), n_inputs=2)
         tensor([-1.4852, -1.4852])
     """
-    each, log_weights = _each(posteriors, z, n_inputs)
-    return torch.logsumexp(log_weights + each.sum(-1), 1)
+    log_probs, log_weights = _log_probs_and_weights(posteriors, z, n_inputs)
+    return torch.logsumexp(log_weights + log_probs.sum(-1), 1)
 
 
 def total_correlation_terms(posteriors: Any, z: Tensor, n_inputs: int, *, prior: Any = None) -> TotalCorrelationTerms:
-    r"""The divergence from the prior of one minibatch, taken apart: for losses that weigh the parts differently.
+    r"""The divergence of the posteriors of a minibatch from the prior, split into three terms with separate weights.
 
-    ``index_code_mi + beta * total_correlation + dimension_wise_kl`` is that of the β-TCVAE; with β = 1 it is the mean
-    of log q(z|x) - log p(z) at the points given, of which :func:`kl_loss` is the exact expectation.
+    The loss of the β-TCVAE is ``index_code_mi + beta * total_correlation + dimension_wise_kl``. With β = 1 it is the
+    mean of log q(z|x) - log p(z) at the given points, whose exact expectation is :func:`kl_loss`.
 
-    Both :math:`\log q(z)` and :math:`\log q(z_k)` are estimated as by :func:`minibatch_log_prob`, which is low: the
-    mutual information comes out high. After training, :func:`kullback.mutual_information` of all posteriors is an
-    estimate that has an error.
+    Both :math:`\log q(z)` and :math:`\log q(z_k)` are estimated as by :func:`minibatch_log_prob`, and are too low, so
+    that the mutual information is too high. After training, :func:`kullback.mutual_information_estimate` of all
+    posteriors is an estimate with an error.
 
     Shape:
-        Three numbers. Memory grows with M² times the number of coordinates.
+        Three single numbers. Memory is proportional to M² times the number of coordinates.
+    Units:
+        Nats.
+    Gradient:
+        Flows to the posteriors, to z and to the prior.
 
     Args:
-        posteriors: as for :func:`minibatch_log_prob`.
-        z: as there, reparameterized samples of the posteriors.
-        n_inputs: as there.
-        prior: a Gaussian with independent coordinates; N(0, I) if not given.
+        posteriors: a batch ``(M,)`` of diagonal Gaussians, or of anything else that :func:`kl_divergence` takes.
+        z: a reparameterized sample of each posterior, ``(M, *event)``.
+        n_inputs: N, the number of all inputs, from which the minibatch was drawn.
+        prior: a diagonal Gaussian; N(0, I) if not given.
+
+    Returns:
+        ``TotalCorrelationTerms(index_code_mi, total_correlation, dimension_wise_kl)``: tensors.
+
+    Raises:
+        ShapeError: if the posteriors do not have exactly one batch dimension, or z is not one point of each.
+        ValueError: if there are fewer than two posteriors, or more than ``n_inputs``.
+        NoClosedForm: if the posteriors or the prior are not diagonal, or the prior is a batch.
 
     Reference:
         R. T. Q. Chen, X. Li, R. Grosse and D. Duvenaud, Isolating sources of disentanglement in VAEs, NeurIPS 2018.
@@ -104,36 +123,45 @@ def total_correlation_terms(posteriors: Any, z: Tensor, n_inputs: int, *, prior:
         >>> [round(float(x), 3) for x in terms]
         [0.675, 0.457, 0.868]
     """
-    each, log_weights = _each(posteriors, z, n_inputs)
-    m, d = len(each), each.shape[-1]
-    one = as_gaussian(Gaussian.standard(d) if prior is None else prior, "prior")
-    if not one.scale.is_diagonal or one.batch_shape:
-        raise NoClosedForm(f"prior is {one!r}: it must be one Gaussian with independent coordinates.")
-    log_prior = one.log_prob(z if prior is not None else z.reshape(m, d))
-    own = each.diagonal().sum(0)
-    joint = torch.logsumexp(log_weights + each.sum(-1), 1)
-    marginals = torch.logsumexp(log_weights[..., None] + each, 1).sum(-1)
-    return TotalCorrelationTerms((own - joint).mean(), (joint - marginals).mean(), (marginals - log_prior).mean())
+    log_probs, log_weights = _log_probs_and_weights(posteriors, z, n_inputs)
+    m, d = len(log_probs), log_probs.shape[-1]
+    prior_gaussian = as_gaussian(Gaussian.standard(d) if prior is None else prior, "prior")
+    if not prior_gaussian.scale.is_diagonal or prior_gaussian.batch_shape:
+        raise NoClosedForm(f"prior is {prior_gaussian!r}: it must be a single Gaussian with independent coordinates.")
+    log_prior = prior_gaussian.log_prob(z if prior is not None else z.reshape(m, d))
+    log_posterior = log_probs.diagonal().sum(0)
+    log_joint = torch.logsumexp(log_weights + log_probs.sum(-1), 1)
+    log_marginals = torch.logsumexp(log_weights[..., None] + log_probs, 1).sum(-1)
+    return TotalCorrelationTerms(
+        index_code_mi=(log_posterior - log_joint).mean(),
+        total_correlation=(log_joint - log_marginals).mean(),
+        dimension_wise_kl=(log_marginals - log_prior).mean(),
+    )
 
 
-def _each(posteriors: Any, z: Tensor, n_inputs: int) -> tuple[Tensor, Tensor]:
-    """The log-densities of each point under each posterior by coordinates, ``(M, M, d)``, and logarithms of weights."""
+def _log_probs_and_weights(posteriors: Any, z: Tensor, n_inputs: int) -> tuple[Tensor, Tensor]:
+    """The log-densities of all points under all posteriors by coordinates, ``(M, M, d)``, and the logarithms of the
+    weights, ``(M, M)``.
+    """
     q = as_gaussian(posteriors, "posteriors")
     if len(q.batch_shape) != 1 or z.shape != q.batch_shape + q.event_shape:
         raise ShapeError(
-            f"posteriors of batch shape {tuple(q.batch_shape)} and event shape {tuple(q.event_shape)} with z of shape "
-            f"{tuple(z.shape)}: z has one point of each posterior of one batch, (M, *event)."
+            f"posteriors have batch shape {tuple(q.batch_shape)} and event shape {tuple(q.event_shape)}, z has shape "
+            f"{tuple(z.shape)}: pass a batch (M,) of posteriors and one point of each, (M, *event)."
         )
     m = len(q)
     whole = isinstance(n_inputs, (int, np.integer)) and not isinstance(n_inputs, bool)
     if not whole or not 2 <= m <= n_inputs:
         raise ValueError(f"a minibatch has at least 2 posteriors, and at most n_inputs={n_inputs!r}, got {m}.")
     if not q.scale.is_diagonal:
-        raise NoClosedForm(f"posteriors given as {q.scale.parameterization}: coordinates must be independent.")
+        raise NoClosedForm(
+            f"posteriors are given as {q.scale.parameterization}: their coordinates must be independent, given as std, "
+            "variance or logvar."
+        )
     with no_autocast(z.device):
         dtype = compute_dtype([*q.tensors(), z])
         mean, logvar = q.cast(dtype, z.device).flat_parameters("logvar")
         scaled = (z.reshape(m, 1, -1).to(dtype) - mean) * (-0.5 * logvar).exp()
-        each = -0.5 * (scaled.square() + logvar + math.log(2 * math.pi))
+        log_probs = -0.5 * (scaled.square() + logvar + math.log(2 * math.pi))
         weights = torch.full((m, m), (n_inputs - 1) / (n_inputs * (m - 1)), dtype=dtype, device=z.device)
-        return each, weights.fill_diagonal_(1.0 / n_inputs).log()
+        return log_probs, weights.fill_diagonal_(1.0 / n_inputs).log()

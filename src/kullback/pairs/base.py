@@ -49,19 +49,19 @@ class Float64Pair(GaussianPair):
     dtype: torch.dtype
 
     def covariance_term(self) -> Tensor:
-        """Of the pair."""
+        """That of the pair, rounded."""
         return self.pair.covariance_term().to(self.dtype)
 
     def half_trace(self) -> Tensor:
-        """Of the pair."""
+        """That of the pair, rounded."""
         return self.pair.half_trace().to(self.dtype)
 
     def mean_term(self) -> Tensor:
-        """Of the pair."""
+        """That of the pair, rounded."""
         return self.pair.mean_term().to(self.dtype)
 
     def between(self, alpha: float) -> tuple[Tensor, Tensor]:
-        """Of the pair."""
+        """That of the pair, rounded."""
         gap, square = self.pair.between(alpha)
         return gap.to(self.dtype), square.to(self.dtype)
 

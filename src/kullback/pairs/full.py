@@ -31,13 +31,13 @@ _NEAR = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Factor:
-    """A lower triangular matrix near or far from I, as what it differs by."""
+    """A lower triangular matrix I + N, represented by its logarithmic diagonal and its strict lower triangle."""
 
     log_diagonal: Tensor  # twice the logarithm of the diagonal
     strict: Tensor  # what is below the diagonal
 
     def covariance_term(self) -> Tensor:
-        """½[tr X − log det(I + X)] of the matrix I + X that this is the factor of: a sum of positive terms."""
+        """½[tr X − log det(I + X)] of the product I + X of the factor and its transpose: a sum of positive terms."""
         return half_phi(self.log_diagonal).sum(-1) + 0.5 * self.strict.square().sum((-2, -1))
 
     def minus_identity(self) -> Tensor:
@@ -54,11 +54,11 @@ class Factor:
         return n + n.mT + n @ n.mT
 
     def detach(self) -> "Factor":
-        """The same without derivatives."""
+        """The same factor, cut off from the graph of gradients."""
         return Factor(self.log_diagonal.detach(), self.strict.detach())
 
     def with_value(self, value: "Factor", where: Tensor) -> "Factor":
-        """The same with another value for some matrices, and its own derivatives."""
+        """This factor's derivatives with the value of another one, for the matrices that ``where`` selects."""
         return Factor(
             with_value(self.log_diagonal, torch.where(where[..., None], value.log_diagonal, self.log_diagonal)),
             with_value(self.strict, torch.where(where[..., None, None], value.strict, self.strict)),
@@ -66,21 +66,21 @@ class Factor:
 
 
 def relative_factor(factor_p: Tensor, factor_q: Tensor, difference: Tensor | None) -> Factor:
-    """The factor of p's covariance as seen from q; ``difference`` is Σp − Σq if that is what is exact."""
+    """The Cholesky factor of L_q⁻¹ Σp L_q⁻ᵀ; corrected by ``difference``, Σp − Σq, if the factors are not exact."""
     log_diagonal = 2.0 * log_ratio(factor_p.diagonal(dim1=-2, dim2=-1), factor_q.diagonal(dim1=-2, dim2=-1))
     factor = Factor(log_diagonal, solve_lower(factor_q, factor_p - factor_q).tril(-1))
     return factor if difference is None else _corrected(factor, whitened(difference.detach(), factor_q.detach()))
 
 
 def factor_of_excess(excess: Tensor) -> Factor:
-    """The factor of I + X, to the last digits of X however small that is."""
+    """The Cholesky factor of I + X, accurate to the last digits of X however small X is."""
     plain = cholesky(identity_like(excess) + excess)
     factor = Factor(2.0 * plain.diagonal(dim1=-2, dim2=-1).log(), plain.tril(-1))
     return _corrected(factor, excess.detach())
 
 
 def _corrected(factor: Factor, excess: Tensor) -> Factor:
-    """The factor with the value that belongs to ``excess``, where that is small, and its own derivatives."""
+    """The factor, its value corrected by a Newton step where ``excess`` is small; the derivatives stay its own."""
     near = is_near(excess)
     gate = near[..., None, None]
     excess = torch.where(gate, excess, 0.0)
@@ -89,13 +89,13 @@ def _corrected(factor: Factor, excess: Tensor) -> Factor:
 
 
 def is_near(excess: Tensor) -> Tensor:
-    """Is X small, for each matrix?"""
+    """Whether each matrix X is small."""
     near: Tensor = torch.linalg.matrix_norm(excess.detach()) < _NEAR
     return near
 
 
 def _newton(n: Tensor, excess: Tensor) -> Tensor:
-    """One step towards the N of ``excess``."""
+    """One Newton step towards the N with N + Nᵀ + N Nᵀ equal to ``excess``."""
     factor = identity_like(n) + n
     rest = whitened(excess - (n + n.mT) - n @ n.mT, factor)
     return n + factor @ _lower_half(rest)
@@ -114,7 +114,7 @@ class FullPair(GaussianPair):
     whitened: Tensor
 
     def covariance_term(self) -> Tensor:
-        """From the factor."""
+        """The covariance term of the relative factor."""
         return self.factor.covariance_term()
 
     def half_trace(self) -> Tensor:
@@ -172,24 +172,24 @@ class PrecisionPair(GaussianPair):
     means: GaussianPair  # the pair itself, by factors of the covariances
 
     def covariance_term(self) -> Tensor:
-        """Of the scales."""
+        """That of the exchanged precisions."""
         return self.scales.covariance_term()
 
     def half_trace(self) -> Tensor:
-        """Of the scales."""
+        """That of the exchanged precisions."""
         return self.scales.half_trace()
 
     def mean_term(self) -> Tensor:
-        """Of the means."""
+        """That of the factors of the covariances."""
         return self.means.mean_term()
 
     def between(self, alpha: float) -> tuple[Tensor, Tensor]:
-        """The gap of the scales, the square of the means."""
+        """The gap of the exchanged precisions, the square of the factors."""
         return self.scales.between(alpha)[0], self.means.between(alpha)[1]
 
 
 def _is_positive(excess: Tensor) -> Tensor:
-    """Is I + X positive definite?"""
+    """Whether each I + X is positive definite."""
     x = excess.detach()
     positive: Tensor = torch.linalg.cholesky_ex(identity_like(x) + x).info == 0
     return positive

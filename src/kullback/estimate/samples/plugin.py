@@ -10,12 +10,13 @@ log-determinant of a Wishart matrix in d coordinates,
 is an unbiased estimate of :math:`D(p \,\|\, q)`, by :math:`\mathrm E\, S_q^{-1} = \tfrac{\nu}{\nu - d - 1}
 \Sigma_q^{-1}` and :math:`\mathrm E \log |S| = \log |\Sigma| + B`.
 
-Its variance is :math:`\tfrac1n \operatorname{Var} \phi_x + \tfrac1m \operatorname{Var} \phi_y` to first order, with the influence
-functions of :func:`divergence_variance`. These contain estimated parameters, and where p is close to q the second order
-is not small beside the first. Both are computed in coordinates in which :math:`S_q` is the identity. There A is
-:math:`S_p`, and with a noise matrix :math:`E_p` the estimate of it is :math:`A^{1/2} (I + E_p) A^{1/2}`; :math:`E_q` is
-that of :math:`S_q`, and :math:`\delta_p, \delta_q` are the errors of the two means. With :math:`s \approx 1/n` and
-:math:`t \approx 1/m`, the moments of Wishart matrices are
+Its variance is :math:`\tfrac1n \operatorname{Var} \phi_x + \tfrac1m \operatorname{Var} \phi_y` to first order, with
+the influence functions of :func:`divergence_variance`. Two corrections are needed: the influence functions contain
+estimated parameters, and where p is close to q the second order is not small beside the first. Both are computed in
+coordinates in which :math:`S_q` is the identity. There A is the covariance of p, whose estimate is
+:math:`A^{1/2} (I + E_p) A^{1/2}` with a noise matrix :math:`E_p`; that of the covariance of q is :math:`I + E_q`; and
+:math:`\delta_p, \delta_q` are the errors of the two means. With :math:`s \approx 1/n` and :math:`t \approx 1/m`, the
+moments of Wishart matrices are
 
 .. math:: \mathrm E\, E_p C E_p = s\, (C^\top + I \operatorname{tr} C), \qquad
     \mathrm E\, E_q C E_q = t\, (C^\top + I \operatorname{tr} C), \qquad
@@ -86,7 +87,7 @@ def divergence(p: SampleMoments, q: SampleMoments) -> Tensor:
 
 
 def log_ratio(x: Tensor, p: SampleMoments, q: SampleMoments) -> Tensor:
-    """log p - log q at each row, for the Gaussians with these moments."""
+    """The log-ratio log p - log q at each row, for the Gaussians with these moments."""
     square_p, square_q = (moments.standardized(x).square().sum(1) for moments in (p, q))
     return 0.5 * (square_q - square_p) + (q.factor.diagonal() / p.factor.diagonal()).log().sum()
 
@@ -203,8 +204,9 @@ def _second_order_variance(a: Tensor, b: Tensor, s: float, t: float) -> Tensor:
       :math:`\tfrac{s^2}2 \operatorname{tr} A^2`;
     * :math:`-\tfrac12 \operatorname{tr}(E_q A^{1/2} E_p A^{1/2})`: :math:`\tfrac{s t}2 [\operatorname{tr} A^2 +
       (\operatorname{tr} A)^2]`, and :math:`-\delta_p^\top \delta_q`: :math:`s t \operatorname{tr} A`;
-    * :math:`\tfrac14 \operatorname{tr}(E_q^2 C)`: :math:`\tfrac{t^2}{16} [(2 d + 4) |C|^2 + 2 (\operatorname{tr} C)^2]`,
-      and :math:`\tfrac12 |\delta_q|^2`: :math:`\tfrac{t^2}2 d`.
+    * :math:`\tfrac14 \operatorname{tr}(E_q^2 C)`:
+      :math:`\tfrac{t^2}{16} [(2 d + 4) |C|^2 + 2 (\operatorname{tr} C)^2]`, and :math:`\tfrac12 |\delta_q|^2`:
+      :math:`\tfrac{t^2}2 d`.
     """
     d, trace, trace_of_square = len(a), a.trace(), a.square().sum()
     wishart = trace_of_square + trace.square()

@@ -5,10 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from test_bounds import random_mixture
-from test_estimate import FINE, PAIRS
 from torch import distributions
 from torch.testing import assert_close
+from truth.mixtures import FINE, PAIRS, random_mixture
 
 import kullback
 from kullback import (
@@ -182,7 +181,8 @@ def test_mutual_information_is_right_at_both_ends():
     step = torch.zeros_like(mean)
     step[3, 1] = 1e-4
     ends = [
-        mutual_information_estimate(Gaussian.from_std(q.mean + s * step, q.scale.value), n=2**15, seed=0).value for s in (1, -1)
+        mutual_information_estimate(Gaussian.from_std(q.mean + s * step, q.scale.value), n=2**15, seed=0).value
+        for s in (1, -1)
     ]
     assert_close(slope[3, 1], (ends[0] - ends[1]) / 2e-4, rtol=1e-3, atol=1e-6)
     with pytest.raises(kullback.ShapeError, match="aggregate takes a batch"):

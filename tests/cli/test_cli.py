@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from truth.processes import heeds_interrupts
 
 from kullback import Gaussian, kl_divergence
 from kullback.cli.app import commands
@@ -37,7 +38,9 @@ def process(*arguments, **options):
     )
 
 
-@pytest.mark.parametrize("statement", ["import kullback", "from kullback.cli.app import commands; commands(['--help'])"])
+@pytest.mark.parametrize(
+    "statement", ["import kullback", "from kullback.cli.app import commands; commands(['--help'])"]
+)
 def test_neither_importing_nor_helping_imports_torch(statement):
     watch = f"import sys, atexit; atexit.register(lambda: print('torch' in sys.modules)); {statement}"
     result = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, check=True)
@@ -141,6 +144,7 @@ def test_an_interrupted_run_ends_with_130(files):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heeds_interrupts,
     )
     # More rows than a pipe holds, and nobody reads on: it is in the middle of writing.
     assert started.stdout.readline() == "id,kl\n"

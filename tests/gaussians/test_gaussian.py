@@ -116,7 +116,7 @@ def test_from_samples_gives_the_unbiased_moments():
     x = np.random.default_rng(0).standard_normal((50, 3))
     p = Gaussian.from_samples(x)
     np.testing.assert_allclose(p.mean, x.mean(0), rtol=1e-12)
-    np.testing.assert_allclose(p.stddev ** 2, x.var(0, ddof=1), rtol=1e-12)
+    np.testing.assert_allclose(p.stddev**2, x.var(0, ddof=1), rtol=1e-12)
     with pytest.raises(ShapeError, match="n >= 2"):
         Gaussian.from_samples(x[:1])
     with pytest.raises(ValueError, match=r"coordinate \[0\] does not vary"):

@@ -6,35 +6,9 @@ import numpy as np
 import pytest
 import torch
 from torch import distributions
+from truth.mixtures import FINE, NEAR, PAIRS, quadrature
 
 from kullback import Gaussian, Mixture, ShapeError, jensen_shannon_estimate, kl_divergence, kl_estimate
-
-FINE = torch.linspace(-30, 30, 400_001, dtype=torch.float64)
-
-
-def quadrature(p, q):
-    """Of two densities on the line."""
-    log_p, log_q = (torch.as_tensor(g.log_prob(FINE[:, None])) for g in (p, q))
-    return torch.trapezoid(torch.where(log_p > -600, log_p.exp() * (log_p - log_q), 0.0), FINE)
-
-
-def line(weights, means, stds):
-    return Mixture(
-        torch.tensor(weights, dtype=torch.float64),
-        Gaussian.from_std(*(torch.tensor(x, dtype=torch.float64)[:, None] for x in (means, stds))),
-    )
-
-
-PAIRS = {
-    "near": (line([0.5, 0.5], [-1, 1], [1, 1]), Gaussian.from_std([0.0], [1.5])),
-    "apart": (line([0.2, 0.8], [-3, 2], [0.3, 1]), line([0.5, 0.5], [-2, 2], [1, 2])),
-    "narrow": (line([0.9, 0.1], [0, 4], [1, 0.01]), Gaussian.from_std([0.0], [2.0])),
-    "three of odd weights": (line([1, 2, 4], [0, 1, 5], [1, 0.5, 2]), line([1, 1, 1], [0, 2, 4], [1, 1, 1])),
-}
-
-
-# For k3 of a pair where q / p has a variance.
-NEAR = Gaussian.from_std([0.0], [1.2]), Gaussian.from_std([0.1], [1.1])
 
 
 @pytest.mark.parametrize(("name", "method"), [*((name, "k1") for name in PAIRS), ("closed form", "k3")])
@@ -247,7 +221,9 @@ def test_jensen_shannon_is_symmetric_bounded_and_differentiable():
     assert abs(jensen_shannon_estimate(p, p, seed=0).value) < 1e-12
     mean = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     (slope,) = torch.autograd.grad(jensen_shannon_estimate(Gaussian.from_std(mean, [1.0]), q, seed=0).value, mean)
-    values = [jensen_shannon_estimate(Gaussian.from_std(mean.detach() + h, [1.0]), q, seed=0).value for h in (1e-3, -1e-3)]
+    values = [
+        jensen_shannon_estimate(Gaussian.from_std(mean.detach() + h, [1.0]), q, seed=0).value for h in (1e-3, -1e-3)
+    ]
     # The same points moved: what is left is the third derivative, times the square of the step.
     assert abs((values[0] - values[1]) / 2e-3 - slope) < 1e-3
     batch = Gaussian.from_std(torch.zeros(3, 1), torch.ones(3, 1))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.mixture import GaussianMixture
-from test_every_pair import KINDS, D, build
 from torch import distributions
 from torch.testing import assert_close
 from torch.utils import _pytree as pytree
+from truth.kinds import KINDS, D, build
 
 import kullback
 from kullback import Gaussian, Mixture, NoClosedForm, ShapeError

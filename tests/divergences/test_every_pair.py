@@ -5,13 +5,13 @@ import shutil
 import pytest
 import torch
 from torch.testing import assert_close
+from truth.kinds import DIAGONAL, KINDS, build, operands
+from truth.versions import needs_torch_2_8
 
 import kullback
 from kullback import Gaussian
 from kullback.divergences.registry import RECORDS
 
-D = 3
-KINDS = ("std", "variance", "logvar", "covariance", "scale_tril", "precision", "low_rank")
 FUNCTIONS = {
     **{record.module: getattr(kullback, record.name) for record in RECORDS},
     "renyi": lambda p, q: kullback.renyi(p, q, 0.3),
@@ -24,7 +24,6 @@ FUNCTIONS = {
     "kl_decomposition": lambda p, q: sum(kullback.kl_decomposition(p, q)[:2]),
     "fisher_rao_bounds": lambda p, q: sum(kullback.fisher_rao_bounds(p, q)),
 }
-DIAGONAL = ("std", "variance", "logvar")
 PAIRS = [(a, b) for a in KINDS for b in KINDS]
 TABLE = [
     (name, pair)
@@ -32,29 +31,6 @@ TABLE = [
     for pair in PAIRS
     if name != "fisher_rao" or (pair[0] in DIAGONAL and pair[1] in DIAGONAL)
 ]
-
-
-def build(kind: str, mean: torch.Tensor, raw: torch.Tensor) -> Gaussian:
-    """A Gaussian of this kind from unconstrained numbers ``(*batch, d, d)``; no cell of the table is near another."""
-    eye = torch.eye(D, dtype=raw.dtype, device=raw.device)
-    small = 0.15 * torch.tanh(raw)
-    if kind in DIAGONAL:
-        log_std = small.sum(-1)
-        value = {"std": log_std.exp, "variance": lambda: (2 * log_std).exp(), "logvar": lambda: 2 * log_std}[kind]()
-        return getattr(Gaussian, f"from_{kind}")(mean, value)
-    if kind == "low_rank":
-        return Gaussian.from_low_rank(mean, small[..., :1], (2 * small[..., 1]).exp())
-    factor = eye + small.tril()
-    if kind == "scale_tril":
-        return Gaussian.from_scale_tril(mean, factor)
-    matrix = factor @ factor.mT
-    return getattr(Gaussian, f"from_{kind}")(mean, matrix)
-
-
-def operands(dtype=torch.float64, batch=(2,), seed=0):
-    g = torch.Generator().manual_seed(seed)
-    shapes = [(*batch, D), (*batch, D, D)] * 2
-    return tuple((0.5 * torch.randn(s, generator=g, dtype=torch.float64)).to(dtype) for s in shapes)
 
 
 def caller(name, pair):
@@ -118,6 +94,7 @@ def test_it_compiles_to_one_graph(name):
         assert_close(compiled(*x), caller(name, pair)(*x), rtol=1e-12, atol=1e-15)
 
 
+@needs_torch_2_8
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile generates C++ and needs a compiler")
 @pytest.mark.parametrize("kind", ["covariance", "low_rank"])
 def test_the_default_compiler_compiles_it_too(kind):

@@ -5,23 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from test_estimate import PAIRS, quadrature
 from torch import distributions
 from torch.testing import assert_close
+from truth.mixtures import PAIRS, quadrature, random_mixture
 
 import kullback
 from kullback import Gaussian, Mixture, ShapeError, kl_bounds, kl_divergence, kl_estimate
-
-
-def random_mixture(g, k, d, spread, kind="std"):
-    mean = spread * torch.randn(k, d, generator=g, dtype=torch.float64)
-    std = torch.rand(k, d, generator=g, dtype=torch.float64) + 0.3
-    if kind == "covariance":
-        noise = torch.randn(k, d, d, generator=g, dtype=torch.float64) / d**0.5
-        components = Gaussian.from_covariance(mean, noise @ noise.mT + (std**2).diag_embed())
-    else:
-        components = Gaussian.from_std(mean, std)
-    return Mixture(torch.rand(k, generator=g, dtype=torch.float64) + 0.05, components)
 
 
 @pytest.mark.parametrize("name", PAIRS)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-GIVEN = ("std", "variance", "logvar")
 N = 300
 
 Pair = tuple[Tensor, Tensor, Tensor, Tensor]  # mean_p, scale_p, mean_q, scale_q
@@ -28,7 +27,7 @@ def _ordinary(given: str, dtype: torch.dtype, g: torch.Generator) -> Pair:
 def _near_identical(given: str, dtype: torch.dtype, g: torch.Generator) -> Pair:
     mean, log_q, sign_mean, sign_scale = _draw(1, 1, 1, 1, generator=g)
     step = 2.0 ** -torch.randint(1, 51, (N,), generator=g).double()
-    # Float64Pair first, so that the step survives wherever the dtype can hold it.
+    # Rounded first, so that the step survives wherever the dtype can hold it.
     mean, scale = mean.to(dtype).double(), _scale(log_q, given).to(dtype).double()
     moved = scale + step * sign_scale.sign() if given == "logvar" else scale * (1 + step * sign_scale.sign())
     return mean * (1 + step * sign_mean.sign()), moved.abs(), mean, scale

@@ -3,25 +3,20 @@
 import math
 
 import numpy as np
-import oracle
 import pytest
 import torch
-from oracle import mpf, ulps
-from regimes import GIVEN, REGIMES, pair
 from torch.distributions import Normal
+from truth import oracle
+from truth.kinds import DIAGONAL, MAKE
+from truth.oracle import mpf, ulps
+from truth.regimes import REGIMES, pair
+from truth.scalars import CONTRACT, scalars
 
 from kullback import Gaussian, kl_divergence, kl_per_dimension
 
-CONTRACT = 4.0
-CONSTRUCTORS = {"std": Gaussian.from_std, "variance": Gaussian.from_variance, "logvar": Gaussian.from_logvar}
-
-
-def scalars(mean: torch.Tensor, scale: torch.Tensor, given: str) -> Gaussian:
-    return CONSTRUCTORS[given](mean, scale, event_dims=0)
-
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("given", GIVEN)
+@pytest.mark.parametrize("given", DIAGONAL)
 @pytest.mark.parametrize("regime", REGIMES)
 def test_values_and_gradients_are_within_four_units_in_the_last_place(regime, given, dtype):
     operands = tuple(x.requires_grad_() for x in pair(regime, given, dtype))
@@ -37,7 +32,7 @@ def test_values_and_gradients_are_within_four_units_in_the_last_place(regime, gi
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("given", GIVEN)
+@pytest.mark.parametrize("given", DIAGONAL)
 def test_half_precision_is_computed_in_float32(given, dtype):
     operands = pair("ordinary", given, dtype)
     value = kl_divergence(scalars(operands[0], operands[1], given), scalars(operands[2], operands[3], given))
@@ -46,7 +41,7 @@ def test_half_precision_is_computed_in_float32(given, dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(("given_p", "given_q"), [(a, b) for a in GIVEN for b in GIVEN if a != b])
+@pytest.mark.parametrize(("given_p", "given_q"), [(a, b) for a in DIAGONAL for b in DIAGONAL if a != b])
 def test_different_parameterizations_cost_no_more_than_the_conversion(given_p, given_q, dtype):
     """At most 4 times the change that half a unit in the last place of the converted scale makes."""
     mean_p, scale_p, _, _ = pair("ordinary", given_p, dtype, seed=1)
@@ -71,7 +66,7 @@ def test_different_parameterizations_cost_no_more_than_the_conversion(given_p, g
         assert abs(mpf(got) - want) <= 4 * (change + 2 * half_ulp * want)
 
 
-@pytest.mark.parametrize("given", GIVEN)
+@pytest.mark.parametrize("given", DIAGONAL)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_standard_normal_is_exact_in_any_parameterization(given, dtype):
     mean_p, scale_p, _, _ = operands = pair("nearly collapsed", given, dtype)
@@ -79,11 +74,11 @@ def test_the_standard_normal_is_exact_in_any_parameterization(given, dtype):
     assert ulps(value, [t.value for t in oracle.truths(operands, given, given)]) <= CONTRACT
 
 
-@pytest.mark.parametrize(("dtype", "given"), [(torch.float32, g) for g in GIVEN] + [(torch.bfloat16, "logvar")])
+@pytest.mark.parametrize(("dtype", "given"), [(torch.float32, g) for g in DIAGONAL] + [(torch.bfloat16, "logvar")])
 def test_a_million_nearly_collapsed_dimensions_lose_no_more_than_the_summation(dtype, given):
     mean_p, scale_p, _, _ = operands = pair("nearly collapsed", given, dtype)
     repeats = 1_000_000 // len(mean_p)
-    p = CONSTRUCTORS[given](mean_p.repeat(repeats), scale_p.repeat(repeats))
+    p = MAKE[given](mean_p.repeat(repeats), scale_p.repeat(repeats))
     want = repeats * sum(t.value for t in oracle.truths(operands, given, given))
     # Pairwise summation of n terms of one sign loses at most log2 n roundings.
     allowed = CONTRACT + math.log2(len(mean_p) * repeats)
@@ -100,7 +95,7 @@ def test_nothing_is_lost_where_torch_keeps_two_digits():
     assert ulps(kl_divergence(p, q), want) <= CONTRACT
 
 
-@pytest.mark.parametrize("given", GIVEN)
+@pytest.mark.parametrize("given", DIAGONAL)
 def test_the_value_is_finite_up_to_the_largest_representable_one(given):
     """Half of a ratio is representable where the ratio itself has overflowed."""
     big = {"std": math.sqrt(6e38), "variance": 6e38 / 4, "logvar": math.log(6e38)}[given]
@@ -145,7 +140,7 @@ def test_log_variances_far_outside_float32_are_ordinary_inputs(logvar):
     assert torch.isfinite(kl_divergence(near, same))
 
 
-@pytest.mark.parametrize("given", GIVEN)
+@pytest.mark.parametrize("given", DIAGONAL)
 def test_second_derivatives_are_those_of_the_oracle(given):
     mean_p, scale_p, mean_q, scale_q = (x[:40].requires_grad_() for x in pair("ordinary", given, torch.float64))
     value = kl_divergence(scalars(mean_p, scale_p, given), scalars(mean_q, scale_q, given)).sum()
@@ -162,7 +157,7 @@ def test_second_derivatives_are_those_of_the_oracle(given):
 
 
 def test_gradgradcheck_passes_across_every_branch():
-    for given in GIVEN:
+    for given in DIAGONAL:
         mean_p, scale_p, mean_q, scale_q = (
             x[:12].double().requires_grad_() for x in pair("ordinary", given, torch.float64, seed=3)
         )

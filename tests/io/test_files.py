@@ -16,6 +16,7 @@ import pyarrow.parquet
 import pytest
 import safetensors.torch
 import torch
+from truth.processes import heeds_interrupts
 
 from kullback import PosteriorFileError
 from kullback.io.output import whole_file, write_rows
@@ -347,7 +348,12 @@ def test_an_interrupted_run_leaves_no_output(tmp_path):
         """
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", script], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=heeds_interrupts,
     )
     assert process.stdout.readline() == "writing\n"
     time.sleep(0.1)

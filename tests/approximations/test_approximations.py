@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from test_bounds import random_mixture
+from truth.mixtures import random_mixture
 
 from kullback import Gaussian, Mixture, ShapeError, approximations, kl_divergence, kl_estimate
 

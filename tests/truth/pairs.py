@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import exact
 import numpy as np
 
 from kullback import Gaussian
-
-KINDS = ("std", "variance", "logvar", "covariance", "scale_tril", "precision", "low_rank")
+from truth import exact
+from truth.kinds import KINDS
 
 Array = np.ndarray
 

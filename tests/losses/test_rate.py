@@ -1,0 +1,61 @@
+"""kl_loss, free bits and the balanced KL."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from kullback import Gaussian, NoClosedForm, ShapeError, kl_divergence
+from kullback.losses import balanced_kl, free_bits, kl_loss
+
+
+def test_free_bits_clip_where_their_name_says():
+    mean = torch.tensor([[1.0, 0.0, 2.0], [0.2, 0.0, 0.0]], requires_grad=True)
+    p, q = Gaussian.from_std(mean, torch.ones(2, 3)), Gaussian.standard(3)
+    parts = 0.5 * mean.detach() ** 2
+    assert free_bits(p, q, per_dimension=0.3) == parts.clamp(min=0.3).sum(1).mean()
+    assert free_bits(p, q, per_group=0.3) == parts.mean(0).clamp(min=0.3).sum()
+    assert (
+        free_bits(p, q, per_group=0.3, groups=[[0, 1], [2]])
+        == torch.stack([parts[:, :2].sum(1).mean(), parts[:, 2].mean()]).clamp(min=0.3).sum()
+    )
+    assert free_bits(p, q, per_group=0.3, groups=1) == parts.sum(1).mean()
+    assert free_bits(p, q, after_mean=0.3) == parts.sum(1).mean()
+    (gradient,) = torch.autograd.grad(free_bits(p, q, after_mean=5.0), mean)
+    assert (gradient == 0).all()
+    for bad in ({}, {"per_dimension": 0.1, "after_mean": 0.1}, {"after_mean": -1.0}, {"after_mean": 1.0, "groups": 2}):
+        with pytest.raises(ValueError, match=r"free_bits takes one|groups belong"):
+            free_bits(p, q, **bad)
+    full = Gaussian.from_covariance(torch.zeros(3), torch.eye(3))
+    for named in ({"per_dimension": 0.3}, {"per_group": 0.3}):
+        with pytest.raises(NoClosedForm, match="after_mean"):
+            free_bits(full, full, **named)
+    assert free_bits(full, full, after_mean=0.3) == pytest.approx(0.3)
+    for groups in (2, [[0], [1]], [[0, 0], [1, 2]]):
+        with pytest.raises(ValueError, match="groups"):
+            free_bits(p, q, per_group=0.1, groups=groups)
+
+
+def test_balanced_kl_keeps_the_value_and_splits_the_gradient():
+    mean, prior = torch.tensor([[1.0, 2.0]], requires_grad=True), torch.zeros(2, requires_grad=True)
+    one = torch.ones(2)
+    p, q = Gaussian.from_std(mean, one), Gaussian.from_std(prior, one)
+    loss, plain = balanced_kl(p, q, balance=0.8), kl_divergence(p, q).mean()
+    torch.testing.assert_close(loss, plain)
+    for got, want, share in zip(
+        torch.autograd.grad(loss, [mean, prior]), torch.autograd.grad(plain, [mean, prior]), (0.2, 0.8), strict=True
+    ):
+        torch.testing.assert_close(got, share * want)
+    with pytest.raises(ValueError, match="balance"):
+        balanced_kl(p, q, balance=1.5)
+
+
+def test_the_loss_takes_full_gaussians_and_says_what_does_not_fit():
+    p = Gaussian.from_covariance(torch.zeros(3, 2), torch.eye(2))
+    q = Gaussian.from_covariance(torch.ones(2), torch.eye(2))
+    assert_close(kl_loss(p, q, torch.tensor([1.0, 2.0, 3.0])), torch.tensor(2.0))
+    with pytest.raises(ShapeError, match="do not broadcast"):
+        kl_loss(p, q, torch.ones(4))
+    weights = torch.ones(4, requires_grad=True)
+    p, q = (Gaussian.from_std(torch.rand(4, 5), torch.rand(4, 5) + 0.5) for _ in range(2))
+    kl_loss(p, q, weights).backward()
+    assert_close(weights.grad, kl_divergence(p, q) / 4)
