@@ -2,9 +2,9 @@
 
 Over the grid of tests/truth/pairs.py (all pairs of parameterizations; near-identical to 2^-50; condition numbers to
 1e12; scales of 1e±150; d from 1 to 200) the worst error of each quantity as a fraction of what is allowed: the larger
-of 450 units in the last place and 20 times what rounding every input otherwise by half a unit would change. Beside it other
-libraries on the same cases, from the representation that they take; how often they are off by more than is allowed, and
-how often they give NaN, infinity, a negative number or an exception.
+of 450 units in the last place and 20 times what rounding every input otherwise by half a unit would change. Beside it
+other libraries on the same cases, from the representation that they take; how often they are off by more than is
+allowed, and how often they give NaN, infinity, a negative number or an exception.
 
     python benchmarks/every_pair.py
 """

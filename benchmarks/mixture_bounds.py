@@ -15,7 +15,7 @@ from timing import machine, row
 
 from kullback import Gaussian, Mixture, kl_bounds, kl_estimate
 from kullback.estimate.bounds import _by_convexity
-from kullback.estimate.mixture_arrays import divergences, for_each_pair, log_integrals
+from kullback.estimate.mixture_arrays import divergences, log_integrals, map_batch
 
 
 def mixture(g, k, d, spread):
@@ -51,7 +51,7 @@ def main(pairs):
     violated, widths, theirs, narrower = 0, [], [], 0
     for seed in range(pairs):
         p, q = pair(seed)
-        ours, known = kl_bounds(p, q), for_each_pair(p, q, published)
+        ours, known = kl_bounds(p, q), map_batch(p, q, published)
         estimate = kl_estimate(p, q, n=2**14, seed=0)
         reach = 4.0 * estimate.standard_error
         violated += not bool(ours.lower - reach <= estimate.value <= ours.upper + reach)

@@ -236,7 +236,7 @@ def test_the_demo_compares_models_that_were_trained(tmp_path):
 
 
 def test_training_again_and_comparing_again_works(tmp_path):
-    script = os.path.join(os.path.dirname(__file__), "..", "examples", "digits", "train.py")
+    script = os.path.join(os.path.dirname(__file__), "..", "..", "examples", "digits", "train.py")
     subprocess.run(
         [sys.executable, script, "--out", str(tmp_path), "--epochs", "2"], check=True, capture_output=True, text=True
     )

@@ -2,7 +2,6 @@
 
 import torch
 
-import kullback
 from kullback import Gaussian
 
 D = 3
@@ -38,7 +37,7 @@ def operands(dtype=torch.float64, batch=(2,), seed=0):
 
 
 def as_matrices(p: Gaussian, shift=None, transform=None) -> Gaussian:
-    cov = kullback.pairs.dispatch._covariance(p.scale, p.event_shape)
+    cov = p.covariance_matrix
     if transform is None:
         return Gaussian.from_covariance(p.mean, cov)
     return Gaussian.from_covariance(p.mean @ transform.T + shift, transform @ cov @ transform.T)

@@ -4,8 +4,8 @@ The mixtures are :math:`p = f = \sum_a \pi_a f_a` and :math:`q = g = \sum_b \ome
 
 The approximations are deterministic and differentiable, and need a closed form for each pair of components
 (:func:`unscented` needs log-densities at 2d points for each component of p). Except in special cases none of them is a
-bound, and none comes with an error. To report a number use :func:`kullback.kl_bounds`, which are proved, or :func:`kullback.kl_estimate`,
-which has an error.
+bound, and none comes with an error. To report a number use :func:`kullback.kl_bounds`, which are proved, or
+:func:`kullback.kl_estimate`, which has an error.
 
 The measured errors in the docstrings are the median and the 95th percentile of :math:`|\text{approximation} - D| / D`,
 for estimates of D, over the 500 random pairs of ``benchmarks/approximations.py`` (1 to 64 coordinates, 1 to 200

@@ -124,7 +124,7 @@ class RandomizedQMC(Average):
 
     quantile = T_QUANTILE
     sampler: "Sampler"
-    sequences: list[list["_Sequence"]]  # of each replicate
+    sequences: list[list["_SobolSequence"]]  # of each replicate
     points_per_sequence: int
     sums: list[Tensor]  # of each replicate
 
@@ -145,7 +145,7 @@ class RandomizedQMC(Average):
         self.sampler = sampler = _sampler(self.p, points_per_replicate)
         n = REPLICATES * sampler.n_sequences
         seeds = np.random.SeedSequence(self.seed).generate_state(n).reshape(REPLICATES, sampler.n_sequences)
-        self.sequences = [[_Sequence(sampler.dim, int(seed)) for seed in row] for row in seeds]
+        self.sequences = [[_SobolSequence(sampler.dim, int(seed)) for seed in row] for row in seeds]
         self.points_per_sequence = 0
         self.sums = [torch.zeros((), dtype=torch.float64, device=self.p.device)] * REPLICATES
 
@@ -189,7 +189,7 @@ class Sampler(abc.ABC):
     """The dimension of the sequences."""
 
     @abc.abstractmethod
-    def points(self, sequences: "Sequence[_Sequence]", n: int) -> Points:
+    def points(self, sequences: "Sequence[_SobolSequence]", n: int) -> Points:
         """The next ``n`` points of each sequence, mapped to the density."""
 
 
@@ -199,8 +199,8 @@ class GaussianSampler(Sampler):
     def __init__(self, p: Gaussian) -> None:
         self.p, self.n_sequences, self.dim = p, 1, p.event_size
 
-    def points(self, sequences: "Sequence[_Sequence]", n: int) -> Points:
-        """``(n, *batch, *event)``."""
+    def points(self, sequences: "Sequence[_SobolSequence]", n: int) -> Points:
+        """The next ``n`` points of p, ``(n, *batch, *event)``."""
         normal = sequences[0].normal(n).reshape(n, *[1] * len(self.p.batch_shape), self.p.event_size)
         return _transform(self.p, normal)
 
@@ -217,8 +217,8 @@ class ComponentChoiceSampler(Sampler):
         self.order = _order_along_widest_coordinate(p.components)
         self.cumulative_weights = p.log_weights.detach().double().exp().cpu().gather(-1, self.order).cumsum(-1)
 
-    def points(self, sequences: "Sequence[_Sequence]", n: int) -> Points:
-        """``(n, *batch, *event)``."""
+    def points(self, sequences: "Sequence[_SobolSequence]", n: int) -> Points:
+        """The next ``n`` points of p, ``(n, *batch, *event)``."""
         uniform, normal = sequences[0].uniform_and_normal(n)
         thresholds = (uniform * self.cumulative_weights[..., -1:]).contiguous()
         position = torch.searchsorted(self.cumulative_weights, thresholds, right=True)
@@ -233,8 +233,8 @@ class StratifiedSampler(Sampler):
     def __init__(self, p: Mixture) -> None:
         self.p, self.n_sequences, self.dim = p, p.n_components, p.event_size
 
-    def points(self, sequences: "Sequence[_Sequence]", n: int) -> Points:
-        """``(n, K, *batch, *event)``."""
+    def points(self, sequences: "Sequence[_SobolSequence]", n: int) -> Points:
+        """The next ``n`` points of each component, ``(n, K, *batch, *event)``."""
         batch_dims = len(self.p.batch_shape)
         normal = torch.stack([sequence.normal(n) for sequence in sequences], 1)
         normal = normal.reshape(n, *[1] * batch_dims, self.p.n_components, self.p.event_size)
@@ -244,6 +244,7 @@ class StratifiedSampler(Sampler):
 
 
 def _sampler(p: Gaussian | Mixture, points_per_replicate: int) -> Sampler:
+    """The sampler for p; a mixture is stratified if there are enough points, or if its weights need gradients."""
     if isinstance(p, Gaussian):
         return GaussianSampler(p)
     too_many_components = p.n_components * _FEWEST_POINTS_OF_A_COMPONENT > points_per_replicate
@@ -252,7 +253,7 @@ def _sampler(p: Gaussian | Mixture, points_per_replicate: int) -> Sampler:
     return StratifiedSampler(p)
 
 
-class _Sequence:
+class _SobolSequence:
     """A scrambled Sobol sequence; independent uniform numbers in dimensions for which there is none."""
 
     def __init__(self, d: int, seed: int) -> None:

@@ -1,8 +1,8 @@
 """Pairs of diagonals in torch arithmetic, tile by tile, so that intermediate results stay in a cache.
 
 For float32 inputs only the differences that cancel are computed in float64: ``t - log(1 + t)`` with
-``t = (a - b) / b``, and ``e^x - 1 - x`` except for the smallest x, where a series is used. Torch has no dtype wider than float64, so float64
-tiles are computed and differentiated by the reference formula.
+``t = (a - b) / b``, and ``e^x - 1 - x`` except for the smallest x, where a series is used. Torch has no dtype wider
+than float64, so float64 tiles are computed and differentiated by the reference formula.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -12,17 +12,18 @@ is an unbiased estimate of :math:`D(p \,\|\, q)`, by :math:`\mathrm E\, S_q^{-1}
 
 Its variance is :math:`\tfrac1n \operatorname{Var} \phi_x + \tfrac1m \operatorname{Var} \phi_y` to first order, with
 the influence functions of :func:`divergence_variance`. Two corrections are needed: the influence functions contain
-estimated parameters, and where p is close to q the second order is not small beside the first. Both are computed in
-coordinates in which :math:`S_q` is the identity. There A is the covariance of p, whose estimate is
-:math:`A^{1/2} (I + E_p) A^{1/2}` with a noise matrix :math:`E_p`; that of the covariance of q is :math:`I + E_q`; and
-:math:`\delta_p, \delta_q` are the errors of the two means. With :math:`s \approx 1/n` and :math:`t \approx 1/m`, the
-moments of Wishart matrices are
+estimated parameters, and where p is close to q the second order is not small beside the first. In coordinates in which
+the covariance of q is the identity, let A be the covariance of p and :math:`B = A + \Delta \Delta^\top`. The sample
+covariances are :math:`S_p = A^{1/2} (I + E_p) A^{1/2}` and :math:`S_q = I + E_q` with noise matrices E, and the errors
+of the means are :math:`\delta_p, \delta_q`. With :math:`s \approx 1/n` and :math:`t \approx 1/m`, the moments of
+Wishart matrices are
 
 .. math:: \mathrm E\, E_p C E_p = s\, (C^\top + I \operatorname{tr} C), \qquad
     \mathrm E\, E_q C E_q = t\, (C^\top + I \operatorname{tr} C), \qquad
     \operatorname{Cov} \delta_p = s A, \qquad \operatorname{Cov} \delta_q = t I ,
 
-from which all terms of :func:`_estimation_noise` and :func:`_second_order_variance` follow.
+from which all terms of :func:`_estimation_noise` and :func:`_second_order_variance` follow. Both use the sample moments
+in the place of A, B and :math:`\Delta`.
 
 Reference:
     A. K. Gupta and D. K. Nagar, Matrix Variate Distributions, Chapman and Hall, 2000, chapter 3.
@@ -177,7 +178,8 @@ def _estimation_noise(a: Tensor, n: int, m: int | None, s: float, t: float) -> T
 
     The first order is :math:`\tfrac1n (\tfrac12 |A - I|^2 + \Delta^\top A \Delta) + \tfrac1m (\tfrac12 |B - I|^2 +
     |\Delta|^2)`. The noise of A is :math:`A^{1/2} E_p A^{1/2} - \tfrac12 (E_q A + A E_q)`, that of :math:`\Delta` is
-    :math:`\delta_p - \delta_q`. With the moments of the module's docstring and A in the place of B:
+    :math:`\delta_p - \delta_q`. Kept are the expectations of the squares of the noise, with A in the place of B, which
+    are all of the increase where p is q:
 
     * :math:`\tfrac12 \mathrm E |A^{1/2} E_p A^{1/2}|^2 = \tfrac s2 [\operatorname{tr} A^2 + (\operatorname{tr} A)^2]`,
     * :math:`\tfrac18 \mathrm E |E_q A + A E_q|^2 = \tfrac t4 [\operatorname{tr} A^2 + (\operatorname{tr} A)^2 +
@@ -207,6 +209,8 @@ def _second_order_variance(a: Tensor, b: Tensor, s: float, t: float) -> Tensor:
     * :math:`\tfrac14 \operatorname{tr}(E_q^2 C)`:
       :math:`\tfrac{t^2}{16} [(2 d + 4) |C|^2 + 2 (\operatorname{tr} C)^2]`, and :math:`\tfrac12 |\delta_q|^2`:
       :math:`\tfrac{t^2}2 d`.
+
+    Left out is :math:`-\Delta^\top E_q (\delta_p - \delta_q)`, which is 0 where the means agree.
     """
     d, trace, trace_of_square = len(a), a.trace(), a.square().sum()
     wishart = trace_of_square + trace.square()

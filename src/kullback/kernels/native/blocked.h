@@ -3,6 +3,9 @@
  * A matrix is stored in panels of LANES columns: lane k of panel J holds row k of these columns, so that everything that
  * is summed over k lies in a row. Sizes are rounded up to whole blocks, as if by independent coordinates that p and q have
  * in common, which contribute 0. A factor is held upwards (U = L') to solve with L, and downwards to solve with L'.
+ *
+ * One long file, because every step (Cholesky, two solves, products, gradients) shares the panels and the one product that is
+ * held in registers, which compilers inline only within a file.
  */
 
 /* Rows and panels of a product that are held in registers at once. */

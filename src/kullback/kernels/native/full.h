@@ -8,6 +8,8 @@
  *   mean of p    Lq^-T y
  *   covariances  1/2 Lp^-T (N' + N T^-1) Lq^-1   and   -1/2 Lq^-T (E + y y') Lq^-1
  *   factors      tril(Lq^-T (N + (N T^-1)'))     and   -tril(Lq^-T (E + y y')).
+ *
+ * One long file: value and gradients of a pair share the triangle that is kept in a cache, and are inlined into one loop.
  */
 
 enum { MOST = KULLBACK_SIDE_BY_SIDE };
