@@ -73,8 +73,8 @@ def _factor_difference(p: Gaussian, q: Gaussian) -> Tensor:
     u, s, v = torch.linalg.svd(finite_or_zero(cross.detach()))
     polar: Tensor = u @ v
     # How the polar factor turns when its matrix changes: a Sylvester equation, solved in the basis of v.
-    seen = polar.mT @ (cross - cross.detach())
-    turn = v @ (seen - seen.mT) @ v.mT
+    rotated = polar.mT @ (cross - cross.detach())
+    turn = v @ (rotated - rotated.mT) @ v.mT
     sums = s.unsqueeze(-1) + s.unsqueeze(-2)
     turn = v.mT @ (turn / torch.where(sums > 0, sums, 1.0)) @ v
     rotation = polar + polar @ (turn + 0.5 * turn @ turn)
@@ -88,10 +88,10 @@ def _fixed_point(difference: Tensor, factor_q: Tensor) -> tuple[Tensor, Tensor]:
     """X for small relative differences, and where it is valid."""
     near = torch.linalg.matrix_norm(whitened(difference, factor_q)) < _NEAR
     weights, basis = torch.linalg.eigh(finite_or_zero(factor_q @ factor_q.mT))
-    seen = torch.where(near[..., None, None], basis.mT @ difference @ basis, 0.0)
+    rotated = torch.where(near[..., None, None], basis.mT @ difference @ basis, 0.0)
     sums = weights.unsqueeze(-1) + weights.unsqueeze(-2)
     sums = torch.where(sums > 0, sums, 1.0)
-    x = seen / sums
+    x = rotated / sums
     for _ in range(_STEPS):
-        x = (seen - (x * weights.unsqueeze(-2)) @ x) / sums
+        x = (rotated - (x * weights.unsqueeze(-2)) @ x) / sums
     return near, basis @ x @ basis.mT

@@ -6,6 +6,8 @@ sequence for each component, and the averages are weighted: this stratification 
 choice of components would add. If there are too many components for that, one more coordinate of the sequence chooses
 the component. Points of other densities are independent draws.
 
+One file of some 300 lines, since the two kinds of average and the three samplers of points are read together.
+
 Reference:
     A. B. Owen, Scrambled net variance for integrals of smooth functions, Annals of Statistics 25, 1997.
 """

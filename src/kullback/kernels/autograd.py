@@ -83,13 +83,13 @@ class _KL(torch.autograd.Function):
         tensors, wanted = ctx.saved_tensors, ctx.needs_input_grad[:4]
         if torch.is_grad_enabled() or why_not_raw_memory((upstream,)):
             kind = layout.parameterization
-            found = _by_reference(lambda x: (kl_reference(x, kind, event_dims),), tensors, wanted, (upstream,))
+            grads = _by_reference(lambda x: (kl_reference(x, kind, event_dims),), tensors, wanted, (upstream,))
         elif layout.is_plain:
-            found = kernel.gradients(tensors, layout, upstream, wanted)
+            grads = kernel.gradients(tensors, layout, upstream, wanted)
         else:
             laid, layout = laid_out(tensors, layout.parameterization, event_dims)
-            found = _summed(kernel.gradients(laid, layout, upstream, wanted), tensors)
-        return (*found, None, None, None)
+            grads = _summed(kernel.gradients(laid, layout, upstream, wanted), tensors)
+        return (*grads, None, None, None)
 
 
 class _KLTerms(torch.autograd.Function):
@@ -104,8 +104,8 @@ class _KLTerms(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         wanted = ctx.needs_input_grad[:4]
-        found = _by_reference(lambda x: _terms_reference(x, *ctx.how), ctx.saved_tensors, wanted, upstream)
-        return (*found, None, None, None)
+        grads = _by_reference(lambda x: _terms_reference(x, *ctx.how), ctx.saved_tensors, wanted, upstream)
+        return (*grads, None, None, None)
 
 
 class _MeanKL(torch.autograd.Function):
@@ -138,13 +138,13 @@ class _MeanKL(torch.autograd.Function):
                 value = kl_reference(x, *ctx.how)
                 return ((value if ctx.weights is None else value * ctx.weights).mean(),)
 
-            found = _by_reference(mean, tensors, wanted, (upstream,))
+            grads = _by_reference(mean, tensors, wanted, (upstream,))
         else:
-            found = _summed(gradients, tensors)
+            grads = _summed(gradients, tensors)
             factor = upstream.item()
             if factor != 1.0:
-                found = [x if x is None else x.mul_(factor) for x in found]
-        return (*found, None, None, None, None)
+                grads = [x if x is None else x.mul_(factor) for x in grads]
+        return (*grads, None, None, None, None)
 
 
 def _by_reference(
@@ -159,8 +159,8 @@ def _by_reference(
         views = [x.view_as(x) for x in tensors]
         values = f(views)
         at = [x for x, want in zip(views, wanted, strict=True) if want]
-        found = iter(torch.autograd.grad(values, at, upstream, create_graph=again, materialize_grads=True))
-    return [next(found) if want else None for want in wanted]
+        grads = iter(torch.autograd.grad(values, at, upstream, create_graph=again, materialize_grads=True))
+    return [next(grads) if want else None for want in wanted]
 
 
 def _summed(gradients: Sequence[Tensor | None], tensors: Sequence[Tensor]) -> list[Tensor | None]:

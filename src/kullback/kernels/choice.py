@@ -102,27 +102,27 @@ def use(name: str | None) -> Iterator[None]:
 
 def accelerated_kl(p: Gaussian, q: Gaussian) -> Tensor | None:
     """The Kullback–Leibler divergence by a kernel; None if the reference formula is to answer."""
-    found = _kernel("kl", p, q)
-    return found if found is None else autograd.kl(*found)
+    kernel_and_inputs = _kernel("kl", p, q)
+    return kernel_and_inputs if kernel_and_inputs is None else autograd.kl(*kernel_and_inputs)
 
 
 def accelerated_mean_kl(p: Gaussian, q: Gaussian, weights: Tensor | None) -> Tensor | None:
     """The mean over rows of the weighted divergence in one pass; None if the reference formula is to answer."""
-    found = _kernel("kl", p, q)
-    if found is None:
+    kernel_and_inputs = _kernel("kl", p, q)
+    if kernel_and_inputs is None:
         return None
     if weights is not None:
         batch = broadcast_shapes(p.batch_shape, q.batch_shape)
-        first = found[1].tensors[0]
+        first = kernel_and_inputs[1].tensors[0]
         if weights.requires_grad or unreadable_tensor((first, weights)) or not _expands_to(weights.shape, batch):
             return None
-    return autograd.mean_kl(*found, weights)
+    return autograd.mean_kl(*kernel_and_inputs, weights)
 
 
 def accelerated_kl_terms(p: Gaussian, q: Gaussian) -> tuple[Tensor, Tensor] | None:
     """Both terms of each coordinate by a kernel; None if the reference formula is to answer."""
-    found = _kernel("kl_terms", p, q)
-    return found if found is None else autograd.kl_terms(*found)
+    kernel_and_inputs = _kernel("kl_terms", p, q)
+    return kernel_and_inputs if kernel_and_inputs is None else autograd.kl_terms(*kernel_and_inputs)
 
 
 def accelerated_kl_per_dimension(p: Gaussian, q: Gaussian) -> Tensor | None:

@@ -23,10 +23,10 @@ class ArrayKind(enum.Enum):
 
 def common_array_kind(kinds: Iterable[ArrayKind]) -> ArrayKind:
     """NumPy if nothing but NumPy was given, tensors if a tensor was among it; numbers have no say."""
-    said = [kind for kind in kinds if kind is not ArrayKind.ANY]
-    if not said:
+    definite = [kind for kind in kinds if kind is not ArrayKind.ANY]
+    if not definite:
         return ArrayKind.ANY
-    return ArrayKind.TORCH if ArrayKind.TORCH in said else ArrayKind.NUMPY
+    return ArrayKind.TORCH if ArrayKind.TORCH in definite else ArrayKind.NUMPY
 
 
 def to_tensor(x: Any, name: str) -> tuple[Tensor | float, ArrayKind]:

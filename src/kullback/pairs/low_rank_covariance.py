@@ -86,12 +86,12 @@ def _relative_change(p: LowRank, q: LowRank, difference: Difference) -> Tensor:
 
 
 def _with_closed_gradients(value: Tensor, p: LowRank, q: LowRank, difference: Difference) -> Tensor:
-    seen = _PrecisionOperator.of(q)
+    precision_q = _PrecisionOperator.of(q)
     gradients = (
-        (p.factor, seen.applied(difference, _PrecisionOperator.of(p), p.factor), (-2, -1)),
-        (p.variance, 0.5 * seen.diagonal(difference, _PrecisionOperator.of(p)), (-1,)),
-        (q.factor, -seen.applied(difference, seen, q.factor), (-2, -1)),
-        (q.variance, -0.5 * seen.diagonal(difference, seen), (-1,)),
+        (p.factor, precision_q.applied(difference, _PrecisionOperator.of(p), p.factor), (-2, -1)),
+        (p.variance, 0.5 * precision_q.diagonal(difference, _PrecisionOperator.of(p)), (-1,)),
+        (q.factor, -precision_q.applied(difference, precision_q, q.factor), (-2, -1)),
+        (q.variance, -0.5 * precision_q.diagonal(difference, precision_q), (-1,)),
     )
     for x, gradient, dims in gradients:
         # Right to second order: the gradient of this is the gradient, and its derivative the derivative of that.
