@@ -85,9 +85,7 @@ def as_torch(p: Gaussian, q: Gaussian, dtype: torch.dtype | None = None) -> tupl
 def _pairwise(p: Gaussian, q: Gaussian, function: Function) -> Tensor:
     if function is jeffreys:
         return _pairwise(p, q, kl_divergence) + _pairwise(q, p, kl_divergence).mT
-    if function is not kl_divergence:
-        return _tiled(p, q, function)
-    expansion = expanded(p, q, torch.float64)
+    expansion = expanded(p, q, torch.float64) if function is kl_divergence and len(p) and len(q) else None
     if expansion is None:
         return _tiled(p, q, function)
     exact = _by_product(p.detach(), q.detach(), expansion.detach())
