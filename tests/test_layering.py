@@ -9,7 +9,7 @@ import kullback
 
 ROOT = Path(kullback.__file__).parent
 
-# From the first to the last, as DESIGN lists them; a package may import itself and those before it.
+# From the first to the last, as CONTRIBUTING lists them; a package may import itself and those before it.
 ORDER = (
     "_version",
     "errors",

@@ -1,4 +1,4 @@
-"""The truth that tests and benchmarks compare with; shares no code with the library.
+"""The truth that tests and benchmarks compare with; the oracles share no code with the library.
 
 ``exact.py``: textbook formulas in ball arithmetic; ``oracle.py``: the KL divergence of numbers, to fifty digits;
 ``quantities.py``: what is compared with which truth, and how far off it may be; ``pairs.py``, ``regimes.py``: the pairs

@@ -1,4 +1,4 @@
-"""Faster ways of computing a few formulas of ``divergences/``, which are the truth and answer wherever these cannot.
+"""Faster ways of computing a few formulas of ``divergences/``, which define the result.
 
 - ``reference``: plain torch operations; under every transform, on every device.
 - ``torch``: one autograd function over torch arithmetic, diagonals tile by tile (``tiled_kernel.py``), full Gaussians
@@ -7,8 +7,8 @@
 
 ``choice.py`` says which runs and why, and is what the public functions ask: read it next. ``protocol.py`` is what a
 kernel must answer; ``inputs.py`` finds the tensors of a pair, ``layout.py`` says how they lie in memory,
-``autograd.py`` holds the autograd functions. To delete a kernel, remove its file and its row of ``choice.BACKENDS``.
-May import ``pairs/`` and what comes before. Next: ``divergences/``.
+``autograd.py`` holds the autograd functions. To delete a kernel, remove its file, its import and its row of
+``choice.BACKENDS``. May import ``pairs/`` and what comes before. Next: ``divergences/``.
 """
 
 from kullback.kernels.choice import Selection, selected, use
