@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from oracle import mpf
 from truth import oracle
+from truth.oracle import mpf
 
 from kullback import kl_divergence
 

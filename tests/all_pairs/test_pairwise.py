@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
-from truth.kinds import DIAGONAL, KINDS, build
+from truth.kinds import DIAGONAL, KINDS, MAKE, MATRICES, build
 
 import kullback
 from kullback import Gaussian, ShapeError, augmented, kl_divergence, nearest, pairwise
-from kullback.all_pairs.nearest import smallest
 
 # Worst relative errors of entries kept from the product (the derivation is that of the module), and single roundings.
 ERROR = {torch.float32: 2e-6, torch.float64: 2e-12}
@@ -30,7 +29,7 @@ def batch(n, d, spread, seed, dtype, given="std"):
     mean = offset + size * torch.randn(n, d, generator=g, dtype=torch.float64)
     log_std = min(size, 1.0) * torch.randn(n, d, generator=g, dtype=torch.float64)
     scale = {"std": log_std.exp(), "variance": (2 * log_std).exp(), "logvar": 2 * log_std}[given]
-    return getattr(Gaussian, f"from_{given}")(mean.to(dtype), scale.to(dtype))
+    return MAKE[given](mean.to(dtype), scale.to(dtype))
 
 
 def truth(p, q):
@@ -50,9 +49,6 @@ def test_every_entry_is_as_exact_as_a_single_call(spread, given, dtype):
     assert pairwise(p, q).dtype == dtype
 
 
-MATRICES = ("covariance", "scale_tril", "precision", "low_rank")
-
-
 def matrices(n, d, spread, seed, dtype, given="covariance", condition=1.0):
     """Full Gaussians: like ``batch``, turned, and with the widths of their axes spread over ``condition``."""
     diagonal = batch(n, d, spread, seed, torch.float64)
@@ -68,7 +64,7 @@ def matrices(n, d, spread, seed, dtype, given="covariance", condition=1.0):
         "precision": lambda: (torch.linalg.inv(cov),),
         "low_rank": lambda: (factor[..., :2], widths**2),
     }[given]()
-    return getattr(Gaussian, f"from_{given}")(diagonal.mean.to(dtype), *(x.to(dtype) for x in parts))
+    return MAKE[given](diagonal.mean.to(dtype), *(x.to(dtype) for x in parts))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -102,7 +98,7 @@ def test_ill_conditioned_full_gaussians_keep_what_a_single_call_has(condition):
     assert_close(pairwise(p, q), kl_divergence(p[:, None], q), rtol=max(ERROR[torch.float64], sensitivity), atol=0)
 
 
-def test_full_gaussians_that_are_none_or_too_large():
+def test_a_matrix_that_no_gaussian_has_gives_nan_and_large_ones_are_exact():
     p = matrices(5, 3, "ordinary", 0, torch.float64)
     broken = p.scale.matrix.clone()
     broken[2] = -torch.eye(3)
@@ -116,7 +112,7 @@ def test_full_gaussians_that_are_none_or_too_large():
     assert_close(pairwise(p, diagonal), kl_divergence(p[:, None], diagonal), rtol=1e-12, atol=0)
 
 
-def test_events_of_several_dimensions_numbers_and_mixed_parameterizations():
+def test_events_of_several_dimensions_numbers_and_mixed_parameterizations_are_taken():
     x = torch.randn(7, 2, 3, 3, generator=torch.Generator().manual_seed(0))
     p = Gaussian.from_logvar(x, 0.1 * x.flip(0), event_dims=3)
     q = Gaussian.from_std(x[:4] + 1, 0.5, event_dims=3)
@@ -134,7 +130,7 @@ NAMES = ("kl", "jeffreys", "hellinger", "wasserstein2", "bhattacharyya", "fisher
 @pytest.mark.parametrize(
     ("name", "kind"), [(n, kind) for n in NAMES for kind in KINDS if n != "fisher_rao" or kind in DIAGONAL]
 )
-def test_every_divergence_of_every_kind(name, kind):
+def test_every_divergence_of_every_kind_is_that_of_single_calls(name, kind):
     g = torch.Generator().manual_seed(0)
     p, q = (
         build(kind, *(torch.randn(s, generator=g, dtype=torch.float64) for s in ((n, 3), (n, 3, 3)))) for n in (6, 5)
@@ -194,18 +190,6 @@ def test_the_nearest_are_the_nearest(spread, dtype):
     assert_close(nearest(p, q[:4], 4).values, exact[:, :4].sort(-1).values, rtol=4 * torch.finfo(dtype).eps, atol=0)
 
 
-@pytest.mark.parametrize("m", [5, 64, 640, 6400, 6437])
-def test_the_smallest_in_two_steps_are_those_in_one(m):
-    x = torch.randn(20, m, generator=torch.Generator().manual_seed(0))
-    for k in (1, 3):
-        values, indices = smallest(x, k)
-        want = x.topk(k, largest=False)
-        assert_close(values, want.values, rtol=0, atol=0)
-        assert_close(indices, want.indices)
-    x[:, ::2] = math.inf
-    assert_close(smallest(x, 2)[0], x.topk(2, largest=False).values, rtol=0, atol=0)
-
-
 def test_augmented_vectors_have_the_divergence_as_inner_product():
     for spread in ("ordinary", "means around 100"):
         p, q = batch(7, 4, spread, 0, torch.float32), batch(5, 4, spread, 1, torch.float32)
@@ -217,7 +201,7 @@ def test_augmented_vectors_have_the_divergence_as_inner_product():
         augmented(p, Gaussian.from_covariance(torch.zeros(2, 4), torch.eye(4)))
 
 
-def test_what_does_not_fit_says_so():
+def test_batches_divergences_and_counts_that_do_not_fit_are_refused():
     p = batch(4, 3, "ordinary", 0, torch.float32)
     with pytest.raises(ShapeError, match=r"p\[None\]"):
         pairwise(p[0], p)

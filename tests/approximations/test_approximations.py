@@ -92,7 +92,7 @@ def test_moments_are_a_lower_bound_against_one_gaussian():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_shapes_kinds_and_gradients(name):
+def test_they_take_batches_images_and_arrays_and_are_differentiable(name):
     function = getattr(approximations, name)
     g = torch.Generator().manual_seed(1)
     mean, weights = torch.randn(2, 3, 4, generator=g), torch.rand(2, 3, generator=g)

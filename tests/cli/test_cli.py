@@ -126,7 +126,7 @@ def test_info_says_which_kernels_run():
     assert f"kernels: {names}" in result.stdout
 
 
-def test_both_models_in_one_file(files):
+def test_both_models_may_stand_in_one_file(files):
     np.savez("both.npz", mu_1=MU, logvar_1=LOGVAR, mu_2=MU + 1, logvar_2=LOGVAR / 2)
     one, two = run("kl", "both.npz"), run("kl", "a.npz", "b.npz")
     assert one.exit_code == 0

@@ -86,7 +86,7 @@ def test_the_lines_say_number_interval_method_and_warnings(folder):
     assert "wrote out.json" in result.stderr
 
 
-def test_one_column_of_a_table_and_the_process(folder):
+def test_one_column_of_a_table_is_estimated_by_the_process(folder):
     (folder / "t.csv").write_text(table(X, "a,b,c"))
     command = [sys.executable, "-m", "kullback", "estimate", "t.csv", "y1.npy", "--columns", "b", "--seed", "0"]
     np.savez("y1.npz", b=Y[:, 1])

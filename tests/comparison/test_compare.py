@@ -1,19 +1,15 @@
-"""compare: every number against plain NumPy in float64, and the summary's laws."""
+"""compare: every number against plain NumPy in float64, and what cannot be compared."""
 
-import itertools
 import json
 import math
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch.distributions import Independent, Normal
 
 from kullback import Gaussian, PosteriorFileError, ShapeError, compare
 from kullback.comparison.compare import COORDINATES_WARNING
-from kullback.comparison.summary import Summary
 
 
 @pytest.fixture
@@ -64,30 +60,6 @@ def test_every_number_is_that_of_numpy(posteriors):
     assert comparison.collapsed("b").tolist() == [False, False, True, False]
     assert scalars["collapsed_units_b"] == 1
     assert scalars["rows"] == 500
-
-
-def test_the_summary_is_a_monoid(posteriors):
-    mu_a, std_a, mu_b, std_b = map(torch.from_numpy, posteriors)
-    a, b, prior = Gaussian.from_std(mu_a, std_a), Gaussian.from_std(mu_b, std_b), Gaussian.standard(4)
-    whole = Summary.empty().update(range(500), a, b, prior)
-
-    @given(st.lists(st.integers(0, 500), max_size=6))
-    @settings(max_examples=25)
-    def split(cuts):
-        edges = [0, *sorted(cuts), 500]
-        parts = [Summary.empty().update(range(i, j), a[i:j], b[i:j], prior) for i, j in itertools.pairwise(edges)]
-        merged = Summary.empty()
-        for part in parts:
-            merged = merged.merge(part)
-        assert merged.count == whole.count
-        for which, divergences in whole.divergences.items():
-            torch.testing.assert_close(merged.divergences[which].rows, divergences.rows, rtol=0, atol=0)
-            torch.testing.assert_close(merged.divergences[which].per_dimension, divergences.per_dimension)
-            assert merged.divergences[which].largest.ids == divergences.largest.ids
-        for model in "ab":
-            torch.testing.assert_close(merged.means[model].variance, whole.means[model].variance)
-
-    split()
 
 
 def test_identical_models_are_found_identical():
@@ -146,14 +118,6 @@ def test_what_overflows_is_said_and_drawn_without_a_crash():
     assert huge.scalars()["kl_ab.standard_error"] == pytest.approx(huge.scalars()["kl_ab.mean"], rel=1e-6)
     assert huge.findings()
     assert huge.figures()
-
-
-def test_an_infinite_mean_does_not_depend_on_the_size_of_batches():
-    mean = torch.zeros(40, 2, dtype=torch.float64)
-    mean[2] = 1e200
-    a, b, prior = Gaussian.from_std(mean, 1.0), Gaussian.from_std(torch.zeros(40, 2), 1.0), Gaussian.standard(2)
-    merged = Summary.empty().update(range(20), a[:20], b[:20], prior).update(range(20, 40), a[20:], b[20:], prior)
-    assert merged.divergences["ab"].per_dimension.tolist() == [math.inf, math.inf]
 
 
 def test_gradients_and_default_devices_do_not_matter():

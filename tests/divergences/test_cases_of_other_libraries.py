@@ -50,7 +50,7 @@ def test_the_cases_of_torch_give_its_numbers_or_those_of_the_dense_form():
         assert_close(got, want, rtol=1e-10, atol=1e-12)
 
 
-def test_the_edge_cases_of_torch():
+def test_the_edge_cases_of_torch_give_its_numbers():
     p = Normal(torch.zeros(3), torch.ones(3))
     assert (kullback.kl_divergence(p, p) == 0).all()
     assert_close(kullback.kl_divergence(Normal(0.0, 1.0), Normal(1.0, 2.0)), torch.tensor(math.log(2) + 0.25 - 0.5))

@@ -177,7 +177,7 @@ def test_a_scale_that_slipped_past_validation_gives_nan_never_a_plausible_number
         assert torch.isnan(kl_divergence(p, q)), (p, q)
 
 
-def test_numpy_in_numpy_out():
+def test_numpy_arrays_give_a_numpy_array_of_their_dtype():
     p = Gaussian.from_std(np.zeros((5, 3), dtype=np.float32), np.ones((5, 3), dtype=np.float32))
     value = kl_divergence(p, Gaussian.standard(3))
     assert isinstance(value, np.ndarray)

@@ -59,7 +59,7 @@ def test_a_common_change_of_unit_by_a_power_of_two_changes_nothing(pair):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_parameterizations_of_one_gaussian_agree(dtype):
+def test_diagonal_parameterizations_of_one_gaussian_agree(dtype):
     rng = np.random.default_rng(0)
     mean_p, mean_q = rng.standard_normal((2, 50, 8)).astype(dtype)
     std_p, std_q = rng.uniform(0.5, 2, (2, 50, 8)).astype(dtype)

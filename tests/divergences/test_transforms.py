@@ -63,7 +63,7 @@ def test_the_hessian_at_the_prior_is_the_fisher_information():
     assert_close(torch.func.hessian(f)(torch.zeros(3)), 0.5 * torch.eye(3))
 
 
-def test_per_sample_gradients_by_vmap_of_grad(make, operands):
+def test_per_sample_gradients_by_vmap_of_grad_are_those_row_by_row(make, operands):
     def f(a, b, c, d):
         return kl_divergence(make(a, b), make(c, d))
 

@@ -22,7 +22,7 @@ def test_bounds_hold_the_divergence_on_the_line(name):
 
 
 @pytest.mark.parametrize("seed", range(24))
-def test_bounds_hold_what_is_estimated(seed):
+def test_bounds_of_the_divergence_hold_its_estimate(seed):
     g = torch.Generator().manual_seed(seed)
     d, k, m = (int(torch.randint(1, n, (1,), generator=g)) for n in (17, 25, 25))
     spread = 4.0 * float(torch.rand(1, generator=g))
@@ -51,7 +51,7 @@ def test_bounds_meet_where_there_is_a_closed_form():
     np.testing.assert_allclose(found.upper, found.lower, rtol=1e-10)
 
 
-def test_components_of_no_weight_and_numbers_that_are_none():
+def test_components_of_no_weight_change_nothing_and_nan_stays_nan():
     mixture = Mixture([0.0, 1.0], Gaussian.from_std([[0.0], [2.0]], [[1.0], [1.0]]))
     normal = Gaussian.from_std([0.0], [1.0])
     for p, q in ((mixture, normal), (normal, mixture)):
@@ -109,7 +109,7 @@ def test_gradients_are_those_of_small_steps(which, kind):
             assert abs((above - below) / 2e-5 - found[i].view(-1)[at]) < 2e-4
 
 
-def test_what_has_no_bounds_says_so():
+def test_what_has_no_bounds_is_refused_with_what_to_call():
     p, q = PAIRS["near"]
     none = Gaussian.from_std(torch.zeros(0, 1), torch.ones(0, 1))
     with pytest.raises(ShapeError, match="empty batch"):

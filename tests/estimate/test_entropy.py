@@ -38,7 +38,7 @@ def shannon(p, q):
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_bounds_hold_quadrature(name):
+def test_bounds_of_entropies_hold_quadrature(name):
     p, q = PAIRS[name]
     for bounds, truth in (
         (entropy_bounds(p), minus_mean_log(p, p)),
@@ -52,7 +52,7 @@ def test_bounds_hold_quadrature(name):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_bounds_hold_what_is_estimated(seed):
+def test_bounds_of_entropies_hold_their_estimates(seed):
     g = torch.Generator().manual_seed(100 + seed)
     d, k, m = (int(torch.randint(1, n, (1,), generator=g)) for n in (9, 12, 12))
     kinds = ("std", "covariance")
@@ -67,7 +67,7 @@ def test_bounds_hold_what_is_estimated(seed):
         assert bounds.lower <= bounds.upper
 
 
-def test_gaussians_have_one_answer():
+def test_bounds_of_gaussians_meet_in_the_closed_form():
     p, q = Gaussian.from_std([0.0, 1.0], [1.0, 2.0]), Gaussian.from_covariance([0.0, 0.0], [[2.0, 0.5], [0.5, 1.0]])
     np.testing.assert_allclose(entropy_bounds(p), kullback.entropy(p), rtol=1e-14)
     np.testing.assert_allclose(cross_entropy_bounds(p, q), kullback.cross_entropy(p, q), rtol=1e-14)
@@ -79,7 +79,7 @@ def test_gaussians_have_one_answer():
 
 
 @pytest.mark.parametrize("name", ["apart", "near"])
-def test_intervals_hold_as_often_as_they_say(name):
+def test_intervals_of_entropies_hold_as_often_as_they_say(name):
     p, q = PAIRS[name]
     for estimate, truth in (
         (lambda seed: entropy_estimate(p, n=1024, seed=seed), minus_mean_log(p, p)),
@@ -125,7 +125,7 @@ def test_an_entropy_may_be_negative_and_other_densities_have_one():
         cross_entropy_estimate(distributions.Poisson(rate), distributions.Poisson(3.0))
 
 
-def test_gradients():
+def test_gradients_of_the_entropy_are_those_of_quadrature_and_bounds_have_some():
     mean = torch.tensor([[-1.0], [2.0]], dtype=torch.float64, requires_grad=True)
 
     def mixture():

@@ -42,7 +42,7 @@ def test_gaussians_of_any_batch_agree_with_the_closed_form():
     assert abs(found.value - kl_divergence(p, q)) <= 6 * found.standard_error
 
 
-def test_one_against_many_and_many_against_one():
+def test_one_against_many_and_many_against_one_broadcast():
     one, many = Gaussian.standard(3).to(torch.float64), Gaussian.from_std(torch.randn(2, 4, 3).double(), torch.ones(3))
     mixture = Mixture([0.4, 0.6], many[0, :2])
     for p, q in ((one, many), (many, one), (mixture, many), (many, mixture)):
@@ -63,7 +63,7 @@ def test_quasi_random_points_need_far_fewer():
     assert found.standard_error**2 * 20 < plain**2
 
 
-def test_the_number_of_points_the_tolerance_and_the_seed():
+def test_the_number_of_points_the_tolerance_and_the_seed_are_kept_to():
     p, q = PAIRS["apart"]
     assert kl_estimate(p, q).n == 16 * 2**12
     assert kl_estimate(p, q, n=1000).n == 1024
@@ -230,7 +230,7 @@ def test_jensen_shannon_is_symmetric_bounded_and_differentiable():
     assert jensen_shannon_estimate(batch, Gaussian.standard(1), seed=0).value.shape == (3,)
 
 
-def test_what_does_not_fit_says_so():
+def test_methods_shapes_and_densities_that_do_not_fit_are_refused():
     p, q = PAIRS["near"]
     with pytest.raises(ValueError, match="method is one of"):
         kl_estimate(p, q, method="knn")

@@ -1,23 +1,16 @@
-"""explain, which names the mistake that gives a number; and the training losses."""
-
-from pathlib import Path
+"""explain, which names the mistake that gives a number."""
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from torch.nn import functional
 
-import kullback
 from kullback import Gaussian, ShapeError, explain, kl_divergence, kl_per_dimension
-from kullback.cli.app import commands
 
 RNG = np.random.default_rng(0)
 MEAN_P, MEAN_Q = RNG.standard_normal((2, 12))
 STD_P, STD_Q = np.exp(0.4 * RNG.standard_normal((2, 12)))
 P, Q = Gaussian.from_std(MEAN_P, STD_P), Gaussian.from_std(MEAN_Q, STD_Q)
-
-DIGITS = Path(kullback.__file__).parent / "data" / "digits"
 
 
 def wrong(var_p=None, var_q=None, *, sign=1.0, d=1.0, half=0.5):
@@ -99,14 +92,3 @@ def test_conditioning_and_digits_are_those_of_the_pair():
     assert explanation.digits < 3
     assert "corrected" in explanation.form
     assert explain(P, Q).digits > 14
-
-
-def test_the_command_explains_a_number():
-    run = CliRunner().invoke
-    files = [str(DIGITS / f"{name}.npz") for name in ("standard", "beta")]
-    with np.load(files[0]) as p, np.load(files[1]) as q:
-        kl = kl_divergence(*(Gaussian.from_logvar(x["mu"], x["logvar"]) for x in (q, p))).mean()
-    result = run(commands, ["explain", *files, "--value", f"{kl:.1f}"])
-    assert result.exit_code == 0, result.output
-    assert "p and q are swapped" in result.stdout
-    assert run(commands, ["explain", *files, "--value", "abc"]).exit_code == 2

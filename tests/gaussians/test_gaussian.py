@@ -1,3 +1,5 @@
+"""A Gaussian: its batch and event, densities and samples, dtypes and arrays, and what is refused."""
+
 import math
 import warnings
 
@@ -7,10 +9,9 @@ import torch
 from scipy import stats
 from torch.distributions import Independent, Laplace, Normal
 from torch.testing import assert_close
+from truth.kinds import DIAGONAL, MAKE
 
 from kullback import Gaussian, NoClosedForm, ShapeError, as_gaussian, kl_divergence, kl_per_dimension
-
-CONSTRUCTORS = {"std": Gaussian.from_std, "variance": Gaussian.from_variance, "logvar": Gaussian.from_logvar}
 
 
 def test_what_was_given_is_kept():
@@ -98,13 +99,13 @@ def test_samples_have_the_moments_and_carry_gradients():
     assert logvar.grad is not None
 
 
-@pytest.mark.parametrize("given", CONSTRUCTORS)
+@pytest.mark.parametrize("given", DIAGONAL)
 def test_log_prob_and_entropy_are_those_of_scipy(given):
     rng = np.random.default_rng(0)
     mean, x = rng.standard_normal((2, 6, 3))
     std = rng.uniform(0.1, 3, (6, 3))
     scale = {"std": std, "variance": std**2, "logvar": 2 * np.log(std)}[given]
-    p = CONSTRUCTORS[given](mean, scale)
+    p = MAKE[given](mean, scale)
     np.testing.assert_allclose(p.log_prob(x), stats.norm(mean, std).logpdf(x).sum(-1), rtol=1e-12)
     np.testing.assert_allclose(p.entropy(), stats.norm(mean, std).entropy().sum(-1), rtol=1e-12)
     assert isinstance(p.log_prob(x), np.ndarray)
@@ -142,8 +143,8 @@ def test_from_samples_takes_samples_whose_variance_leaves_the_dtype(size):
 )  # fmt: skip
 def test_a_number_may_leave_the_range_that_the_dtype_has_in_the_other_parameterization(given, number, other, value):
     log_var = {"std": lambda x: 2 * math.log(x), "logvar": lambda x: x}[given](number)
-    small = CONSTRUCTORS[given](torch.zeros(1), number)
-    large = CONSTRUCTORS[other](torch.zeros(1), torch.tensor([value]))
+    small = MAKE[given](torch.zeros(1), number)
+    large = MAKE[other](torch.zeros(1), torch.tensor([value]))
     delta = log_var - {"std": 2 * math.log(value), "variance": math.log(value)}[other]
     assert_close(small.entropy(), torch.tensor(0.5 * (math.log(2 * math.pi) + 1 + log_var)))
     for d, p, q in ((delta, small, large), (-delta, large, small)):
@@ -191,7 +192,7 @@ def test_torch_distributions_keep_their_own_meaning():
     assert_close(kl_divergence(p, Gaussian.standard(3)), kl_divergence(p, Gaussian.standard(3).to_torch()))
 
 
-def test_to_torch_is_the_same_gaussian():
+def test_to_torch_gives_the_same_gaussian():
     p = Gaussian.from_logvar(torch.randn(4, 3), torch.randn(3))
     x = torch.randn(4, 3)
     assert_close(p.to_torch().log_prob(x), p.log_prob(x))

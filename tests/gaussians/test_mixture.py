@@ -47,7 +47,7 @@ def test_narrow_components_far_from_the_centre_keep_their_digits(std):
     assert_close(mixture.log_prob(x), direct(mixture, x), rtol=1e-12, atol=1e-10)
 
 
-def test_points_that_no_component_is_near_and_numbers_that_are_none():
+def test_far_points_keep_their_log_density_and_infinite_or_nan_points_say_so():
     mixture = Mixture([0.0, 1.0], Gaussian.from_std([[0.0], [1.0]], [[1.0], [1.0]]))
     far = torch.tensor([[1e6], [math.inf], [math.nan]], dtype=torch.float64)
     got = torch.as_tensor(mixture.log_prob(far))
@@ -69,7 +69,7 @@ def test_gradients_are_those_of_the_direct_sum():
         assert_close(density(*leaves), density(*(v.detach().requires_grad_() for v in leaves)))
 
 
-def test_batches_of_mixtures():
+def test_batches_of_mixtures_are_mixtures_one_by_one():
     g = torch.Generator().manual_seed(0)
     mean, weights = torch.randn(2, 3, 4, 5, generator=g), torch.rand(2, 3, 4, generator=g)
     mixture = Mixture(weights, Gaussian.from_std(mean, torch.ones(5)))
@@ -93,7 +93,7 @@ def test_batches_of_mixtures():
 
 
 @pytest.mark.parametrize("given", ["full", "tied", "diag", "spherical"])
-def test_mixtures_of_scikit_learn(given):
+def test_mixtures_of_scikit_learn_keep_their_log_densities(given):
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.standard_normal((200, 3)), rng.standard_normal((200, 3)) @ np.diag([1, 2, 3]) + 4])
     fitted = GaussianMixture(3, covariance_type=given, random_state=0).fit(x)
@@ -105,14 +105,14 @@ def test_mixtures_of_scikit_learn(given):
         convert(GaussianMixture(2), "p")
 
 
-def test_mixtures_of_torch():
+def test_mixtures_of_torch_keep_their_log_densities():
     component = distributions.Independent(distributions.Normal(torch.randn(4, 3), torch.ones(4, 3)), 1)
     theirs = distributions.MixtureSameFamily(distributions.Categorical(logits=torch.randn(4)), component)
     x = torch.randn(10, 3)
     assert_close(convert(theirs, "p").log_prob(x), theirs.log_prob(x), rtol=1e-5, atol=1e-5)
 
 
-def test_kinds_of_arrays_and_dtypes():
+def test_mixtures_remember_the_kind_of_array_and_are_pytrees():
     mixture = Mixture([1, 3], Gaussian.from_std([[0.0], [1.0]], 1.0))
     assert isinstance(mixture.log_prob([[0.0]]), np.ndarray)
     assert isinstance(mixture.sample(3), np.ndarray)
@@ -126,7 +126,7 @@ def test_kinds_of_arrays_and_dtypes():
     assert (listed.n_components, listed.event_shape) == (2, (2,))
 
 
-def test_what_does_not_fit_says_so():
+def test_weights_components_and_points_that_do_not_fit_are_refused():
     pair = Gaussian.from_std([[0.0], [1.0]], 1.0)
     with pytest.raises(ValueError, match="from_logits"):
         Mixture([-0.5, 0.5], pair)

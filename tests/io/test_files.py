@@ -16,6 +16,7 @@ import pyarrow.parquet
 import pytest
 import safetensors.torch
 import torch
+from truth.kinds import DIAGONAL
 from truth.processes import heeds_interrupts
 
 from kullback import PosteriorFileError
@@ -167,7 +168,7 @@ def test_sigma_is_ambiguous_until_it_is_said_what_it_is(tmp_path):
     npz(tmp_path / "a.npz", mu=MU, sigma=np.exp(LOGVAR))
     with pytest.raises(PosteriorFileError, match=r"--scale std\|variance\|logvar"):
         read_posteriors(tmp_path / "a.npz")
-    for given in ("std", "variance", "logvar"):
+    for given in DIAGONAL:
         found = read_posteriors(tmp_path / "a.npz", scale=given)
         assert found.gaussian.scale.parameterization == given
 

@@ -3,6 +3,8 @@
 import pytest
 import torch
 from torch.testing import assert_close
+from truth.kinds import DIAGONAL, MAKE
+from truth.twins import FULL, both, close, full_operands, operands
 
 from kullback import Gaussian, NoClosedForm, ShapeError, kl_divergence
 from kullback.losses import balanced_kl, free_bits, kl_loss
@@ -47,6 +49,47 @@ def test_balanced_kl_keeps_the_value_and_splits_the_gradient():
         torch.testing.assert_close(got, share * want)
     with pytest.raises(ValueError, match="balance"):
         balanced_kl(p, q, balance=1.5)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n", [3, 40])
+def test_the_loss_is_the_mean_of_the_weighted_rows(body, by_formula, weighted, n):
+    weights = torch.linspace(0, 2, 6) if weighted else None
+    for given in DIAGONAL:
+        leaves = [v.requires_grad_() for v in operands(6, n)]
+
+        def f(*v, given=given):
+            return kl_loss(MAKE[given](*v[:2]), MAKE[given](*v[2:]), weights) * 3.0
+
+        (value, found), (want, truths) = both(f, leaves, by_formula)
+        close(value, want, n)
+        for got, truth in zip(found, truths, strict=True):
+            assert_close(got, truth, rtol=2e-5, atol=1e-6)
+    value = f(*leaves)
+    first = torch.autograd.grad(value, leaves, retain_graph=True)
+    assert_close(torch.autograd.grad(value, leaves), first)
+    double = [v.detach().double().requires_grad_() for v in leaves]
+    if weights is None:
+        assert torch.autograd.gradgradcheck(f, double)
+    shared = [v.detach() for v in leaves[:2]]
+    prior = [v[0].clone().requires_grad_() for v in leaves[2:]]
+    (value, found), (want, truths) = both(lambda *v: f(*shared, *v), prior, by_formula)
+    close(value, want, n)
+    for got, truth in zip(found, truths, strict=True):
+        assert_close(got, truth, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", FULL)
+def test_the_loss_of_full_pairs_is_that_of_the_formula(body, by_formula, kind):
+    leaves = [v.requires_grad_() for v in full_operands(2, 3, kind)]
+    weights = torch.tensor([0.5, 2.0], dtype=torch.float64)
+
+    def loss(*v):
+        return kl_loss(MAKE[kind](*v[:2], validate=False), MAKE[kind](*v[2:], validate=False), weights)
+
+    (value, found), (want, truths) = both(loss, leaves, by_formula)
+    assert_close(value, want, rtol=1e-13, atol=0)
+    assert_close(found, truths, rtol=1e-11, atol=1e-13)
 
 
 def test_the_loss_takes_full_gaussians_and_says_what_does_not_fit():

@@ -75,7 +75,7 @@ def test_the_mutual_information_is_estimated_high_and_nearly():
     assert truth - 4 * error < float(found.mean()) < truth + 0.05
 
 
-def test_gradients_shapes_and_dtypes():
+def test_the_terms_are_differentiable_for_any_event_shape_and_half_precision():
     mean = torch.randn(4, 2, dtype=torch.float64, requires_grad=True)
     logvar = torch.randn(4, 2, dtype=torch.float64, requires_grad=True)
     noise = torch.randn(4, 2, dtype=torch.float64)
@@ -97,7 +97,7 @@ def test_gradients_shapes_and_dtypes():
     assert minibatch_log_prob(half, torch.zeros(5, 6).bfloat16(), 5).dtype == torch.float32
 
 
-def test_what_does_not_fit_says_so():
+def test_points_counts_and_priors_that_do_not_fit_are_refused():
     q, z = posteriors(4, 2), torch.zeros(4, 2)
     with pytest.raises(ShapeError, match="one point of each"):
         minibatch_log_prob(q, z[:3], 10)

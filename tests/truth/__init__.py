@@ -4,5 +4,6 @@
 ``quantities.py``: what is compared with which truth, and how far off it may be; ``pairs.py``, ``regimes.py``: the pairs
 of Gaussians; ``kinds.py``: the ways of giving a scale; ``records.py``: the divergences of the registry;
 ``mixtures.py``: mixtures and quadrature; ``scalars.py``: one-dimensional Gaussians; ``strategies.py``: what
-hypothesis draws; ``processes.py``: child processes.
+hypothesis draws; ``twins.py``: a kernel beside the formula that it stands for; ``processes.py``: child processes;
+``versions.py``: what only some versions of torch promise.
 """

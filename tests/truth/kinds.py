@@ -5,10 +5,11 @@ import torch
 from kullback import Gaussian
 
 D = 3
-
+"""The coordinates of a Gaussian that ``build`` makes."""
 
 DIAGONAL = ("std", "variance", "logvar")
-KINDS = (*DIAGONAL, "covariance", "scale_tril", "precision", "low_rank")
+MATRICES = ("covariance", "scale_tril", "precision", "low_rank")
+KINDS = (*DIAGONAL, *MATRICES)
 MAKE = {kind: getattr(Gaussian, f"from_{kind}") for kind in KINDS}
 """The constructors."""
 
@@ -20,14 +21,14 @@ def build(kind: str, mean: torch.Tensor, raw: torch.Tensor) -> Gaussian:
     if kind in DIAGONAL:
         log_std = small.sum(-1)
         value = {"std": log_std.exp, "variance": lambda: (2 * log_std).exp(), "logvar": lambda: 2 * log_std}[kind]()
-        return getattr(Gaussian, f"from_{kind}")(mean, value)
+        return MAKE[kind](mean, value)
     if kind == "low_rank":
         return Gaussian.from_low_rank(mean, small[..., :1], (2 * small[..., 1]).exp())
     factor = eye + small.tril()
     if kind == "scale_tril":
         return Gaussian.from_scale_tril(mean, factor)
     matrix = factor @ factor.mT
-    return getattr(Gaussian, f"from_{kind}")(mean, matrix)
+    return MAKE[kind](mean, matrix)
 
 
 def operands(dtype=torch.float64, batch=(2,), seed=0):

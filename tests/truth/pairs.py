@@ -7,7 +7,7 @@ import numpy as np
 
 from kullback import Gaussian
 from truth import exact
-from truth.kinds import KINDS
+from truth.kinds import DIAGONAL, KINDS
 
 Array = np.ndarray
 
@@ -76,7 +76,7 @@ def factor(rng: np.random.Generator, d: int, condition: float) -> Array:
 
 def scale_of(kind: str, rng: np.random.Generator, d: int, condition: float = 10.0, size: float = 1.0) -> tuple:
     """What is given for a scale of this kind."""
-    if kind in ("std", "variance", "logvar"):
+    if kind in DIAGONAL:
         log_std = 0.25 * np.log(condition) * rng.uniform(-1, 1, d) + np.log(size)
         return ({"std": np.exp(log_std), "variance": np.exp(2 * log_std), "logvar": 2 * log_std}[kind],)
     if kind == "low_rank":
@@ -117,7 +117,7 @@ def nearby(given: Given, rng: np.random.Generator, step: float) -> Given:
 
 def _std(given: Given) -> float:
     """The smallest standard deviation, roughly: a step of the mean in units that matter."""
-    if given.kind in ("std", "variance", "logvar"):
+    if given.kind in DIAGONAL:
         return float(
             {"std": np.asarray, "variance": np.sqrt, "logvar": lambda x: np.exp(x / 2)}[given.kind](
                 given.parts[0]

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 _ROLES = {
     "mean": r"mu|mean|means|loc",
     "logvar": r"log[_-]?vars?|log[_-]?variances?",
-    "std": r"stds?|std[_-]?devs?|scale",
+    "std": r"std[_-]?devs?|stds?|scale",
     "variance": r"vars?|variances?",
-    "sigma": r"sigmas?|sigma2|sigma_sq(?:uared)?",
+    "sigma": r"sigma_sq(?:uared)?|sigma2|sigmas?",
     "id": r"ids?|row_?ids?|keys?|index",
 }
 # A role is a whole word of the name, or a word before the number of a model: mu, z_mean, encoder.logvar, mu_1, mu1.

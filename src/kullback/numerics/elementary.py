@@ -108,7 +108,9 @@ def log_ratio(a: Tensor, b: Tensor) -> Tensor:
     below = a < b
     change = (a - b) / torch.where(below, a, b)
     sign = torch.where(below, -1.0, 1.0)
-    return with_value(carrier, torch.where(torch.isfinite(change), sign * torch.log1p(sign * change), carrier))
+    value = sign * torch.log1p(sign * change)
+    # Infinite where the quotient is; in float32 of torch 2.6 also where log1p overflows before it.
+    return with_value(carrier, torch.where(torch.isfinite(value), value, carrier))
 
 
 def half_ratio(a: Tensor, b: Tensor) -> Tensor:

@@ -114,7 +114,7 @@ def test_the_unbiased_divergence_is_that_of_the_formula_in_fifty_digits():
     assert found.n == n + m
 
 
-def test_affine_maps_change_nothing():
+def test_affine_maps_of_both_samples_change_nothing():
     p, q = random_pair(4, seed=1)
     x, y = p.sample(300, generator=generator(0)), q.sample(300, generator=generator(1))
     turn = torch.randn(4, 4, generator=generator(2), dtype=torch.float64)
@@ -191,7 +191,7 @@ def test_gaussianized_coordinates_are_normal_and_their_slopes_are_derivatives():
 
 
 @pytest.mark.parametrize("d", [1, 5])
-def test_samples_against_a_density(d):
+def test_samples_against_a_gaussian_are_estimated_without_bias_and_intervals_hold(d):
     p, q = random_pair(d, seed=d + 20)
     truth = kl_divergence(p, q)
     for method in ("auto", "gaussian"):
@@ -201,7 +201,7 @@ def test_samples_against_a_density(d):
     assert found[0].n == 250
 
 
-def test_samples_against_other_densities():
+def test_samples_meet_any_object_that_has_a_log_density():
     x = torch.distributions.Laplace(0.0, 1.0)
     torch.manual_seed(0)
     rows = x.sample((4000,))
@@ -229,7 +229,7 @@ def test_samples_against_other_densities():
         assert abs(float(found.value) - 1.0) < 4 * float(found.standard_error)
 
 
-def test_draws_of_a_density_meet_samples():
+def test_draws_of_a_density_are_estimated_against_samples_without_bias():
     p, q = random_pair(3, seed=30)
     found = [kl_estimate(p, q.sample(300, generator=generator(s)), seed=s, n=600) for s in range(60)]
     assert unbiased(found, kl_divergence(p, q))
@@ -238,7 +238,7 @@ def test_draws_of_a_density_meet_samples():
     assert kl_estimate(p, q.sample(300), seed=0).n == 5300
 
 
-def test_seeds_and_kinds():
+def test_a_seed_repeats_the_estimate_and_results_are_of_the_callers_type():
     x, y = torch.randn(200, 2, generator=generator(0)), torch.randn(300, 2, generator=generator(1))
     one, again, other = (kl_estimate(x, y, seed=s) for s in (1, 1, 2))
     assert one.value.equal(again.value)
@@ -258,7 +258,7 @@ def test_seeds_and_kinds():
     assert not kl_estimate(x, y, tolerance=10.0, seed=0).warnings
 
 
-def test_many_rows_are_asked_in_part():
+def test_of_many_rows_a_part_is_enough_and_the_error_holds():
     g = generator(0)
     x = torch.randn(21_000, 2, generator=g) + torch.tensor([1.0, 0.0])
     y = torch.randn(3_000, 2, generator=g)
@@ -293,14 +293,14 @@ def rows(n=100, d=3, seed=0):
     return torch.randn(n, d, generator=generator(seed), dtype=torch.float64)
 
 
-def test_identical_samples():
+def test_samples_that_are_identical_are_estimated_at_zero_and_said_to_be_shared():
     x = rows(300)
     found = kl_estimate(x, x, seed=0)
     assert "300 rows are in both" in found.warnings[0]
     assert abs(float(found.value)) < 4 * float(found.standard_error)
 
 
-def test_constant_columns():
+def test_columns_that_are_constant_in_both_are_left_out_and_others_are_refused():
     x, y = rows(seed=0), rows(seed=1)
     both = [torch.cat([s, torch.full((100, 1), 7.0)], 1) for s in (x, y)]
     found = kl_estimate(*both, seed=0)
@@ -316,13 +316,13 @@ def test_constant_columns():
         kl_estimate(torch.cat([x, x[:, :1]], 1), torch.cat([y, y[:, :1]], 1))
 
 
-def test_dependent_coordinates_of_one_side():
+def test_linearly_dependent_coordinates_of_one_side_are_refused():
     x = rows()
     with pytest.raises(NotPositiveDefinite, match="p"):
         kl_estimate(torch.cat([x, x[:, :1]], 1), rows(d=4, seed=1))
 
 
-def test_duplicates():
+def test_duplicate_rows_are_counted_and_too_many_are_refused():
     x, y = rows(), rows(seed=1)
     found = kl_estimate(torch.cat([x, x[:10]]), y, seed=0)
     assert "10 of the 110 rows of p repeat others" in found.warnings[0]
@@ -333,7 +333,7 @@ def test_duplicates():
     assert torch.isfinite(kl_estimate(x[:20].repeat(10, 1), y, method="gaussian").value)
 
 
-def test_too_few():
+def test_too_few_rows_are_refused_and_few_rows_are_warned_of():
     with pytest.raises(ValueError, match="p has 1 rows of 3 coordinates: an estimate needs at least 7"):
         kl_estimate(rows(1), rows())
     with pytest.raises(ValueError, match="q has 20 rows of 30 coordinates"):
@@ -347,7 +347,7 @@ def test_too_few():
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_what_is_no_number(bad):
+def test_a_value_that_is_not_finite_is_refused_with_its_position(bad):
     x = rows()
     x[17, 2] = bad
     for pair in ((x, rows()), (rows(), x), (x, Gaussian.standard(3)), (Gaussian.standard(3), x)):
@@ -355,7 +355,7 @@ def test_what_is_no_number(bad):
             kl_estimate(*pair)
 
 
-def test_integers_and_one_dimension():
+def test_whole_numbers_and_vectors_are_taken_as_samples_and_said_to_be():
     x = torch.randint(0, 1_000_000, (300,), generator=generator(0))
     y = torch.randint(0, 1_000_000, (300,), generator=generator(1))
     found = kl_estimate(x, y, seed=0)
@@ -373,7 +373,7 @@ def test_integers_and_one_dimension():
         kl_estimate(rows().to(torch.complex64), rows())
 
 
-def test_coordinates_that_are_no_density_and_numbers_without_fractions():
+def test_a_coordinate_of_few_values_is_warned_of_and_huge_numbers_are_not():
     discrete = torch.randint(0, 4, (100, 1), generator=generator(2)).double()
     found = kl_estimate(torch.cat([rows(), discrete], 1), torch.cat([rows(seed=1), discrete.flip(0)], 1), seed=0)
     assert "coordinate 3 of p takes 4 values in 100 rows: that is no density, and the estimate may mean little" in (
@@ -385,7 +385,7 @@ def test_coordinates_that_are_no_density_and_numbers_without_fractions():
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, True, 2**63, "0"])
-def test_seeds_that_are_none(seed):
+def test_seeds_that_are_no_whole_number_from_0_up_are_refused(seed):
     for p, q in ((rows(), rows(seed=1)), (Gaussian.standard(3), Gaussian.standard(3))):
         with pytest.raises(ValueError, match="seed is "):
             kl_estimate(p, q, seed=seed)
@@ -393,7 +393,7 @@ def test_seeds_that_are_none(seed):
     assert one.value == same.value
 
 
-def test_probabilities_and_histograms_are_no_samples():
+def test_probabilities_and_histograms_are_refused_as_samples():
     logits = rows(200, 5)
     for bad, what in (
         (logits.softmax(-1), "rows add up to 1"),
@@ -415,7 +415,7 @@ def test_probabilities_and_histograms_are_no_samples():
     torch.testing.assert_close((p * (p.log() - q.log())).sum(-1), said)
 
 
-def test_what_does_not_fit_says_so():
+def test_samples_and_densities_of_different_shapes_or_unknown_methods_are_refused():
     with pytest.raises(ShapeError, match="p has 3 coordinates, q has 4"):
         kl_estimate(rows(), rows(d=4))
     with pytest.raises(ShapeError, match="flatten them"):
@@ -469,7 +469,7 @@ def test_what_samples_cannot_show_is_said():
 
 
 @pytest.mark.parametrize("validate", [True, False])
-def test_samples_outside_a_support(validate):
+def test_samples_outside_the_support_of_a_density_make_the_divergence_infinite(validate):
     options = {"validate_args": validate}
     x = rows(200)
     for q in (

@@ -1,4 +1,4 @@
-"""Every faster body is the formula's twin: over the oracle grid, every layout, and wherever it may not run at all."""
+"""Every kernel of diagonal pairs is the formula's twin: over the regimes, in every layout, and where none may run."""
 
 import os
 import subprocess
@@ -9,77 +9,23 @@ import torch
 from torch.nn import Parameter
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
-from truth import exact, oracle, pairs
+from truth import oracle
 from truth.kinds import DIAGONAL, MAKE
 from truth.oracle import ulps as units
 from truth.regimes import REGIMES, pair
 from truth.scalars import CONTRACT, scalars
+from truth.twins import PRESENT, both, close, operands
 
 import kullback
-from kullback import Gaussian, ShapeError, kernels, kl_divergence
-from kullback.kernels import choice, native_kernel, selected
-from kullback.losses import kl_loss
+from kullback import Gaussian, ShapeError, kl_divergence
+from kullback.kernels import selected
+from kullback.kernels.layout import laid_out
 
-PRESENT = [backend.name for backend in choice.BACKENDS if backend.kernels and not backend.unavailable_reason()]
 NAMES = ("mean_p", "scale_p", "mean_q", "scale_q")
-
-
-@pytest.fixture(params=PRESENT)
-def body(request):
-    """One of the bodies that are here, forced."""
-    with kernels.use(request.param):
-        yield request.param
-
-
-@pytest.fixture(params=[0, 1])
-def older_machine(request):
-    """The C library as a machine with fewer instructions would run it."""
-    if native_kernel.unavailable_reason():
-        pytest.skip(native_kernel.unavailable_reason())
-    native_kernel.allow(request.param)
-    with kernels.use("native"):
-        yield
-    native_kernel.allow(2)
-
-
-@pytest.fixture
-def by_formula():
-    def call(f, *args):
-        with kernels.use("reference"):
-            return f(*args)
-
-    return call
-
-
-def operands(*shape, dtype=torch.float32, seed=0):
-    """Positive throughout, so that any of them may be a mean or a scale of any kind."""
-    g = torch.Generator().manual_seed(seed)
-    return [torch.rand(shape, dtype=torch.float64, generator=g).mul(2).add(0.2).to(dtype) for _ in range(4)]
 
 
 def divergence(a, b, c, d, given="std", **named):
     return kl_divergence(MAKE[given](a, b, **named), MAKE[given](c, d, **named))
-
-
-def both(f, leaves, by_formula):
-    """Value and gradients by the body and by the formula."""
-
-    def run():
-        at = [x.detach().requires_grad_() if x.requires_grad else x for x in leaves]
-        value = f(*at)
-        wanted = [x for x in at if x.requires_grad]
-        weight = torch.linspace(0.5, 2, value.numel(), dtype=value.dtype).reshape(value.shape)
-        return value, torch.autograd.grad(value, wanted, weight) if wanted else ()
-
-    return run(), by_formula(run)
-
-
-def close(got, want, n, terms=4):
-    """Rows within 4 + log2(n) units in the last place on either side; gradients within 4, of their largest part."""
-    eps = torch.finfo(want.dtype).eps
-    assert got.shape == want.shape
-    assert got.dtype == want.dtype
-    assert_close(got, want, rtol=2 * (terms + max(n, 1).bit_length()) * eps, atol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -151,8 +97,6 @@ def test_operands_may_lie_in_memory_as_they_like(body, by_formula, layout, n):
 
 
 def test_operands_lie_as_chunks_without_being_copied(body):
-    from kullback.kernels.layout import laid_out
-
     h = torch.rand(6, 20) + 0.1
     a, b = h.chunk(2, -1)
     tensors, layout = laid_out((a, b, a, b), "std", 1)
@@ -161,7 +105,7 @@ def test_operands_lie_as_chunks_without_being_copied(body):
 
 
 @pytest.mark.parametrize("shapes", [((5, 4), (3, 5, 4)), ((3, 1, 4), (5, 4)), ((4,), (4,)), ((2, 3, 2, 2), (3, 2, 2))])
-def test_batches_broadcast(body, by_formula, shapes):
+def test_batches_broadcast_as_in_the_formula(body, by_formula, shapes):
     event = 3 if len(shapes[0]) == 4 else 1
     x = [*operands(*shapes[0])[:2], *operands(*shapes[1])[2:]]
     leaves = [v.requires_grad_() for v in x]
@@ -331,175 +275,9 @@ def test_shapes_that_do_not_fit_raise_as_ever(body):
         kl_divergence(p, Gaussian.from_std(x[2], x[3], event_dims=2))
 
 
-def test_numpy_gives_numpy(body):
+def test_numpy_arrays_give_numpy_arrays(body):
     p = Gaussian.from_std(*(v.numpy() for v in operands(4, 5)[:2]))
     assert type(kl_divergence(p, Gaussian.standard(5))).__module__ == "numpy"
-
-
-FULL = ("covariance", "scale_tril")
-
-
-def full_operands(rows, n, kind, dtype=torch.float64, seed=0):
-    """Means and well-conditioned matrices."""
-    g = torch.Generator().manual_seed(seed)
-    noise = [torch.randn(rows, n, n, generator=g, dtype=torch.float64) / n**0.5 for _ in range(2)]
-    means = [torch.randn(rows, n, generator=g, dtype=torch.float64) for _ in range(2)]
-    matrices = [x @ x.mT + 0.5 * torch.eye(n, dtype=torch.float64) for x in noise]
-    if kind == "scale_tril":
-        matrices = [torch.linalg.cholesky(x) for x in matrices]
-    return [x.to(dtype) for x in (means[0], matrices[0], means[1], matrices[1])]
-
-
-def full_divergence(a, b, c, d, kind):
-    make = getattr(Gaussian, f"from_{kind}")
-    return kl_divergence(make(a, b, validate=False), make(c, d, validate=False))
-
-
-def full_selection(x, kind):
-    make = getattr(Gaussian, f"from_{kind}")
-    return selected(make(*x[:2], validate=False), make(*x[2:], validate=False))
-
-
-@pytest.mark.parametrize("kind", FULL)
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 8, 9, 16, 31, 32, 33, 40, 47, 64, 89])
-def test_full_pairs_have_the_formulas_values_and_gradients(body, by_formula, n, kind):
-    check_full_pairs(body, by_formula, n, kind)
-
-
-@pytest.mark.parametrize("kind", FULL)
-@pytest.mark.parametrize("n", [5, 8, 32, 33, 48])
-def test_full_pairs_on_machines_with_fewer_instructions(older_machine, by_formula, n, kind):
-    check_full_pairs("native", by_formula, n, kind)
-
-
-def check_full_pairs(body, by_formula, n, kind):
-    for rows in (1, 7, 8, 9, 20) if n < 33 else (1, 3):
-        for dtype in (torch.float32, torch.float64):
-            leaves = [v.requires_grad_() for v in full_operands(rows, n, kind, dtype)]
-            assert full_selection(leaves, kind).backend == body
-            (value, found), _ = both(lambda *v: full_divergence(*v, kind), leaves, by_formula)
-            wide = [v.detach().double().requires_grad_() for v in leaves]
-            _, (want, truths) = both(lambda *v: full_divergence(*v, kind), wide, by_formula)
-            # Within 450 units in the last place; condition numbers are below 20, which either side feels.
-            eps = 450 * torch.finfo(dtype).eps
-            assert value.dtype == dtype
-            assert_close(value.double(), want, rtol=eps, atol=0)
-            for got, truth in zip(found, truths, strict=True):
-                assert_close(got.double(), truth, rtol=eps, atol=eps * float(truth.abs().max()))
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("n", [8, 20, 33, 50])
-def test_nearly_equal_covariances_of_many_coordinates_keep_their_digits(body, n, dtype):
-    mean, cov, _, _ = (v.to(dtype) for v in full_operands(1, n, "covariance"))
-    same = cov.tril() + cov.tril(-1).mT
-    assert full_divergence(mean, same, mean, same, "covariance").item() == 0.0
-    for step in (1e-3, 1e-5):
-        moved = cov + step * cov[:, :, :1] * cov[:, :1, :]
-        cov, moved = (v.tril() + v.tril(-1).mT for v in (cov, moved))
-        p, q = (pairs.Given("covariance", m[0].numpy(), (c[0].numpy(),)) for m, c in ((mean, cov), (mean, moved)))
-        truth = exact.kl(pairs.exact_pair(p, q))
-        (got,) = full_divergence(mean, cov, mean, moved, "covariance").tolist()
-        assert abs(exact.number(got) - truth) <= 450 * torch.finfo(dtype).eps * abs(truth)
-
-
-@pytest.mark.parametrize("n", [3, 35])
-@pytest.mark.parametrize("kind", FULL)
-def test_full_pairs_broadcast_and_lie_as_they_like(body, by_formula, n, kind):
-    a, b, c, d = full_operands(6, n, kind)
-    cases = [
-        (a, b, c[0], d[0]),
-        (a, b[:1], c, d[0]),
-        (a[:, None], b[:, None], c[:2], d[:2]),
-        (a, b.mT.contiguous().mT, c.expand(2, 6, n), d),
-        (a[::2], b[::2], c[::2], d[::2]),
-        (a[0], b[0], c[0], d[0]),
-        (a, b, a, b),
-    ]
-    for x in cases:
-        for wanted in ((0, 1, 2, 3), (1,), (2,), ()):
-            leaves = [v.detach().requires_grad_() if i in wanted else v for i, v in enumerate(x)]
-            (value, found), (want, truths) = both(lambda *v: full_divergence(*v, kind), leaves, by_formula)
-            assert_close(value, want, rtol=1e-12, atol=0)
-            for got, truth in zip(found, truths, strict=True):
-                assert_close(got, truth, rtol=1e-11, atol=1e-12)
-
-
-@pytest.mark.parametrize("kind", FULL)
-def test_second_derivatives_of_full_pairs_and_their_loss(body, by_formula, kind):
-    leaves = [v.requires_grad_() for v in full_operands(2, 3, kind)]
-    assert torch.autograd.gradgradcheck(lambda *v: full_divergence(*v, kind), leaves)
-    make = getattr(Gaussian, f"from_{kind}")
-    weights = torch.tensor([0.5, 2.0], dtype=torch.float64)
-
-    def loss(*v):
-        return kl_loss(make(*v[:2], validate=False), make(*v[2:], validate=False), weights)
-
-    (value, found), (want, truths) = both(loss, leaves, by_formula)
-    assert_close(value, want, rtol=1e-13, atol=0)
-    assert_close(found, truths, rtol=1e-11, atol=1e-13)
-
-
-@pytest.mark.parametrize("kind", FULL)
-def test_a_matrix_that_no_gaussian_has_gives_nan_in_its_own_row_only(body, kind):
-    for n in (2, 3, 9, 36):
-        x = full_operands(10, n, kind)
-        x[1][4] = -torch.eye(n)
-        assert torch.isnan(full_divergence(*x, kind)).nonzero().flatten().tolist() == [4]
-        x = full_operands(10, n, kind)
-        x[0][7, 0] = torch.nan
-        assert torch.isnan(full_divergence(*x, kind)).nonzero().flatten().tolist() == [7]
-
-
-@pytest.mark.parametrize("n", [8, 40])
-def test_full_pairs_are_the_same_by_any_number_of_threads(body, n):
-    before = torch.get_num_threads()
-    x = full_operands(3000 if n == 8 else 30, n, "covariance")
-    step = len(x[0]) // 15
-    parts = [[v[i : i + step] for v in x] for i in range(0, len(x[0]), step)]
-    want = torch.cat([full_divergence(*part, "covariance") for part in parts])
-    try:
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            assert_close(full_divergence(*x, "covariance"), want, rtol=0, atol=0)
-    finally:
-        torch.set_num_threads(before)
-
-
-def test_the_largest_full_pairs_are_left_to_the_linear_algebra_of_torch(by_formula):
-    x = full_operands(1, 513, "covariance", torch.float32)
-    want = by_formula(full_divergence, *x, "covariance")
-    with kernels.use(None):
-        assert full_selection(x, "covariance").backend == "torch"
-        assert_close(full_divergence(*x, "covariance"), want, rtol=450 * torch.finfo(torch.float32).eps, atol=0)
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("n", [3, 40])
-def test_the_loss_is_the_mean_of_the_weighted_rows(body, by_formula, weighted, n):
-    weights = torch.linspace(0, 2, 6) if weighted else None
-    for given in DIAGONAL:
-        leaves = [v.requires_grad_() for v in operands(6, n)]
-
-        def f(*v, given=given):
-            return kl_loss(MAKE[given](*v[:2]), MAKE[given](*v[2:]), weights) * 3.0
-
-        (value, found), (want, truths) = both(f, leaves, by_formula)
-        close(value, want, n)
-        for got, truth in zip(found, truths, strict=True):
-            assert_close(got, truth, rtol=2e-5, atol=1e-6)
-    value = f(*leaves)
-    first = torch.autograd.grad(value, leaves, retain_graph=True)
-    assert_close(torch.autograd.grad(value, leaves), first)
-    double = [v.detach().double().requires_grad_() for v in leaves]
-    if weights is None:
-        assert torch.autograd.gradgradcheck(f, double)
-    shared = [v.detach() for v in leaves[:2]]
-    prior = [v[0].clone().requires_grad_() for v in leaves[2:]]
-    (value, found), (want, truths) = both(lambda *v: f(*shared, *v), prior, by_formula)
-    close(value, want, n)
-    for got, truth in zip(found, truths, strict=True):
-        assert_close(got, truth, rtol=2e-5, atol=1e-6)
 
 
 def test_large_calls_are_split_among_threads_and_give_the_same_rows(body):
@@ -535,47 +313,3 @@ def test_a_forked_child_does_not_wait_for_threads_that_it_has_not():
     environment = {**os.environ, "KULLBACK_KERNEL": "native"}
     result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert result.stdout == "0\n"
-
-
-def test_a_body_can_be_asked_for_and_what_is_not_there_says_so():
-    assert choice.available("reference").backends[0].kernels == ()
-    with pytest.raises(ValueError, match="the kernels are one of"), kernels.use("fastest"):
-        pass
-    assert choice.available(None).backends == tuple(b for b in choice.BACKENDS if not b.unavailable_reason())
-
-
-def test_a_selection_says_why(body):
-    p = Gaussian.from_std(torch.zeros(3), torch.ones(3))
-    assert selected(p, p) == (body, "asked for by name")
-    normal = torch.distributions.Normal(torch.zeros(3), torch.ones(3))
-    assert selected(normal, normal) == selected(p, p)
-    assert "different parameterizations" in selected(p, Gaussian.from_logvar(torch.zeros(3), torch.zeros(3))).reason
-    assert "not a pair of diagonals" in selected(p, Gaussian.from_covariance(torch.zeros(3), torch.eye(3))).reason
-    with kernels.use("reference"):
-        assert selected(p, p) == ("reference", "asked for by name")
-    with kernels.use(None):
-        assert selected(p, p).backend == PRESENT[0]
-        large = Gaussian.from_covariance(torch.zeros(600), torch.eye(600))
-        reason = selected(large, large).reason
-    assert ("at most 512 coordinates" if "native" in PRESENT else "no native") in reason
-
-
-def test_modules_are_found_without_importing_them():
-    code = "import kullback; print(kullback.kernels.selected.__name__, kullback.losses.kl_loss.__name__)"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout == "selected kl_loss\n"
-
-
-def test_without_a_library_the_package_works_and_says_why(monkeypatch, tmp_path):
-    monkeypatch.setattr(native_kernel, "FILE", tmp_path / "libkullback.so")
-    assert native_kernel._load() is None
-    monkeypatch.setattr(native_kernel, "_LIBRARY", None)
-    assert native_kernel.unavailable_reason() == "no C library was built"
-    without = choice.available(None)
-    assert without.backends[0].name == "torch"
-    assert without.reason == "no native: no C library was built"
-    with pytest.raises(ValueError, match="no C library"):
-        choice.available("native")
-    (tmp_path / "libkullback.so").write_bytes(b"not a library")
-    assert native_kernel._load() is None
-    assert "another version" in native_kernel.unavailable_reason()
