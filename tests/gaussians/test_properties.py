@@ -140,6 +140,14 @@ def test_marginals_keep_what_was_given_where_they_can():
     assert (leading.scale.factor == factor[..., :2, :2]).all()
 
 
+def test_a_marginal_of_the_standard_normal_still_takes_the_type_of_what_it_meets():
+    marginal = Gaussian.standard(4).marginal([0, 2])
+    assert marginal.event_shape == (2,)
+    half = Gaussian.from_std(torch.ones(2, dtype=torch.float16), torch.ones(2, dtype=torch.float16))
+    assert kl_divergence(half, marginal).item() == 1.0
+    assert isinstance(kl_divergence(Gaussian.from_std([1.0, 1.0], 1.0), marginal), np.floating | np.ndarray)
+
+
 def test_marginals_that_make_no_sense_are_refused():
     p = Gaussian.standard(4)
     with pytest.raises(IndexError, match="coordinate 4 is out of range"):
@@ -194,6 +202,28 @@ def test_affine_maps_of_low_rank_form_nothing_large():
     p = Gaussian.from_low_rank(torch.zeros(50_000), torch.ones(50_000, 2), 0.5)
     image = p.affine(torch.full((2, 50_000), 1e-3) * torch.tensor([[1.0], [-2.0]]) + torch.eye(2, 50_000))
     assert image.event_shape == (2,)
+
+
+@pytest.mark.parametrize(("given", "a", "b", "kind"), [
+    (np, np, None, np), (np, torch, None, torch), (torch, np, None, torch), (np, np, torch, torch), (np, np, np, np),
+])  # fmt: skip
+def test_an_affine_image_is_numpy_only_if_everything_was(given, a, b, kind):
+    p = Gaussian.from_std(given.zeros(2), given.ones(2))
+    image = p.affine(a.eye(2), None if b is None else b.ones(2))
+    assert isinstance(image.entropy(), torch.Tensor) == (kind is torch)
+
+
+def test_affine_maps_broadcast_with_the_batch_or_say_that_they_cannot():
+    p = Gaussian.from_std(torch.zeros(5, 3), torch.ones(5, 3))
+    image = p.affine(torch.ones(4, 1, 2, 3) + torch.eye(3)[:2], torch.zeros(5, 2))
+    assert image.batch_shape == (4, 5)
+    for a, b in (
+        (torch.ones(4, 2, 3), None),
+        (torch.eye(3), torch.zeros(4, 3)),
+        (torch.ones(1, 2, 3), np.zeros((4, 2))),
+    ):
+        with pytest.raises(ShapeError, match=r"the batches of the Gaussians \(5,\), of A .* do not broadcast"):
+            p.affine(a, b)
 
 
 def test_affine_maps_that_do_not_fit_are_refused():

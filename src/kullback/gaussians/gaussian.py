@@ -6,7 +6,7 @@ constructors do stands in ``inputs.py``, what scales do in ``scales/``, what ind
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -342,7 +342,8 @@ class Gaussian:
 
     def expand(self, batch_shape: Sequence[int]) -> "Gaussian":
         """The same Gaussians broadcast to a batch shape, without copying."""
-        return replace(self, mean=self.mean.broadcast_to((*batch_shape, *self.event_shape)))
+        mean = self.mean.broadcast_to((*batch_shape, *self.event_shape))
+        return Gaussian(mean, self.scale, self.event_dims, self.array_kind)
 
     def detach(self) -> "Gaussian":
         """The same Gaussians, cut off from the graph of gradients."""
@@ -405,8 +406,11 @@ class Gaussian:
                     [0., 2.]], dtype=torch.float64)
         """
         index = coordinate_index(dims, self.event_shape)
+        return self._marginal(index)
+
+    def _marginal(self, index: list[int]) -> "Gaussian":
         mean = self.mean[..., torch.tensor(index, device=self.mean.device)]
-        return replace(self, mean=mean, scale=self.scale.marginal(index))
+        return Gaussian(mean, self.scale.marginal(index), 1, self.array_kind)
 
     def affine(self, A: Any, b: Any = None) -> "Gaussian":
         r"""The Gaussian of :math:`A x + b` for x of this one.
@@ -419,20 +423,19 @@ class Gaussian:
             b: shape ``(*batch, k)``; 0 if not given.
 
         Raises:
-            ShapeError: if A or b do not fit.
+            ShapeError: if A or b do not fit, or the batches do not broadcast.
             NotPositiveDefinite: if k is more than d: then A x has no density.
 
         Example:
-            >>> import math
             >>> turn = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
             >>> Gaussian.from_std(torch.tensor([1.0, 0.0]), torch.tensor([2.0, 1.0])).affine(turn).stddev
             tensor([1., 2.])
         """
-        matrix, shift = inputs.affine_map(A, b, self.event_shape, self.tensors())
+        matrix, shift, kind = inputs.affine_map(A, b, self.event_shape, self.batch_shape, self.tensors())
         p = self.cast(matrix.dtype, matrix.device)
         mean = (matrix @ p.mean.unsqueeze(-1)).squeeze(-1)
         mean = mean if shift is None else mean + shift
-        return Gaussian(mean, p.scale.affine(matrix), 1, self.array_kind)
+        return Gaussian(mean, p.scale.affine(matrix), 1, common_array_kind((self.array_kind, kind)))
 
     def __getitem__(self, index: Any) -> "Gaussian":
         """Index the batch, as a tensor of shape ``batch_shape`` is indexed; events stay whole."""
@@ -502,6 +505,10 @@ class NumericGaussian(Gaussian):
     def detach(self) -> Gaussian:
         """Itself: numbers have no gradients."""
         return self
+
+    def _marginal(self, index: list[int]) -> Gaussian:
+        assert isinstance(self.scale, Isotropic)
+        return NumericGaussian(self.number, self.scale, torch.Size([len(index)]))
 
     def _described_dtype(self) -> str:
         return "dtype and device of what it meets"

@@ -19,7 +19,7 @@ from kullback.gaussians.validation import (
     shape_of,
 )
 from kullback.numerics.arrays import FLOATING, ArrayKind, common_array_kind, to_tensor
-from kullback.numerics.tensors import common_device, compute_dtype
+from kullback.numerics.tensors import broadcast_shapes, common_device, compute_dtype
 
 
 class Given(NamedTuple):
@@ -122,13 +122,15 @@ def points(x: Any, event: torch.Size) -> tuple[Tensor, ArrayKind]:
     return point, kind
 
 
-def affine_map(matrix: Any, shift: Any, event: torch.Size, tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
-    """A matrix and a shift for Gaussians of this event and these tensors, in the dtype that all are computed in.
+def affine_map(
+    matrix: Any, shift: Any, event: torch.Size, batch: torch.Size, tensors: Sequence[Tensor]
+) -> tuple[Tensor, Tensor | None, ArrayKind]:
+    """A matrix and a shift for Gaussians of these shapes and tensors, in the dtype that all are computed in.
 
     Raises as :meth:`Gaussian.affine` does.
     """
-    a, _ = to_tensor(matrix, "A")
-    b, _ = (None, None) if shift is None else to_tensor(shift, "b")
+    a, kind = to_tensor(matrix, "A")
+    b, shift_kind = (None, ArrayKind.ANY) if shift is None else to_tensor(shift, "b")
     if len(event) != 1:
         raise ShapeError(f"affine takes Gaussians with one event dimension, got event shape {tuple(event)}.")
     if not isinstance(a, Tensor) or a.ndim < 2 or a.shape[-1] != event[0]:
@@ -140,9 +142,18 @@ def affine_map(matrix: Any, shift: Any, event: torch.Size, tensors: Sequence[Ten
         )
     if b is not None and shape_of(b)[-1:] != (k,):
         raise ShapeError(f"b must have shape (*batch, {k}), got {shape_of(b)}.")
+    shift_batch = b.shape[:-1] if isinstance(b, Tensor) else torch.Size()
+    broadcast_shapes(
+        batch, a.shape[:-2], shift_batch,
+        error=lambda: (
+            f"the batches of the Gaussians {tuple(batch)}, of A {tuple(a.shape[:-2])} and of b {tuple(shift_batch)} "
+            "do not broadcast."
+        ),
+    )  # fmt: skip
     like = [*tensors, a, *([b] if isinstance(b, Tensor) else [])]
     dtype, device = compute_dtype(like), common_device(like)
-    return a.to(device=device, dtype=dtype), b.to(device=device, dtype=dtype) if isinstance(b, Tensor) else None
+    moved = b.to(device=device, dtype=dtype) if isinstance(b, Tensor) else None
+    return a.to(device=device, dtype=dtype), moved, common_array_kind((kind, shift_kind))
 
 
 def whole_number(n: Any, what: str) -> int:

@@ -25,8 +25,8 @@ Parameterization = Literal["std", "variance", "logvar"]
 POSITIVE: tuple[Parameterization, ...] = ("std", "variance")
 
 # How a scale is converted from one parameterization to another: a new parameterization is its row and its column.
-# ``f`` is
-# torch or ``_PythonMath``: tensors and Python numbers are converted alike, so that the standard normal is exact in any.
+# ``f`` is torch or ``_PythonMath``: tensors and Python numbers are converted alike, so that the standard normal is
+# exact in any.
 _CONVERT: dict[tuple[Parameterization, Parameterization], Any] = {
     ("std", "variance"): lambda x, f: x * x,
     ("std", "logvar"): lambda x, f: 2.0 * f.log(x),

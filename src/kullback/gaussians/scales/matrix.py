@@ -16,12 +16,6 @@ from kullback.numerics.linear_algebra import (
 )
 
 
-def row_lengths(factor: Tensor) -> Tensor:
-    """The marginal standard deviations of a factor."""
-    lengths: Tensor = torch.linalg.vector_norm(factor, dim=-1)
-    return lengths
-
-
 @register
 @dataclass(frozen=True, eq=False)
 class Dense(MatrixScale):
@@ -69,7 +63,8 @@ class Tril(MatrixScale):
 
     def stds(self, event: torch.Size) -> Tensor:
         """The lengths of the rows."""
-        return row_lengths(self.tril())
+        lengths: Tensor = torch.linalg.vector_norm(self.tril(), dim=-1)
+        return lengths
 
     def variances(self, event: torch.Size) -> Tensor:
         """The squared lengths of the rows."""
@@ -135,11 +130,11 @@ class Precision(MatrixScale):
 
     def stds(self, event: torch.Size) -> Tensor:
         """The lengths of the rows of L."""
-        return row_lengths(self.tril())
+        return Tril(self.tril()).stds(event)
 
     def variances(self, event: torch.Size) -> Tensor:
         """The squared lengths of the rows of L."""
-        return self.tril().square().sum(-1)
+        return Tril(self.tril()).variances(event)
 
     def marginal(self, index: list[int]) -> Tril:
         """From the rows of L of these coordinates."""
