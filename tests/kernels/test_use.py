@@ -31,15 +31,13 @@ def test_an_error_inside_the_block_ends_it():
 
 
 def test_other_threads_keep_their_own_choice():
-    seen = []
-    default = choice.available(None).backends[0].name
-    with kernels.use("reference"):
-        thread = threading.Thread(target=lambda: seen.append(choice._available.get().backends))
+    before, seen = choice.current(), []
+    with kernels.use("torch"), kernels.use("reference"):
+        thread = threading.Thread(target=lambda: seen.append(choice.current()))
         thread.start()
         thread.join()
-        assert choice._available.get().backends[0].name == "reference"
-    assert seen == [choice._available.get().backends]
-    assert default in ("native", "torch")
+        assert [backend.name for backend in choice.current().backends] == ["reference"]
+    assert seen == [before]
 
 
 def test_what_is_not_there_says_so(monkeypatch):

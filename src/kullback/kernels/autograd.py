@@ -14,7 +14,8 @@ from kullback.gaussians.scales.base import Scale
 from kullback.gaussians.scales.diagonal import Diagonal
 from kullback.gaussians.scales.matrix import Dense, Tril
 from kullback.kernels.layout import laid_out
-from kullback.kernels.protocol import Inputs, Kernel
+from kullback.kernels.protocol import Inputs, Kernel, TermsKernel
+from kullback.numerics.gradients import any_requires_grad
 from kullback.numerics.guard import why_not_raw_memory
 from kullback.pairs.base import GaussianPair
 from kullback.pairs.dispatch import diagonal_pair, make_pair
@@ -45,7 +46,7 @@ def _reference_pair(make: Callable[[Gaussian, Gaussian], Any], x: Sequence[Tenso
 def kl(kernel: Kernel, inputs: Inputs) -> Tensor:
     """The divergence of each row."""
     tensors, parameterization, event_dims = inputs
-    if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):
+    if any_requires_grad(*tensors):
         result: Tensor = _KL.apply(*tensors, kernel, parameterization, event_dims)  # type: ignore[no-untyped-call]
         return result
     return kernel.value(*laid_out(tensors, parameterization, event_dims))
@@ -58,10 +59,10 @@ def mean_kl(kernel: Kernel, inputs: Inputs, weights: Tensor | None) -> Tensor:
     return result
 
 
-def kl_terms(kernel: Kernel, inputs: Inputs) -> tuple[Tensor, Tensor]:
+def kl_terms(kernel: TermsKernel, inputs: Inputs) -> tuple[Tensor, Tensor]:
     """The mean term and the covariance term of each coordinate."""
     tensors, parameterization, event_dims = inputs
-    if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):
+    if any_requires_grad(*tensors):
         result: tuple[Tensor, Tensor] = _KLTerms.apply(*tensors, kernel, parameterization, event_dims)  # type: ignore[no-untyped-call]
         return result
     return kernel.terms(*laid_out(tensors, parameterization, event_dims))
@@ -95,7 +96,14 @@ class _KL(torch.autograd.Function):
 class _KLTerms(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, a: Tensor, b: Tensor, c: Tensor, d: Tensor, kernel: Kernel, parameterization: str, event_dims: int
+        ctx: Any,
+        a: Tensor,
+        b: Tensor,
+        c: Tensor,
+        d: Tensor,
+        kernel: TermsKernel,
+        parameterization: str,
+        event_dims: int,
     ) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(a, b, c, d)
         ctx.how = parameterization, event_dims

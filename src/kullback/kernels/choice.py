@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -75,6 +75,11 @@ _of_process = available(os.environ.get("KULLBACK_KERNEL"))
 _available: ContextVar[AvailableBackends] = ContextVar("kullback_kernels", default=_of_process)
 
 
+def current() -> AvailableBackends:
+    """The backends that may compute here and now."""
+    return _available.get()
+
+
 @contextlib.contextmanager
 def use(name: str | None) -> Iterator[None]:
     """Compute by one backend within a ``with`` block: ``"native"``, ``"torch"`` or ``"reference"``.
@@ -139,7 +144,7 @@ KERNELS: dict[str, Callable[[Gaussian, Gaussian], Any]] = {
 }
 
 
-def _kernel(work: Work, p: Gaussian, q: Gaussian) -> tuple[Kernel, Inputs] | None:
+def _kernel(work: Work, p: Gaussian, q: Gaussian) -> tuple[Any, Inputs] | None:
     """The kernel that computes a pair, and what it computes on; None if the reference formula does."""
     # In this order: torch.compile can trace the first question alone.
     if active_transform():
@@ -150,13 +155,22 @@ def _kernel(work: Work, p: Gaussian, q: Gaussian) -> tuple[Kernel, Inputs] | Non
     inputs = _readable_inputs(p, q)
     if isinstance(inputs, str):
         return None
+    _, kernel, _ = _first_that_may(backends, work, inputs)
+    return None if kernel is None else (kernel, inputs)
+
+
+def _first_that_may(backends: Sequence[Backend], work: Work, inputs: Inputs) -> tuple[str, Kernel | None, list[str]]:
+    """The backend that computes this, its kernel (the reference formula has none), and why those before it do not."""
     scale = inputs.tensors[1]
     d = scale.shape[-1] if scale.ndim else 1
+    reasons: list[str] = []
     for backend in backends:
         for kernel in backend.kernels:
-            if kernel.unsupported_reason(work, inputs.parameterization, d) is None:
-                return kernel, inputs
-    return None
+            reason = kernel.unsupported_reason(work, inputs.parameterization, d)
+            if reason is None:
+                return backend.name, kernel, reasons
+            reasons.append(f"{backend.name} takes {reason}")
+    return "reference", None, reasons
 
 
 def _readable_inputs(p: Gaussian, q: Gaussian) -> Inputs | str:
@@ -190,13 +204,8 @@ def selected(p: Any, q: Any) -> Selection:
     if transform:
         return Selection("reference", transform)
     p = as_gaussian(p, "p")
-    inputs, current = _readable_inputs(p, as_gaussian(q, "q")), _available.get()
+    inputs, allowed = _readable_inputs(p, as_gaussian(q, "q")), current()
     if isinstance(inputs, str):
-        return Selection("reference", inputs if current.backends[0].kernels else current.reason)
-    reasons = [current.reason] if current.reason else []
-    for backend in current.backends:
-        against = [kernel.unsupported_reason("kl", inputs.parameterization, p.event_size) for kernel in backend.kernels]
-        if None in against or not backend.kernels:
-            return Selection(backend.name, "; ".join(reasons) or "the fastest there is")
-        reasons += [f"{backend.name} takes {reason}" for reason in against]
-    return Selection("reference", "; ".join(reasons))
+        return Selection("reference", inputs if allowed.backends[0].kernels else allowed.reason)
+    name, _, reasons = _first_that_may(allowed.backends, "kl", inputs)
+    return Selection(name, "; ".join(filter(None, [allowed.reason, *reasons])) or "the fastest there is")

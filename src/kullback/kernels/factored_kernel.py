@@ -55,10 +55,6 @@ class FactoredKernel:
         parts = _parts(rows, layout.parameterization)
         return _value(rows, layout, parts), _gradients(parts, layout, weight, wanted)
 
-    def terms(self, tensors: Sequence[Tensor], layout: Layout) -> tuple[Tensor, Tensor]:
-        """Not supported."""
-        raise NotImplementedError
-
 
 def _by_rows(tensors: Sequence[Tensor], layout: Layout) -> list[Tensor]:
     """With one batch dimension, of one row where all rows share an operand."""

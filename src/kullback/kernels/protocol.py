@@ -26,7 +26,9 @@ class Kernel(Protocol):
     """One way of computing pairs. Nothing that it does is recorded for gradients."""
 
     def unsupported_reason(self, work: Work, parameterization: str, d: int) -> str | None:
-        """Why the kernel cannot do this for pairs of d coordinates; None if it can."""
+        """Why the kernel cannot do this for pairs of d coordinates; None if it can. One that can do ``"kl_terms"`` is a
+        :class:`TermsKernel`.
+        """
 
     def value(self, tensors: Sequence[Tensor], layout: Layout) -> Tensor:
         """The divergence of each row."""
@@ -40,6 +42,10 @@ class Kernel(Protocol):
         self, tensors: Sequence[Tensor], layout: Layout, weight: Tensor, wanted: Sequence[bool]
     ) -> tuple[Tensor, list[Tensor | None]]:
         """Both in one pass over the tensors."""
+
+
+class TermsKernel(Kernel, Protocol):
+    """A kernel that also computes the terms of each coordinate."""
 
     def terms(self, tensors: Sequence[Tensor], layout: Layout) -> tuple[Tensor, Tensor]:
         """The mean and the covariance term of each coordinate, of batch and event shape."""

@@ -55,10 +55,6 @@ class TiledKernel:
         gradients = gradient_buffers(layout, tensors[0].dtype, wanted)
         return _run(tensors, layout, weight, gradients, with_value=True), gradients
 
-    def terms(self, tensors: Sequence[Tensor], layout: Layout) -> tuple[Tensor, Tensor]:
-        """Not supported."""
-        raise NotImplementedError
-
 
 def _run(
     tensors: Sequence[Tensor],

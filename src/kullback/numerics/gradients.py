@@ -12,6 +12,6 @@ def with_value(x: Tensor, value: Tensor) -> Tensor:
     return x - x.detach() + value.detach()
 
 
-def any_requires_grad(*tensors: Tensor | None) -> bool:
+def any_requires_grad(*tensors: Tensor) -> bool:
     """Whether derivatives are being recorded, and one of these tensors takes part in them."""
-    return torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)
+    return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)

@@ -1,6 +1,5 @@
 """``kullback info``."""
 
-import os
 import platform
 
 import click
@@ -16,9 +15,9 @@ def info() -> None:
 
     from kullback.kernels import choice, native_kernel
 
-    available = choice.available(os.environ.get("KULLBACK_KERNEL"))
-    names = ", ".join(backend.name for backend in available.backends)
-    reason = f" ({available.reason})" if available.reason else ""
+    allowed = choice.current()
+    names = ", ".join(backend.name for backend in allowed.backends)
+    reason = f" ({allowed.reason})" if allowed.reason else ""
     click.echo(f"kullback: {__version__}")
     click.echo(f"torch: {torch.__version__}, {torch.get_num_threads()} threads")
     click.echo(f"python: {platform.python_version()}, {platform.system()} {platform.machine()}")

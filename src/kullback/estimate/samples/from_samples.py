@@ -17,6 +17,7 @@ from kullback.estimate.samples.methods import DEFAULT, METHODS, Method
 from kullback.estimate.samples.reading import Samples, as_samples, check_samples, is_samples, whitened
 from kullback.estimate.samples.result import SampleEstimate, Step
 from kullback.numerics.arrays import common_array_kind, to_callers_type
+from kullback.numerics.gradients import any_requires_grad
 
 # Called with the number of searches for neighbours that are done, and None: their total is not known beforehand.
 Progress = Callable[[int, int | None], None]
@@ -108,10 +109,8 @@ def _step(progress: Progress | None) -> Step:
 
 def _requires_grad(density: Density) -> bool:
     """Whether gradients are recorded and the log-density has any."""
-    if isinstance(density, Foreign):
-        return torch.is_grad_enabled() and log_density(density, density.draw(1)).requires_grad
-    tensors = density.tensors()
-    return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
+    tensors = [log_density(density, density.draw(1))] if isinstance(density, Foreign) else density.tensors()
+    return any_requires_grad(*tensors)
 
 
 def _refuse_gradients(what: str, *, requires_grad: bool) -> None:
