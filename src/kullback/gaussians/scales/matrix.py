@@ -16,6 +16,12 @@ from kullback.numerics.linear_algebra import (
 )
 
 
+def row_lengths(factor: Tensor) -> Tensor:
+    """The marginal standard deviations of a factor."""
+    lengths: Tensor = torch.linalg.vector_norm(factor, dim=-1)
+    return lengths
+
+
 @register
 @dataclass(frozen=True, eq=False)
 class Dense(MatrixScale):
@@ -63,8 +69,7 @@ class Tril(MatrixScale):
 
     def stds(self, event: torch.Size) -> Tensor:
         """The lengths of the rows."""
-        lengths: Tensor = torch.linalg.vector_norm(self.tril(), dim=-1)
-        return lengths
+        return row_lengths(self.tril())
 
     def variances(self, event: torch.Size) -> Tensor:
         """The squared lengths of the rows."""
@@ -130,11 +135,11 @@ class Precision(MatrixScale):
 
     def stds(self, event: torch.Size) -> Tensor:
         """The lengths of the rows of L."""
-        return Tril(self.tril()).stds(event)
+        return row_lengths(self.tril())
 
     def variances(self, event: torch.Size) -> Tensor:
         """The squared lengths of the rows of L."""
-        return Tril(self.tril()).variances(event)
+        return self.tril().square().sum(-1)
 
     def marginal(self, index: list[int]) -> Tril:
         """From the rows of L of these coordinates."""
