@@ -2,8 +2,8 @@
 
 - ``bounds.py``: proved bounds for mixtures, computed from the arrays of ``mixture_arrays.py``.
 - ``kl.py``, ``entropy.py``, ``jensen_shannon.py``, ``mutual_information.py``: estimates as averages, a file for each
-  quantity. ``averaging.py`` averages to the accuracy that the caller asked for, over the points of ``samplers.py``;
-  ``densities.py`` converts what has a density; ``result.py`` is the result.
+  quantity. ``averaging.py`` averages to the accuracy that the caller asked for, by ``monte_carlo.py``, over the points
+  of ``samplers.py``; ``densities.py`` converts what has a density; ``result.py`` is the result.
 - ``samples/``: estimates where p, q or both are known by samples alone.
 
 May import ``all_pairs/`` and what comes before. Next: ``approximations/``.

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from kullback.divergences.api import check_shapes
 from kullback.estimate.densities import Density, Foreign, as_density, describe, log_density
+from kullback.estimate.monte_carlo import REPLICATES, Average, Integrand, average
 from kullback.estimate.result import Estimate
-from kullback.estimate.samplers import REPLICATES, Average, Integrand, average
 from kullback.gaussians.gaussian import Gaussian
 from kullback.numerics.arrays import ArrayKind, common_array_kind, to_callers_type
 from kullback.numerics.tensors import compute_dtype

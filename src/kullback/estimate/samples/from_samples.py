@@ -11,8 +11,8 @@ from torch import Tensor
 
 from kullback.estimate.averaging import IMPOSSIBLE, Settings
 from kullback.estimate.densities import Density, Foreign, as_density, describe, draw, event_shape_of, log_density
+from kullback.estimate.monte_carlo import NORMAL_QUANTILE
 from kullback.estimate.result import Estimate
-from kullback.estimate.samplers import NORMAL_QUANTILE
 from kullback.estimate.samples.methods import DEFAULT, METHODS, Method
 from kullback.estimate.samples.reading import Samples, as_samples, check_samples, is_samples, whitened
 from kullback.estimate.samples.result import SampleEstimate, Step
