@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from kullback.comparison.report.format import four_digits
+from kullback.comparison.format import four_digits
 from kullback.estimate.result import Estimate
 from kullback.io.text import printable
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from kullback.comparison.report.format import number, plus_minus
+from kullback.comparison.format import number, plus_minus
 from kullback.comparison.statistics import ACTIVE_VARIANCE, COLLAPSED_NATS
 from kullback.comparison.summary import MODELS, Pair
 from kullback.io.text import printable

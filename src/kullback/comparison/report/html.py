@@ -13,8 +13,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from kullback._version import __version__
+from kullback.comparison.format import number, plus_minus
 from kullback.comparison.report import figures
-from kullback.comparison.report.format import number, plus_minus
 from kullback.comparison.statistics import COLLAPSED_NATS
 from kullback.io.output import check_writable, write_text
 from kullback.io.text import printable

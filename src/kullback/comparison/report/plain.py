@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from kullback.comparison.report.format import exact
+from kullback.comparison.format import exact
 from kullback.comparison.summary import MODELS, DivergenceSummary
 from kullback.io.text import printable
 

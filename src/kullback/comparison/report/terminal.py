@@ -9,7 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from kullback.comparison.report.format import number, plus_minus
+from kullback.comparison.format import number, plus_minus
 from kullback.comparison.summary import MODELS, Pair
 from kullback.io.text import printable
 
