@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
-from torch import Tensor
 
+from kullback.divergences.docstrings import completed
 from kullback.divergences.registry import enter
 from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
@@ -46,16 +46,16 @@ def public(formula: Callable[Concatenate[Gaussian, Gaussian, P], R]) -> Callable
     pass anything that stands for a Gaussian, and gets NumPy back for NumPy. Results of several parts are named tuples.
     For a type checker the further arguments and the result are those of the formula: tensors.
     """
-    signature = inspect.signature(formula)
+    further = [x for x in inspect.signature(formula).parameters.values() if x.name not in ("p", "q")]
+    names, positional = [x.name for x in further], [x.name for x in further if x.kind is x.POSITIONAL_OR_KEYWORD]
     accelerated = KERNELS.get(formula.__name__)
     result_type = formula.__annotations__["return"]
-
-    formula.__doc__ = _completed(formula.__doc__ or "", result_type)
+    formula.__doc__ = completed(formula.__doc__, _SECTIONS)
 
     @functools.wraps(formula)
     def function(p: Any, q: Any, *more: Any, **named: Any) -> Any:
         if more or named:
-            _check_arguments(formula.__name__, signature, more, named)
+            _check_arguments(formula.__name__, names, positional, more, named)
         p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
         if accelerated is not None:
             value = accelerated(p, q)
@@ -95,40 +95,27 @@ _SECTIONS = {
 }
 
 
-def _completed(doc: str, result_type: Any) -> str:
-    """A docstring with every section that it lacks, in front of its references; errors are added to its own."""
-    body, mark, end = inspect.cleandoc(doc).partition("\nReference:")
-    if not mark:
-        body, mark, end = body.partition("\nExample:")
-    for name, text in _SECTIONS.items():
-        section = inspect.cleandoc(text).replace("\n", "\n    ")
-        if f"\n{name}:\n" not in body:
-            if name != "Returns" or result_type is Tensor:
-                body = f"{body.rstrip()}\n\n{name}:\n    {section}\n"
-        elif name == "Raises":
-            before, _, own = body.partition("\nRaises:\n")
-            lines = [line for line in section.split("\n    ") if f"    {line.partition(':')[0]}:" not in own]
-            body = f"{before}\nRaises:\n" + "".join(f"    {line}\n" for line in lines) + own
-    return f"{body}{mark}{end}" if mark else body
-
-
 def _to_callers_type(result: Any, kind: ArrayKind, result_type: Any) -> Any:
     if isinstance(result, tuple):
         return result_type(*(x if x is None else to_callers_type(x, kind) for x in result))
     return to_callers_type(result, kind)
 
 
-def _check_arguments(name: str, signature: inspect.Signature, more: tuple[Any, ...], named: dict[str, Any]) -> None:
-    """Raise a TypeError for an argument that the formula does not have, whatever would have computed it."""
-    known = list(signature.parameters.values())
-    unknown = [key for key in named if key not in signature.parameters]
+def _check_arguments(
+    name: str, names: list[str], positional: list[str], more: tuple[Any, ...], named: dict[str, Any]
+) -> None:
+    """Raise a TypeError for an argument that the formula does not have, whatever would have computed it.
+
+    ``names`` are those of its arguments after p and q, ``positional`` those among them that need not be named.
+    """
+    unknown = [key for key in named if key not in names]
     if unknown:
-        further = ", ".join(x.name for x in known[2:])
-        takes = f"its further arguments are {further}." if further else "it takes two Gaussians and nothing else."
+        takes = (
+            f"its further arguments are {', '.join(names)}." if names else "it takes two Gaussians and nothing else."
+        )
         raise TypeError(f"{name} has no argument {unknown[0]!r}; {takes} {_INSTEAD.get(unknown[0], '')}".rstrip())
-    positional = [x for x in known if x.kind is x.POSITIONAL_OR_KEYWORD]
-    if 2 + len(more) > len(positional):
-        further = "".join(f" and {x.name}" for x in positional[2:])
+    if len(more) > len(positional):
+        further = "".join(f" and {x}" for x in positional)
         raise TypeError(
             f"{name} takes two Gaussians{further}, got {2 + len(more)} arguments. Build them first: "
             "Gaussian.from_std(mean, std), from_variance(...), from_logvar(...), from_covariance(...)."

@@ -140,6 +140,13 @@ def _translation(y: Tensor) -> Tensor:
 def _half_square_of_logs(excess: Tensor, factor: Tensor) -> Tensor:
     """½ Σ log²(1 + λ) over the eigenvalues λ of the excess, I + X being factor factorᵀ. The eigenvectors carry no
     derivatives: the first and second ones have closed forms in them.
+
+    With h(λ) = ½ log²(1 + λ), the eigenvectors U of X, and E = Uᵀ dX U, the expansion to second order is
+
+        tr h(X + dX) = Σᵢ h(λᵢ) + Σᵢ h'(λᵢ) Eᵢᵢ + ½ Σᵢⱼ [(h'(λᵢ) - h'(λⱼ)) / (λᵢ - λⱼ)] Eᵢⱼ² ,
+
+    where the quotient of equal eigenvalues is h''(λᵢ). The value of ``change``, dX, is 0, and it has the derivatives
+    of X.
     """
     fixed, basis, logs = _spectrum(excess.detach(), factor.detach())
     first = logs * torch.exp(-logs)  # log(1 + λ) / (1 + λ), the derivative

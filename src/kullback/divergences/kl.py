@@ -138,6 +138,10 @@ def kl_decomposition(p: Gaussian, q: Gaussian) -> KLDecomposition:
     (which a split by Cholesky factors is not). ``mean + covariance`` is :func:`kl_divergence`;
     ``marginal_scales + total_correlation`` is ``covariance``.
 
+    Returns:
+        ``KLDecomposition(mean, covariance, marginal_scales, total_correlation)``; the last two are None unless q is
+        diagonal.
+
     Reference:
         S. Watanabe, Information theoretical analysis of multivariate correlation, IBM Journal of Research and
         Development 4, 1960.
