@@ -18,8 +18,8 @@ def test_the_value_is_that_of_one_expression_and_all_derivatives_are_those_of_an
 
 def test_derivatives_are_recorded_if_one_tensor_asks_and_recording_is_on():
     x, y = torch.ones(2), torch.ones(2, requires_grad=True)
-    assert any_requires_grad(None, x, y)
-    assert not any_requires_grad(None, x)
+    assert any_requires_grad(x, y)
+    assert not any_requires_grad(x)
     with torch.no_grad():
         assert not any_requires_grad(x, y)
 
