@@ -10,7 +10,7 @@ import numpy as np
 
 import kullback
 from truth import exact, pairs
-from truth.kinds import DIAGONAL
+from truth.records import takes
 
 ULPS, SENSITIVITIES = 450, 20
 
@@ -36,10 +36,10 @@ QUANTITIES = {
 
 def applies(name: str, case: pairs.Case) -> bool:
     d = len(case.p.mean)
-    if name == "fisher_rao":
-        return case.p.kind in DIAGONAL and case.q.kind in DIAGONAL
-    if d > 20:  # where the truth takes seconds
-        return name == "kl_divergence" or (name == "bhattacharyya" and d <= 100)
+    if not takes(name, case.p.kind, case.q.kind):
+        return False
+    if d > 20:  # where the truth of the others takes seconds
+        return name in ("kl_divergence", "fisher_rao") or (name == "bhattacharyya" and d <= 100)
     return d <= 8 or not name.startswith(("renyi, order 3", "chi_squared", "wasserstein2", "geometric"))
 
 

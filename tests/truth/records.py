@@ -2,11 +2,15 @@
 
 import kullback
 from kullback.divergences.registry import RECORDS as TABLE
+from truth.kinds import DIAGONAL
 
 RECORDS = {record.module: record for record in TABLE}
-
-
 FULL = [name for name, record in RECORDS.items() if not record.diagonal_only]
+
+
+def takes(name: str, *kinds: str) -> bool:
+    """Whether a divergence has a closed form for Gaussians of these kinds; what is not in the registry takes every."""
+    return name not in RECORDS or not RECORDS[name].diagonal_only or all(kind in DIAGONAL for kind in kinds)
 
 
 def of(name: str):
