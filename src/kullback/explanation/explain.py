@@ -14,6 +14,7 @@ from kullback.explanation.mistakes import wrong_values
 from kullback.gaussians.gaussian import Gaussian
 from kullback.interop.registry import as_gaussian
 from kullback.numerics.arrays import ArrayKind
+from kullback.numerics.tensors import result_dtype
 from kullback.pairs.dispatch import select_rule
 
 # The largest number of explanations that are given for a value.
@@ -90,7 +91,7 @@ def explain(p: Any, q: Any, value: Any = None) -> Explanation:
     """
     p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
     check_shapes(p, q)
-    dtype = torch.promote_types(p.dtype, q.dtype) if p.tensors() and q.tensors() else (p if p.tensors() else q).dtype
+    dtype = result_dtype([*p.tensors(), *q.tensors()])
     tensors = as_common_tensors(p.detach(), q.detach(), torch.float64)
     p, q = (g.with_array_kind(ArrayKind.TORCH) for g in tensors)
     rule = select_rule(p, q)
