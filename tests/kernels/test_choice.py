@@ -13,7 +13,7 @@ from kullback.kernels import choice, native_kernel, selected
 
 def test_a_body_can_be_asked_for_and_what_is_not_there_says_so():
     assert choice.available("reference").backends[0].kernels == ()
-    with pytest.raises(ValueError, match="the kernels are one of"), kernels.use("fastest"):
+    with pytest.raises(ValueError, match="the backends are one of"), kernels.use("fastest"):
         pass
     assert choice.available(None).backends == tuple(b for b in choice.BACKENDS if not b.unavailable_reason())
 

@@ -42,12 +42,12 @@ def test_other_threads_keep_their_own_choice():
 
 def test_what_is_not_there_says_so(monkeypatch):
     with (
-        pytest.raises(ValueError, match="the kernels are one of native, torch, reference, got 'fastest'"),
+        pytest.raises(ValueError, match="the backends are one of native, torch, reference, got 'fastest'"),
         kernels.use("fastest"),
     ):
         pass
     monkeypatch.setattr(native_kernel, "_LIBRARY", None)
-    with pytest.raises(ValueError, match="the kernels 'native' are not there"), kernels.use("native"):
+    with pytest.raises(ValueError, match="the backend 'native' is not there"), kernels.use("native"):
         pass
 
 

@@ -63,11 +63,11 @@ def available(name: str | None) -> AvailableBackends:
         ]
         return AvailableBackends(tuple(b for b in BACKENDS if not b.unavailable_reason()), "; ".join(missing))
     if name not in names:
-        raise ValueError(f"the kernels are one of {', '.join(names)}, got {name!r}.")
+        raise ValueError(f"the backends are one of {', '.join(names)}, got {name!r}.")
     backend = BACKENDS[names.index(name)]
     reason = backend.unavailable_reason()
     if reason:
-        raise ValueError(f"the kernels {name!r} are not there: {reason}.")
+        raise ValueError(f"the backend {name!r} is not there: {reason}.")
     return AvailableBackends((backend,), "asked for by name")
 
 
