@@ -23,6 +23,7 @@ ORDER = (
     "losses",
     "estimate",
     "approximations",
+    "alignment",
     "io",
     "comparison",
     "explanation",

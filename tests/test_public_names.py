@@ -10,6 +10,7 @@ from kullback.divergences.registry import RECORDS
 
 # A star stands before what is given by name only.
 FUNCTIONS = {
+    "align": "p, q, kind='rotation', *seed=0",
     "as_gaussian": "x, name='x'",
     "augmented": "p, q",
     "bhattacharyya": "p, q",
@@ -48,6 +49,7 @@ FUNCTIONS = {
 }
 
 CLASSES = {
+    "Alignment",
     "Augmented",
     "Bounds",
     "Comparison",
@@ -56,6 +58,7 @@ CLASSES = {
     "Gaussian",
     "KLDecomposition",
     "KLTerms",
+    "MeanDivergence",
     "Mixture",
     "Neighbours",
     "NoClosedForm",

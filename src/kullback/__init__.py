@@ -10,6 +10,9 @@ from kullback._version import __version__ as __version__
 from kullback.divergences.registry import RECORDS
 
 if TYPE_CHECKING:
+    from kullback.alignment.align import align as align
+    from kullback.alignment.alignment import Alignment as Alignment
+    from kullback.alignment.alignment import MeanDivergence as MeanDivergence
     from kullback.all_pairs.nearest import Neighbours as Neighbours
     from kullback.all_pairs.nearest import nearest as nearest
     from kullback.all_pairs.pairwise import Augmented as Augmented
@@ -53,6 +56,8 @@ if TYPE_CHECKING:
     from kullback.interop.registry import as_gaussian as as_gaussian
 
 _NAMES_OF_MODULES = {
+    "alignment.align": ("align",),
+    "alignment.alignment": ("Alignment", "MeanDivergence"),
     "all_pairs.nearest": ("Neighbours", "nearest"),
     "all_pairs.pairwise": ("Augmented", "augmented", "pairwise"),
     "comparison.compare": ("Comparison", "compare"),

@@ -2,7 +2,7 @@
 
 Except in special cases none of them is a bound, and none comes with an error.
 
-May import ``estimate/`` and what comes before. Next: ``io/``.
+May import ``estimate/`` and what comes before. Next: ``alignment/``.
 """
 
 from kullback.approximations.mixtures import matched, moment_matched, product, unscented, variational

@@ -1,0 +1,185 @@
+"""The alignment of two batches of Gaussians over the same inputs."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from kullback.alignment.affine import fit_affine
+from kullback.alignment.alignment import Alignment, MeanDivergence
+from kullback.alignment.maps import Map, divergences
+from kullback.alignment.objectives import Objective, objective
+from kullback.alignment.orthogonal import fit_orthogonal
+from kullback.alignment.permutation import fit_permutation
+from kullback.alignment.rows import Rows
+from kullback.errors import ShapeError
+from kullback.gaussians.gaussian import Gaussian
+from kullback.interop.registry import as_gaussian
+from kullback.numerics.arrays import common_array_kind
+
+Kind = Literal["permutation", "rotation", "rotation+shift", "affine"]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""What :func:`align` fits, from the smallest group of maps to the largest."""
+
+
+def align(p: Any, q: Any, kind: Kind = "rotation", *, seed: int = 0) -> Alignment:
+    r"""The change of coordinates g of p that leaves the least mean divergence KL(g·p‖q), and what is left.
+
+    Two trainings of one model agree on their latent coordinates at best up to such a map, so that their divergence as
+    they stand is mostly one of coordinates. The map is fitted on one half of the rows, which the seed chooses; all
+    divergences that are reported are those of the other half. ``chance`` is the same for rows that are paired at
+    random.
+
+    * ``"permutation"``: coordinates are permuted and change signs. For diagonal q the best one is found, by linear
+      assignment.
+    * ``"rotation"``: an orthogonal matrix of determinant 1 or -1.
+    * ``"rotation+shift"``: the same and a vector.
+    * ``"affine"``: any invertible matrix and a vector. The divergence contains :math:`-\log|\det A|`, so that the map
+      does not shrink space.
+
+    All but the first are local minima found by L-BFGS from several starts: the solution of the Procrustes problem, the
+    best permutation, and random ones. For diagonal q and up to 256 coordinates a step takes the same time for any
+    number of rows. Collapsed coordinates do no harm.
+
+    Shape:
+        p and q have one batch dimension ``(N,)``, a row for each input, and the same event of d coordinates, up to 512.
+    Units:
+        Nats.
+    Gradient:
+        None.
+
+    Args:
+        p: the Gaussians that are mapped, of any kind; float32 is computed in float64.
+        q: the Gaussians that they are compared with, of any kind.
+        kind: which maps are considered.
+        seed: it determines the halves of the rows, the random pairs and the random starts.
+
+    Returns:
+        An :class:`Alignment`.
+
+    Raises:
+        ShapeError: if p and q are not batches of the same shape, with at least 4 rows and at most 512 coordinates.
+        ValueError: for an unknown kind, or if a number is not finite, or the moments overflow.
+
+    Reference:
+        P. H. Schönemann, A generalized solution of the orthogonal Procrustes problem, Psychometrika 31, 1966.
+
+    Example:
+        >>> import torch
+        >>> from kullback import Gaussian, align
+        >>> mean = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0))
+        >>> p = Gaussian.from_std(mean, 0.1)
+        >>> q = Gaussian.from_std(mean.flip(1) * torch.tensor([1.0, -1.0]), 0.1)
+        >>> alignment = align(p, q, "permutation")
+        >>> alignment.matrix
+        tensor([[ 0.,  1.],
+                [-1.,  0.]], dtype=torch.float64)
+        >>> float(alignment) < 1e-6 < float(alignment.unaligned)
+        True
+    """
+    if kind not in KINDS:
+        raise ValueError(f"the kinds of alignment are {', '.join(KINDS)}, got {kind!r}.")
+    p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
+    if p.event_shape != q.event_shape or p.batch_shape != q.batch_shape or len(p.batch_shape) != 1 or not p.event_dims:
+        raise ShapeError(
+            f"p has batch shape {tuple(p.batch_shape)} and event shape {tuple(p.event_shape)}, q has "
+            f"{tuple(q.batch_shape)} and {tuple(q.event_shape)}: align takes one Gaussian of each for each input, of "
+            "batch shape (N,) and equal events."
+        )
+    return Aligner(p, q, seed=seed)(kind)
+
+
+_MAX_DIMENSIONS = 512
+_MIN_ROWS = 4
+
+
+class Aligner:
+    """Alignments of two batches of the same shape; several kinds share their moments and fits."""
+
+    def __init__(self, p: Gaussian, q: Gaussian, *, seed: int) -> None:
+        error = why_not(p, q)
+        if error:
+            raise error
+        self._array_kind = common_array_kind((p.array_kind, q.array_kind))
+        generator = torch.Generator().manual_seed(seed)
+        halves = _shuffled(torch.arange(len(p), device="cpu"), generator).tensor_split(2)
+        fitted, held_out = halves
+        partners_fitted, partners_held_out = (_shuffled(half, generator) for half in halves)
+        self._pairs = _Fits(Rows(p, fitted), Rows(q, fitted), seed)
+        self._random_pairs = _Fits(Rows(p, fitted), Rows(q, partners_fitted), seed)
+        self._p, self._q, self._partners = Rows(p, held_out), Rows(q, held_out), Rows(q, partners_held_out)
+
+    def __call__(self, kind: Kind) -> Alignment:
+        """The alignment of one kind."""
+        p, q = self._p, self._q
+        g, by_chance = self._pairs(kind), self._random_pairs(kind)
+        return Alignment(
+            kind,
+            g,
+            unaligned=self._unaligned[0],
+            aligned=MeanDivergence.of(divergences(p, q, g)),
+            chance=MeanDivergence.of(divergences(p, self._partners, by_chance)),
+            unaligned_reverse=self._unaligned[1],
+            aligned_reverse=MeanDivergence.of(divergences(q, p, g.inverse())),
+            rows_fitted=self._pairs.objective.count,
+            warnings=tuple(self._warnings()),
+            array_kind=self._array_kind,
+        )
+
+    @functools.cached_property
+    def _unaligned(self) -> tuple[MeanDivergence, MeanDivergence]:
+        identity = Map.identity(self._p.dimensions)
+        pairs = (self._p, self._q), (self._q, self._p)
+        there, back = (MeanDivergence.of(divergences(*pair, identity)) for pair in pairs)
+        return there, back
+
+    def _warnings(self) -> list[str]:
+        n, d = self._pairs.objective.count, self._p.dimensions
+        if n >= d:
+            return []
+        return [
+            f"the map of {d} dimensions was fitted to {n:,} rows: fewer rows than dimensions do not determine a map, "
+            "and what is left says little"
+        ]
+
+
+class _Fits:
+    """The best map of each kind for some pairs of rows, each fitted once."""
+
+    def __init__(self, p: Rows, q: Rows, seed: int) -> None:
+        self.objective: Objective = objective(p, q)
+        self._seed = seed
+        self._maps: dict[Kind, Map] = {}
+        self._fit: dict[Kind, Callable[[], Map]] = {
+            "permutation": lambda: fit_permutation(self.objective),
+            "rotation": lambda: self._orthogonal(shift=False),
+            "rotation+shift": lambda: self._orthogonal(shift=True),
+            "affine": lambda: fit_affine(self.objective, self("rotation+shift")),
+        }
+
+    def __call__(self, kind: Kind) -> Map:
+        if kind not in self._maps:
+            self._maps[kind] = self._fit[kind]()
+        return self._maps[kind]
+
+    def _orthogonal(self, *, shift: bool) -> Map:
+        return fit_orthogonal(self.objective, self("permutation"), shift=shift, seed=self._seed)
+
+
+def why_not(p: Gaussian, q: Gaussian) -> Exception | None:
+    """The error of aligning two batches of the same shape that cannot be aligned; None if they can."""
+    if len(p) < _MIN_ROWS:
+        return ShapeError(f"p and q have {len(p)} rows; an alignment takes at least {_MIN_ROWS}: half to report on.")
+    if p.event_size > _MAX_DIMENSIONS:
+        return ShapeError(f"p and q have {p.event_size:,} dimensions; an alignment takes at most {_MAX_DIMENSIONS}.")
+    for name, g in (("p", p), ("q", q)):
+        if not all(bool(x.isfinite().all()) for x in g.tensors()):
+            return ValueError(f"{name} has a mean or a scale that is not finite: no map can be fitted.")
+    return None
+
+
+def _shuffled(index: Tensor, generator: torch.Generator) -> Tensor:
+    return index[torch.randperm(len(index), generator=generator, device="cpu")]

@@ -1,0 +1,92 @@
+"""Affine maps of Gaussians, and the divergences that are left after one."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kullback.alignment.rows import Rows
+from kullback.divergences.kl import kl_divergence, kl_terms
+from kullback.gaussians.gaussian import Gaussian
+from kullback.numerics.elementary import covariance_term_of_variances
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """The map x -> A x + b, in float64 on the CPU."""
+
+    matrix: Tensor
+    shift: Tensor
+
+    @classmethod
+    def identity(cls, d: int) -> "Map":
+        """The map that changes nothing."""
+        eye = torch.eye(d, dtype=torch.float64, device="cpu")
+        return cls(eye, torch.zeros_like(eye[0]))
+
+    @classmethod
+    def linear(cls, matrix: Tensor) -> "Map":
+        """A map without a shift."""
+        return cls(matrix, torch.zeros_like(matrix[0]))
+
+    @property
+    def is_signed_permutation(self) -> bool:
+        """Whether it permutes coordinates and changes signs, and does nothing else."""
+        entries = self.matrix.abs()
+        one = (entries == 1.0).sum(0) == 1
+        return bool(((entries == 0.0) | (entries == 1.0)).all() and one.all() and not self.shift.any())
+
+    def inverse(self) -> "Map":
+        """The map back."""
+        back = torch.linalg.inv(self.matrix)
+        return Map(back, -(back @ self.shift))
+
+    def permuted(self, p: Gaussian) -> Gaussian:
+        """A diagonal Gaussian with one event dimension after a signed permutation: it stays diagonal."""
+        chosen = self.matrix.abs().argmax(1).to(p.mean.device)
+        signs = self.matrix.sum(1).to(p.mean)
+        moved = p.marginal(chosen.tolist())
+        return Gaussian(moved.mean * signs, moved.scale, 1, p.array_kind)
+
+
+@dataclass(frozen=True, eq=False)
+class Remainder:
+    """What is left of each row's divergence: of each coordinate of q, and of the correlations between coordinates.
+
+    ``marginal`` has the shape ``(N, d)``; ``total_correlation``, of shape ``(N,)``, is the divergence of the mapped
+    Gaussian from the product of its own marginals. They add up to the divergence.
+    """
+
+    marginal: Tensor
+    total_correlation: Tensor
+
+    @property
+    def rows(self) -> Tensor:
+        """The divergence of each row."""
+        return self.marginal.sum(-1) + self.total_correlation
+
+
+def remainder(p: Gaussian, q: Gaussian, g: Map) -> Remainder:
+    """KL(g·p‖q) of each row in its parts, for diagonal p and q of shape ``(N, d)``, without any matrix per row."""
+    if g.is_signed_permutation:
+        terms = kl_terms(g.permuted(p), q)
+        return Remainder(terms.mean + terms.covariance, torch.zeros_like(terms.mean[:, 0]))
+    mean, logvar = p.flat_parameters("logvar")
+    target, variance = q.flat_parameters("variance")
+    spread = torch.exp(logvar) @ g.matrix.square().mT
+    difference = mean @ g.matrix.mT + g.shift - target
+    marginal = covariance_term_of_variances(spread, variance) + 0.5 * difference.square() / variance
+    volume = logvar.sum(-1) + 2.0 * torch.linalg.slogdet(g.matrix)[1]
+    # By Hadamard's inequality it is not negative; rounding alone could make it so.
+    return Remainder(marginal, 0.5 * (spread.log().sum(-1) - volume).clamp(min=0.0))
+
+
+def divergences(p: Rows, q: Rows, g: Map) -> Tensor:
+    """KL(g·p‖q) of each row."""
+    return torch.cat([_divergences(*pair, g) for pair in zip(p.parts(), q.parts(), strict=True)])
+
+
+def _divergences(p: Gaussian, q: Gaussian, g: Map) -> Tensor:
+    if p.scale.is_diagonal and q.scale.is_diagonal:
+        return remainder(p, q, g).rows
+    return kl_divergence(p.affine(g.matrix, g.shift), q)
