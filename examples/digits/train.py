@@ -1,7 +1,8 @@
-"""Train a standard VAE and a beta-VAE on scikit-learn's handwritten digits, and write down their posteriors.
+"""Train four VAEs on scikit-learn's handwritten digits, and write down their posteriors.
 
-Both are small multilayer perceptrons on the 1,797 images of 8 x 8 pixels, with ten latent dimensions; they differ in
-the weight of the KL term (1 and 4) and in their seed, so their latent coordinates need not correspond.
+All are small multilayer perceptrons on the 1,797 images of 8 x 8 pixels, with ten latent dimensions. The second
+differs from the first in its seed alone, the third also in the weight of the KL term (4 instead of 1), the fourth in
+its seed and the width of its hidden layers. Their latent coordinates need not correspond.
 
     python examples/digits/train.py --out trained
 """
@@ -18,19 +19,25 @@ from kullback import Gaussian, kl_divergence
 
 LATENT = 10
 PIXEL_STD = 0.2
-MODELS = {"standard": {"beta": 1.0, "seed": 1}, "beta": {"beta": 4.0, "seed": 2}}
+MODELS = {
+    "standard": {"beta": 1.0, "width": 1, "seed": 1},
+    "reseeded": {"beta": 1.0, "width": 1, "seed": 3},
+    "beta": {"beta": 4.0, "width": 1, "seed": 2},
+    "wide": {"beta": 1.0, "width": 2, "seed": 4},
+}
 
 
 class VAE(nn.Module):
     """An encoder to means and log-variances, and a decoder to the means of Gaussian pixels."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.encoder = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU())
-        self.mean = nn.Linear(128, LATENT)
-        self.logvar = nn.Linear(128, LATENT)
-        self.decoder = nn.Sequential(nn.Linear(LATENT, 128), nn.ReLU(), nn.Linear(128, 256), nn.ReLU())
-        self.pixels = nn.Linear(256, 64)
+        outer, inner = 256 * width, 128 * width
+        self.encoder = nn.Sequential(nn.Linear(64, outer), nn.ReLU(), nn.Linear(outer, inner), nn.ReLU())
+        self.mean = nn.Linear(inner, LATENT)
+        self.logvar = nn.Linear(inner, LATENT)
+        self.decoder = nn.Sequential(nn.Linear(LATENT, inner), nn.ReLU(), nn.Linear(inner, outer), nn.ReLU())
+        self.pixels = nn.Linear(outer, 64)
 
     def encode(self, x: Tensor) -> Gaussian:
         """The posteriors of a batch of images."""
@@ -45,10 +52,10 @@ class VAE(nn.Module):
         return (beta * kl_divergence(posterior, Gaussian.standard(LATENT)) - pixels.log_prob(x)).mean()
 
 
-def train(images: Tensor, *, beta: float, seed: int, epochs: int) -> VAE:
+def train(images: Tensor, *, beta: float, width: int, seed: int, epochs: int) -> VAE:
     """A VAE trained on the images from this seed."""
     torch.manual_seed(seed)
-    model = VAE()
+    model = VAE(width)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     for epoch in range(epochs):
         total = 0.0
@@ -59,20 +66,22 @@ def train(images: Tensor, *, beta: float, seed: int, epochs: int) -> VAE:
             optimizer.step()
             total += loss.item() * len(batch)
         if (epoch + 1) % 50 == 0:
-            print(f"beta {beta:g}, epoch {epoch + 1}: loss {total / len(images):.2f} nats an image", flush=True)
+            loss_per_image = total / len(images)
+            print(f"beta {beta:g}, seed {seed}, epoch {epoch + 1}: {loss_per_image:.2f} nats an image", flush=True)
     return model
 
 
 def main() -> None:
-    """Train both and write their posteriors over all images."""
+    """Train the models and write their posteriors over all images."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("trained"), help="folder for standard.npz and beta.npz")
+    parser.add_argument("--out", type=Path, default=Path("trained"), help="folder for their .npz files")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS), help="which ones to train")
     parser.add_argument("--epochs", type=int, default=200)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     images = torch.from_numpy(load_digits().data).float() / 16
-    for name, settings in MODELS.items():
-        model = train(images, epochs=arguments.epochs, **settings)
+    for name in arguments.models:
+        model = train(images, epochs=arguments.epochs, **MODELS[name])
         with torch.no_grad():
             posterior = model.encode(images)
         path = arguments.out / f"{name}.npz"

@@ -53,7 +53,8 @@ def test_piped_output_is_plain_lines_of_key_and_value(files):
     assert result.stderr == ""
     pairs = [line.split(": ", 1) for line in result.stdout.splitlines()]
     assert all(len(pair) == 2 for pair in pairs)
-    assert pairs[0][0] == "warning"
+    assert pairs[0][0] == "finding.1"
+    assert "as they stand" in pairs[0][1]
     p, q = Gaussian.from_logvar(MU, LOGVAR), Gaussian.from_logvar(MU + 1, LOGVAR / 2)
     assert len(dict(pairs)) == len(pairs)
     assert float(dict(pairs)["kl_ab.mean"]) == pytest.approx(kl_divergence(p, q).mean(), rel=1e-6)
@@ -226,13 +227,15 @@ def test_a_defect_keeps_its_traceback(files, monkeypatch):
 
 
 def test_the_demo_compares_models_that_were_trained(tmp_path):
-    result = run("demo", "--json", str(tmp_path / "demo.json"))
+    result = run("demo", "--json", str(tmp_path / "demo.json"), "--report", str(tmp_path / "demo.html"))
     assert result.exit_code == 0, result.output
-    data = json.loads((tmp_path / "demo.json").read_text())
-    assert data["scalars"]["rows"] == 1797
-    # A larger beta buys a smaller rate and more collapsed dimensions: that these models were really trained shows here.
-    assert data["scalars"]["rate_b.mean"] < data["scalars"]["rate_a.mean"]
-    assert data["scalars"]["collapsed_units_b"] > data["scalars"]["collapsed_units_a"]
+    scalars = json.loads((tmp_path / "demo.json").read_text())["scalars"]
+    assert scalars["rows"] == 1797
+    # Two seeds of one model: most of the difference is one of coordinates.
+    assert "as they stand" in result.stdout.splitlines()[0]
+    assert scalars["kl_ab.rotation.mean"] < 0.5 * scalars["kl_ab.permutation.mean"] < 0.3 * scalars["kl_ab.mean"]
+    assert scalars["coordinates_share"] > 0.85
+    assert sorted(path.name for path in tmp_path.glob("*.html")) == ["demo-beta.html", "demo.html"]
 
 
 def test_training_again_and_comparing_again_works(tmp_path):

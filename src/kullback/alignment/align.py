@@ -97,12 +97,15 @@ _MIN_ROWS = 4
 
 
 class Aligner:
-    """Alignments of two batches of the same shape; several kinds share their moments and fits."""
+    """Alignments of two batches of the same shape; several kinds share their moments and fits.
+
+    Raises:
+        ShapeError: if there are too few rows or too many dimensions.
+        ValueError: if a number is not finite.
+    """
 
     def __init__(self, p: Gaussian, q: Gaussian, *, seed: int) -> None:
-        error = why_not(p, q)
-        if error:
-            raise error
+        _check(p, q)
         self._array_kind = common_array_kind((p.array_kind, q.array_kind))
         generator = torch.Generator().manual_seed(seed)
         halves = _shuffled(torch.arange(len(p), device="cpu"), generator).tensor_split(2)
@@ -110,18 +113,21 @@ class Aligner:
         partners_fitted, partners_held_out = (_shuffled(half, generator) for half in halves)
         self._pairs = _Fits(Rows(p, fitted), Rows(q, fitted), seed)
         self._random_pairs = _Fits(Rows(p, fitted), Rows(q, partners_fitted), seed)
-        self._p, self._q, self._partners = Rows(p, held_out), Rows(q, held_out), Rows(q, partners_held_out)
+        if any(fits.objective.overflows for fits in (self._pairs, self._random_pairs)):
+            raise ValueError("the products of means and precisions overflow: no map can be fitted.")
+        # The rows that no map is fitted to, and random partners of those of p.
+        self.p, self.q, self.partners = Rows(p, held_out), Rows(q, held_out), Rows(q, partners_held_out)
 
     def __call__(self, kind: Kind) -> Alignment:
         """The alignment of one kind."""
-        p, q = self._p, self._q
+        p, q = self.p, self.q
         g, by_chance = self._pairs(kind), self._random_pairs(kind)
         return Alignment(
             kind,
             g,
             unaligned=self._unaligned[0],
             aligned=MeanDivergence.of(divergences(p, q, g)),
-            chance=MeanDivergence.of(divergences(p, self._partners, by_chance)),
+            chance=MeanDivergence.of(divergences(p, self.partners, by_chance)),
             unaligned_reverse=self._unaligned[1],
             aligned_reverse=MeanDivergence.of(divergences(q, p, g.inverse())),
             rows_fitted=self._pairs.objective.count,
@@ -131,13 +137,13 @@ class Aligner:
 
     @functools.cached_property
     def _unaligned(self) -> tuple[MeanDivergence, MeanDivergence]:
-        identity = Map.identity(self._p.dimensions)
-        pairs = (self._p, self._q), (self._q, self._p)
+        identity = Map.identity(self.p.dimensions)
+        pairs = (self.p, self.q), (self.q, self.p)
         there, back = (MeanDivergence.of(divergences(*pair, identity)) for pair in pairs)
         return there, back
 
     def _warnings(self) -> list[str]:
-        n, d = self._pairs.objective.count, self._p.dimensions
+        n, d = self._pairs.objective.count, self.p.dimensions
         if n >= d:
             return []
         return [
@@ -169,16 +175,14 @@ class _Fits:
         return fit_orthogonal(self.objective, self("permutation"), shift=shift, seed=self._seed)
 
 
-def why_not(p: Gaussian, q: Gaussian) -> Exception | None:
-    """The error of aligning two batches of the same shape that cannot be aligned; None if they can."""
+def _check(p: Gaussian, q: Gaussian) -> None:
     if len(p) < _MIN_ROWS:
-        return ShapeError(f"p and q have {len(p)} rows; an alignment takes at least {_MIN_ROWS}: half to report on.")
+        raise ShapeError(f"p and q have {len(p)} rows; an alignment takes at least {_MIN_ROWS}: half to report on.")
     if p.event_size > _MAX_DIMENSIONS:
-        return ShapeError(f"p and q have {p.event_size:,} dimensions; an alignment takes at most {_MAX_DIMENSIONS}.")
+        raise ShapeError(f"p and q have {p.event_size:,} dimensions; an alignment takes at most {_MAX_DIMENSIONS}.")
     for name, g in (("p", p), ("q", q)):
         if not all(bool(x.isfinite().all()) for x in g.tensors()):
-            return ValueError(f"{name} has a mean or a scale that is not finite: no map can be fitted.")
-    return None
+            raise ValueError(f"{name} has a mean or a scale that is not finite: no map can be fitted.")
 
 
 def _shuffled(index: Tensor, generator: torch.Generator) -> Tensor:

@@ -28,6 +28,9 @@ _MAX_MOMENTS = 256
 _MAX_PRODUCTS = 2**37
 _MAX_MATRIX_NUMBERS = 2**24
 
+# Optimizers square derivatives and add the squares.
+_MAX_VALUE = 1e140
+
 
 class Objective(abc.ABC):
     """The mean divergence of some rows after a map."""
@@ -40,6 +43,12 @@ class Objective(abc.ABC):
     def dimensions(self) -> int:
         """The number of coordinates."""
         return len(self.origin_p)
+
+    @functools.cached_property
+    def overflows(self) -> bool:
+        """Whether squares of the objective or of its derivatives are too large for a float64, or they are NaN."""
+        zero = torch.zeros(2 * (self.dimensions,), dtype=torch.float64, device="cpu")
+        return not all(bool((x.abs() < _MAX_VALUE).all()) for x in (*self.linear(zero), self.curvatures()))
 
     @abc.abstractmethod
     def value_and_gradients(self, matrix: Tensor, offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:

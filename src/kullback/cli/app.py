@@ -1,7 +1,7 @@
 """The group of commands, and the entry point of the command line.
 
-Exit codes: 0 for success; 2 for bad input, which is reported in one line, or wrong usage; 1 for a defect of kullback;
-130 for an interruption.
+Exit codes: 0 for success; 1 if a condition of ``--fail-if`` is met, or, with a traceback, for a defect of kullback; 2
+for bad input, which is reported in one line, or wrong usage; 130 for an interruption.
 """
 
 import importlib

@@ -14,7 +14,10 @@ from kullback.io.text import printable
 if TYPE_CHECKING:
     from kullback.gaussians.gaussian import Gaussian
 
-EXIT_CODES = "Exit codes: 0 done; 2 bad input or usage; 1 a defect of kullback; 130 interrupted."
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 a condition of --fail-if is met, or, with a traceback, a defect of kullback; 2 bad input or "
+    "usage; 130 interrupted."
+)
 
 POSTERIOR_FILES = f"""\b
 Files: {", ".join(suffixes("posteriors"))}; nothing is ever unpickled.

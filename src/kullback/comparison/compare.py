@@ -5,7 +5,6 @@ a renderer reads only what is public here.
 """
 
 import functools
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kullback.alignment.align import KINDS, Kind
+from kullback.comparison.coordinates import Coordinates, coordinates
 from kullback.comparison.rows import paired_rows
 from kullback.comparison.statistics import ACTIVE_VARIANCE, COLLAPSED_NATS, statistics
-from kullback.comparison.summary import MODELS, Pair, Summary
+from kullback.comparison.summary import Pair, Summary
 from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.interop.registry import as_gaussian
@@ -28,11 +29,8 @@ if TYPE_CHECKING:
 
 ROWS_PER_BATCH = 16_384
 
-COORDINATES_WARNING = (
-    "Two VAEs trained separately share latent coordinates at best up to a permutation, sign flips and a rotation. "
-    "The KL divergence between their posteriors compares coordinates that have the same index: it measures how far "
-    "apart the codes are as they stand, not whether one can be mapped onto the other."
-)
+ALIGNMENTS: tuple[Kind, ...] = ("permutation", "rotation")
+"""The kinds of alignment that a comparison reports if it is not asked for others."""
 
 
 def compare(
@@ -40,27 +38,32 @@ def compare(
     b: Any,
     *,
     prior: Any = None,
+    align: Sequence[Kind] = ALIGNMENTS,
     names: tuple[str, str] = ("A", "B"),
     progress: Callable[[int, int], None] | None = None,
 ) -> "Comparison":
     """Compare the posteriors of two models over the same inputs.
 
-    All divergences are computed in float64, in batches of rows.
+    Models that were trained separately share latent coordinates at best up to a permutation, signs and a rotation. So
+    the divergence is reported as they stand, and after the alignments that :func:`align` fits. All divergences are
+    computed in float64, in batches of rows.
 
     Args:
         a: the posteriors of the first model: a Gaussian with one batch dimension (one row for each input), a
             ``torch.distributions`` Independent(Normal), or the path of a file that contains one model.
         b: the posteriors of the second model, of the same shape. Two files are joined by their ids if both have some.
         prior: the Gaussian that both models are compared with; None is the standard normal.
+        align: the kinds of alignment, as :func:`align` takes them; () for none.
         names: the names of the two models in the results.
-        progress: called after each batch with the number of rows done and the number of all rows.
+        progress: called now and then with the number of steps done and the number of all steps: one for each row, and
+            as many again for each kind of alignment.
 
     Returns:
         A :class:`Comparison`.
 
     Raises:
         ShapeError: if a or b is not a batch of one Gaussian for each input, or their shapes differ.
-        ValueError: if a Gaussian is not diagonal, or the two names are equal.
+        ValueError: if a Gaussian is not diagonal, the two names are equal, or a kind of alignment is not known.
         PosteriorFileError: if a file does not contain posteriors.
 
     Example:
@@ -72,7 +75,7 @@ def compare(
         4.0
     """
     ids, p, q = paired_rows(a, b)
-    return compare_rows(ids, p, q, prior=prior, names=names, progress=progress)
+    return compare_rows(ids, p, q, prior=prior, align=align, names=names, progress=progress)
 
 
 def compare_rows(
@@ -81,27 +84,32 @@ def compare_rows(
     q: Gaussian,
     *,
     prior: Any = None,
+    align: Sequence[Kind] = ALIGNMENTS,
     names: tuple[str, str] = ("A", "B"),
     progress: Callable[[int, int], None] | None = None,
 ) -> "Comparison":
     """:func:`compare` for rows that have already been read, joined and checked, and the ids of these rows."""
     if isinstance(names, str) or len(names) != 2 or names[0] == names[1]:
         raise ValueError(f"names must be two different names, got {names!r}.")
+    if isinstance(align, str) or not set(align) <= set(KINDS):
+        raise ValueError(f"align takes kinds of alignment, some of {', '.join(KINDS)}, as a tuple, got {align!r}.")
     reference = Gaussian.standard(p.event_shape) if prior is None else as_gaussian(prior, "prior")
     if reference.event_shape != p.event_shape or reference.batch_shape:
         raise ShapeError(
             f"prior has batch shape {tuple(reference.batch_shape)} and event shape {tuple(reference.event_shape)}; "
             f"expected one Gaussian of event shape {tuple(p.event_shape)}."
         )
+    steps = len(ids) * (1 + len(align))
+    report = progress or (lambda done, total: None)
     summary = Summary.empty()
     for rows in _batches(len(ids)):
         summary = summary.update(ids[rows], p[rows], q[rows], reference)
-        if progress:
-            progress(rows.stop, len(ids))
+        report(rows.stop, steps)
+    aligned = coordinates(ids, p, q, summary, align, lambda kinds: report(len(ids) * (1 + kinds), steps))
     # The standard normal is the only Gaussian with an event that holds no tensors.
     is_standard = prior is None or not reference.tensors()
     called = (printable(names[0]), printable(names[1]))
-    return Comparison(summary, p.event_shape, called, "N(0, I)" if is_standard else "given by the caller")
+    return Comparison(summary, p.event_shape, called, "N(0, I)" if is_standard else "given by the caller", aligned)
 
 
 def _batches(rows: int) -> Iterator[slice]:
@@ -120,8 +128,13 @@ class Comparison:
     event_shape: torch.Size
     names: tuple[str, str]
     prior: str
+    aligned: Coordinates | str
+    """The alignments and what they leave; or a sentence that says why there are none."""
 
-    warning = COORDINATES_WARNING
+    @property
+    def coordinates(self) -> Coordinates | None:
+        """The alignments and what they leave, if there are any."""
+        return self.aligned if isinstance(self.aligned, Coordinates) else None
 
     def labels(self) -> dict[str, str]:
         """The four divergences as formulas that name the models, such as ``KL(A‖B)``."""
@@ -157,20 +170,18 @@ class Comparison:
         """A mask of the collapsed dimensions of model ``"a"`` or ``"b"``: their mean rate is below 0.01 nats."""
         return self.per_dimension(Pair.rate(model)) < COLLAPSED_NATS
 
-    def most_different(self, k: int = 2) -> list[int]:
-        """The ``k`` dimensions (or all, if there are fewer) with the largest mean KL(A‖B) + KL(B‖A), largest first."""
-        both = self.per_dimension(Pair.AB) + self.per_dimension(Pair.BA)
-        return both.argsort(descending=True, stable=True)[:k].tolist()
+    def most_different(self, k: int = 2, which: str = "ab") -> list[int]:
+        """The ``k`` dimensions (or all, if there are fewer) with the largest mean of one divergence, largest first."""
+        return self.per_dimension(which).argsort(descending=True, stable=True)[:k].tolist()
 
     def scalars(self) -> dict[str, float]:
-        """The numbers over all inputs and dimensions as a flat dictionary, for loggers; see also :meth:`to_dict`."""
-        result: dict[str, float] = {"rows": self.summary.count, "dimensions": math.prod(self.event_shape)}
-        for pair in self.summary.divergences:
-            result |= {f"{pair.key}.{name}": value for name, value in self.statistics(pair).items()}
-        for model in MODELS:
-            result[f"active_units_{model}"] = int(self.active(model).sum())
-            result[f"collapsed_units_{model}"] = int(self.collapsed(model).sum())
-        return result
+        """The numbers over all inputs and dimensions as a flat dictionary, for loggers; see also :meth:`to_dict`.
+
+        The names stay the same from version to version; ``kullback compare --list-scalars`` says what each is.
+        """
+        from kullback.comparison.scalars import scalars
+
+        return scalars(self)
 
     def findings(self) -> list[str]:
         """The main results as sentences with numbers, the most important first."""

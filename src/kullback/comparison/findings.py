@@ -1,12 +1,15 @@
 """The main results of a comparison, as sentences with numbers."""
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import torch
 
+from kullback.alignment.alignment import MeanDivergence
+from kullback.comparison.coordinates import Coordinates, Match
 from kullback.comparison.format import number, plus_minus
-from kullback.comparison.statistics import ACTIVE_VARIANCE, COLLAPSED_NATS
+from kullback.comparison.statistics import ACTIVE_VARIANCE, COLLAPSED_NATS, PARTNER_SHARE
 from kullback.comparison.summary import MODELS, Pair
 from kullback.io.text import printable
 
@@ -15,14 +18,124 @@ if TYPE_CHECKING:
 
 _MAX_NAMED = 12
 
+MAPS: dict[str, str] = {
+    "permutation": "matching dimensions",
+    "rotation": "a rotation",
+    "rotation+shift": "a rotation and a shift",
+    "affine": "an affine map",
+}
+"""What each kind of alignment does, for a sentence."""
+
+# Below this share an alignment removes nothing that matters; above this ratio one model's posteriors are wider.
+_SHARED_COORDINATES, _WIDER = 0.05, 1.2
+
 
 def findings(comparison: "Comparison") -> list[str]:
     """All sentences, the most important first."""
+    found = comparison.coordinates
+    if found:
+        opening = [*_decomposition(comparison, found), *_matching(comparison, found), *_left(comparison, found)]
+    else:
+        opening = [str(comparison.aligned)]
     return [
+        *opening,
         *_divergence(comparison, Pair.AB),
         *_divergence(comparison, Pair.BA),
         *_differences(comparison),
         *(_model(comparison, model, name) for model, name in zip(MODELS, comparison.names, strict=True)),
+    ]
+
+
+def _decomposition(comparison: "Comparison", found: Coordinates) -> list[str]:
+    """What of the difference is a change of coordinates."""
+    ab, ba = (pair.label(*comparison.names) for pair in (Pair.AB, Pair.BA))
+    best = found.best
+    steps = ", ".join(f"{_mean(alignment.aligned)} after {MAPS[kind]}" for kind, alignment in found.alignments.items())
+    chance = f"{MAPS[best.kind]} of inputs paired at random leaves {number(best.chance.mean)}"
+    if not best.beats_chance:
+        conclusion = "This is no better than chance: no such map relates the coordinates of the two models"
+    elif best.coordinates_share < _SHARED_COORDINATES:
+        conclusion = "The models share their coordinates: no such map brings them much closer"
+    else:
+        rates = " and ".join(number(comparison.statistics(Pair.rate(model))["mean"]) for model in MODELS)
+        conclusion = (
+            f"{best.coordinates_share:.0%} of the difference is a change of coordinates; what is left compares with "
+            f"rates of {rates} nats"
+        )
+    sentences = [
+        f"{ab} is {_mean(best.unaligned)} nats as they stand, {steps}; {chance}. {conclusion} (means over "
+        f"{best.aligned.rows:,} inputs that no map was fitted to).",
+        f"{ba} is {_mean(best.unaligned_reverse)} nats as they stand, {_mean(best.aligned_reverse)} after "
+        f"{MAPS[best.kind]}.{_widths(comparison)}",
+    ]
+    return sentences + [f"{warning[0].upper()}{warning[1:]}." for warning in best.warnings]
+
+
+def _mean(divergence: MeanDivergence) -> str:
+    return plus_minus(divergence.to_dict())
+
+
+def _widths(comparison: "Comparison") -> str:
+    """Why the two directions differ, if the posteriors of one model are wider."""
+    a, b = (comparison.summary.variances[model].mean.flatten() for model in MODELS)
+    ratio = float((0.5 * (a / b).log()).mean().exp())
+    if not (math.isfinite(ratio) and max(ratio, 1 / max(ratio, 1e-300)) > _WIDER):
+        return ""
+    (wide, narrow), times = (comparison.names, ratio) if ratio > 1 else (comparison.names[::-1], 1 / ratio)
+    return (
+        f" Standard deviations of {wide} are {times:.2g} times those of {narrow} on geometric average; a difference "
+        "weighs more when it is measured by the narrower posteriors."
+    )
+
+
+def _matching(comparison: "Comparison", found: Coordinates) -> list[str]:
+    """Which dimension of one model is which of the other."""
+    if not found.matches:
+        return []
+    a, b = comparison.names
+    partners = [match for match in found.matches if match.are_partners]
+    shown = ", ".join(_match(comparison, match) for match in partners[:_MAX_NAMED])
+    more = f", and {len(partners) - _MAX_NAMED} more" * (len(partners) > _MAX_NAMED)
+    alone = [
+        f"{_dimensions(comparison, indices)} of {name}"
+        for name, indices in (
+            (a, [m.a for m in found.matches if not m.are_partners and not m.collapsed_a]),
+            (b, sorted(m.b for m in found.matches if not m.are_partners and not m.collapsed_b)),
+        )
+        if indices
+    ]
+    matched = (
+        f"Dimensions of {a} and their partners in {b}: {shown}{more}" if partners else "No dimension has a partner"
+    )
+    lonely = f"; without a partner: {' and '.join(alone)}" if alone and partners else ""
+    return [
+        f"{matched}{lonely}. Partners are matched by the best signed permutation, which leaves them less than "
+        f"{PARTNER_SHARE:.0%} of what it leaves of inputs paired at random."
+    ]
+
+
+def _match(comparison: "Comparison", match: Match) -> str:
+    reversed_ = "reversed, " * (match.sign < 0)
+    names = comparison.dimension_name(match.a), comparison.dimension_name(match.b)
+    return f"{names[0]} is {names[1]} ({reversed_}{number(match.left)} nats left)"
+
+
+def _dimensions(comparison: "Comparison", indices: list[int]) -> str:
+    named = ", ".join(comparison.dimension_name(i) for i in indices[:_MAX_NAMED])
+    return f"dimension{'s' * (len(indices) > 1)} {named}{', …' * (len(indices) > _MAX_NAMED)}"
+
+
+def _left(comparison: "Comparison", found: Coordinates) -> list[str]:
+    """Where the difference that is left after the best alignment lies."""
+    total = float(found.best.aligned.mean)
+    if not total > 0:
+        return []
+    most = int(found.per_dimension.argmax())
+    return [
+        f"After {MAPS[found.best.kind]}, input {printable(found.largest_ids[0])} differs most, by "
+        f"{number(found.largest_values[0])} nats; of the mean, dimension {comparison.dimension_name(most)} of "
+        f"{comparison.names[1]} has {float(found.per_dimension[most]) / total:.0%}, the largest share, and "
+        f"correlations between dimensions have {found.total_correlation / total:.0%}."
     ]
 
 
@@ -36,7 +149,7 @@ def _divergence(comparison: "Comparison", pair: Pair) -> list[str]:
         means, variances = s["from_means"] / s["mean"], s["from_variances"] / s["mean"]
         shares = f"; {means:.0%} of it comes from the means, {variances:.0%} from the variances"
     sentences = [
-        f"{label} is {plus_minus(s)} nats per input (mean ± standard error over {inputs}; median "
+        f"As they stand, {label} is {plus_minus(s)} nats per input (mean ± standard error over {inputs}; median "
         f"{number(s['median'])}, 5–95 % range {number(s['p05'])} to {number(s['p95'])}){shares}."
     ]
     rows = comparison.summary.divergences[pair].rows
@@ -52,31 +165,33 @@ def _divergence(comparison: "Comparison", pair: Pair) -> list[str]:
 
 
 def _differences(comparison: "Comparison") -> list[str]:
-    """The input and the dimensions in which the models differ most."""
+    """The input and the dimensions in which the models differ most as they stand, by KL(A‖B)."""
     label, largest = Pair.AB.label(*comparison.names), comparison.summary.divergences[Pair.AB].largest
     if largest.values[0] == 0:
         return ["Every posterior of one is that of the other."]
-    sentences = [f"Input {printable(largest.ids[0])} differs most: its {label} is {number(largest.values[0])} nats."]
+    sentences = [
+        f"As they stand, {label} is largest for input {printable(largest.ids[0])}: {number(largest.values[0])} nats."
+    ]
     by_dimension = comparison.per_dimension(Pair.AB)
     if torch.isfinite(by_dimension).all():
         dims = comparison.most_different()
-        names = " and ".join(comparison.dimension_name(i) for i in dims)
         share = float(by_dimension[dims].sum() / by_dimension.sum())
+        verb = "have" if len(dims) > 1 else "has"
+        listed = _listed(comparison.dimension_name(i) for i in dims)
         sentences.append(
-            f"Dimensions {names} differ most: they account for {share:.0%} of {label}."
-            if len(dims) > 1
-            else f"Dimension {names} differs most: it accounts for {share:.0%} of {label}."
+            f"Dimension{'s' * (len(dims) > 1)} {listed} {verb} the largest share of {label} as they stand: {share:.0%}."
         )
     return sentences
+
+
+def _listed(names: Iterable[str]) -> str:
+    return " and ".join(names)
 
 
 def _model(comparison: "Comparison", model: str, name: str) -> str:
     """The rate of one model, and which of its dimensions are active and collapsed."""
     active, collapsed = comparison.active(model), comparison.collapsed(model).nonzero().flatten().tolist()
-    listed = ""
-    if collapsed:
-        shown = ", ".join(comparison.dimension_name(i) for i in collapsed[:_MAX_NAMED])
-        listed = f": dimension{'s' * (len(collapsed) > 1)} {shown}{', …' * (len(collapsed) > _MAX_NAMED)}"
+    listed = f": {_dimensions(comparison, collapsed)}" if collapsed else ""
     rate = number(comparison.statistics(Pair.rate(model))["mean"])
     return (
         f"The rate of {name}, its mean KL divergence from the prior {comparison.prior}, is {rate} nats; "

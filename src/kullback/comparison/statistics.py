@@ -1,4 +1,4 @@
-"""Statistics of one divergence over rows, and the thresholds by which a latent dimension is active or collapsed."""
+"""Statistics of one divergence over rows, and the thresholds of what is said about latent dimensions."""
 
 import math
 
@@ -12,6 +12,10 @@ Salakhutdinov 2016)."""
 
 COLLAPSED_NATS = 0.01
 """A latent dimension is collapsed if its mean divergence from the prior is below this."""
+
+PARTNER_SHARE = 0.5
+"""A dimension of one model is the partner of one of the other if matching them leaves less than this share of the
+divergence that inputs paired at random leave."""
 
 
 def statistics(divergence: DivergenceSummary) -> dict[str, float]:

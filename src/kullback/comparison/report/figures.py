@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from kullback.comparison.findings import MAPS
+from kullback.comparison.format import number
 from kullback.comparison.statistics import COLLAPSED_NATS
 from kullback.comparison.summary import MODELS, Pair
 from kullback.gaussians.gaussian import Gaussian
@@ -60,7 +63,12 @@ _DIRECTIONS = (Pair.AB, Pair.BA)
 
 def draw(comparison: "Comparison") -> dict[str, Figure]:
     """All figures by name, in the order of the report."""
-    drawings: dict[str, Callable[[Comparison], Figure]] = {
+    drawings: dict[str, Callable[[Comparison], Figure]] = {}
+    if comparison.coordinates:
+        drawings["decomposition"] = _decomposition
+        if comparison.coordinates.matches:
+            drawings["matching"] = _matching
+    drawings |= {
         "dimensions": _dimensions,
         "distribution": _distribution,
         "directions": _directions,
@@ -101,6 +109,64 @@ def _legend_above(axes: Any) -> None:
 def _heights(comparison: "Comparison", pair: Pair) -> np.ndarray[Any, Any]:
     values = comparison.per_dimension(pair).numpy()
     return np.where(values < _MAX_DRAWABLE, values, 0.0)
+
+
+def _decomposition(comparison: "Comparison") -> Figure:
+    found = comparison.coordinates
+    assert found is not None
+    bars = [("as they stand", found.best.unaligned, COLOUR_A)]
+    bars += [(f"after {MAPS[kind]}", a.aligned, COLOUR_A) for kind, a in found.alignments.items()]
+    bars.append(("inputs paired at random", found.best.chance, COLLAPSED))
+    figure = _figure(0.8 + 0.45 * len(bars))
+    axes = figure.subplots()
+    values = [min(mean.mean, _MAX_DRAWABLE) for _, mean, _ in bars]
+    places = range(len(bars))
+    axes.barh(places, values, 0.62, color=[colour for *_, colour in bars])
+    for place, value, (_, mean, _) in zip(places, values, bars, strict=True):
+        axes.annotate(number(mean.mean), (value, place), xytext=(4, 0), textcoords="offset points", va="center")
+    axes.set_yticks(places, [name for name, *_ in bars])
+    axes.invert_yaxis()
+    axes.margins(x=0.18)
+    axes.set_xlim(left=0)
+    axes.set_xlabel(f"mean {short(comparison.labels()[Pair.AB])}, nats")
+    axes.grid(visible=False, axis="y")
+    return figure
+
+
+def _matching(comparison: "Comparison") -> Figure:
+    found = comparison.coordinates
+    assert found is not None
+    # The dimensions of A that are least collapsed, in their order, and then each beside its partner.
+    rates = comparison.per_dimension(Pair.RATE_A)
+    of_a = sorted(rates.argsort(descending=True, stable=True)[:_MAX_DIMENSIONS].tolist())
+    partner = {match.a: match.b for match in found.matches}
+    of_b = [partner[a] for a in of_a]
+    values = np.clip(found.pair_divergences.numpy(), 1e-3, _MAX_DRAWABLE)
+    limits = {"vmin": max(values.min(), 1e-2 * values.max()), "vmax": values.max() * (1 + 1e-9)}
+    # Few enough colours for a colour bar of vector graphics.
+    colours = matplotlib.colormaps["viridis_r"].resampled(32)
+    figure = _figure(3.2)
+    before, after = figure.subplots(1, 2)
+    for axes, order, title in ((before, sorted(of_b), "as they stand"), (after, of_b, "after matching")):
+        mesh = axes.pcolormesh(
+            values[np.ix_(order, of_a)],
+            cmap=colours,
+            norm=LogNorm(**limits),
+            linewidth=0,
+        )
+        axes.set_title(title, fontsize=10)
+        axes.invert_yaxis()
+        step = max(1, len(of_a) // 6)
+        for axis, dims in ((axes.xaxis, of_a), (axes.yaxis, order)):
+            axis.set_ticks(np.arange(0, len(dims), step) + 0.5, [comparison.dimension_name(i) for i in dims[::step]])
+        axes.set_xlabel(f"dimension of {short(comparison.names[0])}")
+        axes.grid(visible=False)
+    before.set_ylabel(f"dimension of {short(comparison.names[1])}")
+    bar = figure.colorbar(mesh, ax=(before, after), location="bottom", label="mean KL of the pair, nats", aspect=40)
+    ends = np.geomspace(limits["vmin"], limits["vmax"], 4)
+    bar.set_ticks(ends.tolist(), labels=[f"{x:.2g}" for x in ends])
+    bar.minorticks_off()
+    return figure
 
 
 def _dimensions(comparison: "Comparison") -> Figure:

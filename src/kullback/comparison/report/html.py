@@ -31,6 +31,10 @@ _COLOURS = {
 }
 
 _CAPTIONS = {
+    "decomposition": "The mean divergence over inputs that no map was fitted to: as the models stand, after each "
+    "change of coordinates, and what the best kind of change leaves of inputs paired at random.",
+    "matching": "The mean divergence of each dimension of one model from each of the other, with the better sign: in "
+    "their order, and with each dimension beside the one that it is matched to. A match shows as a light diagonal.",
     "dimensions": "Above: the mean divergence of each latent dimension from the prior; collapsed dimensions (below "
     f"{COLLAPSED_NATS} nats) are grey and not to scale. Below: the mean divergence between the two models in each "
     "dimension.",

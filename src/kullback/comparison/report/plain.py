@@ -2,10 +2,12 @@
 
 import json
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from kullback._version import __version__
 from kullback.comparison.format import exact
 from kullback.comparison.summary import MODELS, DivergenceSummary
 from kullback.io.text import printable
@@ -14,16 +16,22 @@ if TYPE_CHECKING:
     from kullback.comparison.compare import Comparison
 
 
+SCHEMA = 1
+"""The version of what :func:`to_dict` returns: keys are added without notice, and removed or changed with a new one."""
+
+
 def to_dict(comparison: "Comparison") -> dict[str, Any]:
     """All results as lists, strings and numbers; None stands for a number that is not finite."""
     everything = {
+        "schema": SCHEMA,
+        "kullback": __version__,
         "names": list(comparison.names),
         "prior": comparison.prior,
-        "warning": comparison.warning,
         "findings": comparison.findings(),
         "event_shape": list(comparison.event_shape),
         "scalars": comparison.scalars(),
         **{pair.value: _divergence(divergence) for pair, divergence in comparison.summary.divergences.items()},
+        "coordinates": _coordinates(comparison),
         "active": {model: _indices(comparison.active(model)) for model in MODELS},
         "collapsed": {model: _indices(comparison.collapsed(model)) for model in MODELS},
     }
@@ -37,8 +45,7 @@ def to_json(comparison: "Comparison") -> str:
 
 def to_text(comparison: "Comparison") -> str:
     """One line of ``key: value`` for each result; no key occurs twice."""
-    lines = [f"warning: {comparison.warning}"]
-    lines += [f"finding.{i}: {finding}" for i, finding in enumerate(comparison.findings(), 1)]
+    lines = [f"finding.{i}: {finding}" for i, finding in enumerate(comparison.findings(), 1)]
     lines += [f"{key}: {exact(value)}" for key, value in comparison.scalars().items()]
     for model in MODELS:
         lines.append(f"active_{model}: {_dimension_names(comparison, comparison.active(model))}")
@@ -52,7 +59,32 @@ def to_text(comparison: "Comparison") -> str:
             f"{pair.key}.largest.{i}: {exact(value)} (input {printable(row)})"
             for i, (value, row) in enumerate(zip(divergence.largest.values, divergence.largest.ids, strict=True), 1)
         ]
+    found = comparison.coordinates
+    if found:
+        lines += [
+            f"aligned.dimension.{comparison.dimension_name(i)}: {exact(value)}"
+            for i, value in enumerate(found.per_dimension.tolist())
+        ]
+        lines += [
+            f"aligned.largest.{i}: {exact(value)} (input {printable(row)})"
+            for i, (value, row) in enumerate(zip(found.largest_values, found.largest_ids, strict=True), 1)
+        ]
     return "\n".join(lines)
+
+
+def _coordinates(comparison: "Comparison") -> dict[str, Any]:
+    found = comparison.coordinates
+    if found is None:
+        return {"reason": comparison.aligned}
+    largest = zip(found.largest_ids, found.largest_values, strict=True)
+    return {
+        "alignments": {kind: alignment.to_dict() for kind, alignment in found.alignments.items()},
+        "best": found.best.kind,
+        "per_dimension": found.per_dimension.tolist(),
+        "total_correlation": found.total_correlation,
+        "largest": [{"id": row, "kl": value} for row, value in largest],
+        "matches": [{**asdict(match), "are_partners": match.are_partners} for match in found.matches],
+    }
 
 
 def _divergence(divergence: DivergenceSummary) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
-from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from kullback.comparison.findings import MAPS
 from kullback.comparison.format import number, plus_minus
 from kullback.comparison.summary import MODELS, Pair
 from kullback.io.text import printable
@@ -22,11 +22,11 @@ _MAX_INPUTS = 5
 
 def show(comparison: "Comparison", console: Console) -> None:
     """Print the findings and tables. The tables call the models A and B, so that they fit into a narrow terminal."""
-    console.print(Panel(Text(comparison.warning), border_style="yellow"))
     for finding in comparison.findings():
         console.print(Text(f"• {finding}"))
     a, b = comparison.names
-    for table in (_statistics(comparison), _dimensions(comparison), _largest(comparison)):
+    tables = (_statistics(comparison), _dimensions(comparison), _largest(comparison))
+    for table in (*_coordinates(comparison), *tables):
         console.print()
         console.print(table)
     console.print(Text(f"A is {a}, B is {b}; all in nats.", style="italic"))
@@ -40,6 +40,22 @@ def _table(title: str, *columns: str) -> Table:
     for i, column in enumerate(columns):
         table.add_column(column, justify="right" if i else "left")
     return table
+
+
+def _coordinates(comparison: "Comparison") -> list[Table]:
+    found = comparison.coordinates
+    if found is None:
+        return []
+    rows = f"{found.best.aligned.rows:,} inputs that no map was fitted to"
+    table = _table(f"Over {rows}", "", _COLUMNS[Pair.AB], _COLUMNS[Pair.BA], "A‖B by chance")
+    there, back = found.best.unaligned, found.best.unaligned_reverse
+    table.add_row("as they stand", plus_minus(there.to_dict()), plus_minus(back.to_dict()), "–")
+    for kind, alignment in found.alignments.items():
+        means = (alignment.aligned, alignment.aligned_reverse)
+        table.add_row(
+            f"after {MAPS[kind]}", *(plus_minus(mean.to_dict()) for mean in means), number(alignment.chance.mean)
+        )
+    return [table]
 
 
 def _statistics(comparison: "Comparison") -> Table:

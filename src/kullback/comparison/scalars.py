@@ -1,0 +1,93 @@
+"""The numbers of a comparison over all inputs and dimensions, by names that stay the same."""
+
+import math
+from typing import TYPE_CHECKING
+
+from kullback.alignment.align import KINDS
+from kullback.alignment.alignment import Alignment
+from kullback.comparison.coordinates import Coordinates
+from kullback.comparison.statistics import ACTIVE_VARIANCE, COLLAPSED_NATS, PARTNER_SHARE
+from kullback.comparison.summary import MODELS, Pair
+
+if TYPE_CHECKING:
+    from kullback.comparison.compare import Comparison
+
+_STATISTICS = {
+    "mean": "mean over all inputs",
+    "standard_error": "standard error of the mean",
+    "median": "median over inputs",
+    "p05": "5 % quantile over inputs",
+    "p95": "95 % quantile over inputs",
+    "max": "largest value of an input",
+    "from_means": "part of the mean that comes from the means",
+    "from_variances": "part of the mean that comes from the variances",
+}
+
+
+def scalars(comparison: "Comparison") -> dict[str, float]:
+    """All numbers by name; those of alignments if there are any."""
+    result: dict[str, float] = {"rows": comparison.summary.count, "dimensions": math.prod(comparison.event_shape)}
+    for pair in comparison.summary.divergences:
+        result |= {f"{pair.key}.{name}": value for name, value in comparison.statistics(pair).items()}
+    for model in MODELS:
+        result[f"active_units_{model}"] = int(comparison.active(model).sum())
+        result[f"collapsed_units_{model}"] = int(comparison.collapsed(model).sum())
+    return result | (_of_alignments(comparison.coordinates) if comparison.coordinates else {})
+
+
+def _of_alignments(found: Coordinates) -> dict[str, float]:
+    result: dict[str, float] = {}
+    for pair, mean in ((Pair.AB, found.best.unaligned), (Pair.BA, found.best.unaligned_reverse)):
+        result[f"{pair.key}.unaligned.mean"] = mean.mean
+        result[f"{pair.key}.unaligned.standard_error"] = mean.standard_error
+    named: list[tuple[str, Alignment]] = [*found.alignments.items(), ("aligned", found.best)]
+    for name, alignment in named:
+        key = _key(name)
+        for pair, mean in ((Pair.AB, alignment.aligned), (Pair.BA, alignment.aligned_reverse)):
+            result[f"{pair.key}.{key}.mean"] = mean.mean
+            result[f"{pair.key}.{key}.standard_error"] = mean.standard_error
+        result[f"{Pair.AB.key}.{key}.chance"] = alignment.chance.mean
+    result["coordinates_share"] = found.best.coordinates_share
+    if found.matches:
+        result["matched_units"] = sum(match.are_partners for match in found.matches)
+    return result
+
+
+def _key(kind: str) -> str:
+    return kind.replace("+", "_")
+
+
+def documented() -> dict[str, str]:
+    """What each number is, by its name."""
+    result = {"rows": "number of inputs", "dimensions": "number of latent dimensions"}
+    labels = {pair: pair.label("A", "B") for pair in Pair}
+    for pair, label in labels.items():
+        result |= {f"{pair.key}.{name}": f"{label}, nats: {text}" for name, text in _STATISTICS.items()}
+    for model in MODELS:
+        result[f"active_units_{model}"] = (
+            f"dimensions of {model.upper()} whose posterior mean has a variance over inputs above {ACTIVE_VARIANCE}"
+        )
+        result[f"collapsed_units_{model}"] = (
+            f"dimensions of {model.upper()} whose mean divergence from the prior is below {COLLAPSED_NATS} nats"
+        )
+    for pair in (Pair.AB, Pair.BA):
+        result[f"{pair.key}.unaligned.mean"] = (
+            f"{labels[pair]}, nats: mean over the inputs that no map was fitted to, as they stand"
+        )
+        result[f"{pair.key}.unaligned.standard_error"] = "standard error of that mean"
+    for kind in (*KINDS, "aligned"):
+        after = "the alignment that leaves least" if kind == "aligned" else f"the alignment of kind {kind}"
+        for pair in (Pair.AB, Pair.BA):
+            result[f"{pair.key}.{_key(kind)}.mean"] = f"{labels[pair]}, nats: mean over the same inputs after {after}"
+            result[f"{pair.key}.{_key(kind)}.standard_error"] = "standard error of that mean"
+        result[f"{Pair.AB.key}.{_key(kind)}.chance"] = (
+            f"{labels[Pair.AB]}, nats: mean of inputs paired at random after {after}, fitted to such pairs"
+        )
+    result["coordinates_share"] = (
+        f"share of {labels[Pair.AB]} as they stand that the alignment that leaves least removes"
+    )
+    result["matched_units"] = (
+        "dimensions of A with a partner in B: the best signed permutation leaves the pair less than "
+        f"{PARTNER_SHARE:.0%} of what it leaves of inputs paired at random"
+    )
+    return result
