@@ -1,0 +1,132 @@
+"""The decomposition of a difference: planted truths, and models that were really trained."""
+
+import functools
+import itertools
+from importlib.resources import files
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from kullback import Gaussian, compare, kl_per_dimension
+from kullback.io.posteriors import read_posteriors
+
+MODELS = ("standard", "reseeded", "beta", "wide")
+PAIRS = list(itertools.permutations(MODELS, 2))
+
+
+@functools.cache
+def posteriors(name):
+    return read_posteriors(str(files("kullback") / "data" / "digits" / f"{name}.npz")).gaussian
+
+
+@functools.cache
+def trained(a, b):
+    return compare(posteriors(a), posteriors(b), names=(a, b))
+
+
+def planted():
+    g = torch.Generator().manual_seed(0)
+    mean = torch.randn(400, 5, generator=g, dtype=torch.float64)
+    std = 0.1 + 0.5 * torch.rand(400, 5, generator=g, dtype=torch.float64)
+    mean[:, 4], std[:, 4] = 1e-3 * mean[:, 4], 1.0
+    return g, mean, std
+
+
+def test_partners_signs_and_collapsed_dimensions_are_found():
+    g, mean, std = planted()
+    order, signs = torch.tensor([2, 0, 4, 1, 3]), torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0], dtype=torch.float64)
+    other = mean[:, order] * signs
+    # Dimension 3 of B, that was 1 of A, has nothing to do with it any more.
+    other[:, 3] = torch.randn(400, generator=g, dtype=torch.float64)
+    comparison = compare(Gaussian.from_std(mean, std), Gaussian.from_std(other, std[:, order]), names=("x", "y"))
+    found = comparison.coordinates
+    partners = {match.a: (match.b, match.sign) for match in found.matches if match.are_partners}
+    assert partners == {2: (0, 1), 0: (1, -1), 3: (4, 1)}
+    assert {match.a for match in found.matches if match.collapsed_a} == {4}
+    assert comparison.scalars()["matched_units"] == 3
+    text = " ".join(comparison.findings())
+    assert "0 is 1 (reversed" in text
+    assert "without a partner: dimension 1 of x and dimension 3 of y" in text
+
+
+def test_the_divergences_of_pairs_of_dimensions_are_those_of_single_calls():
+    _, mean, std = planted()
+    p, q = Gaussian.from_std(mean, std), Gaussian.from_std(mean.roll(1, 0) - 0.5, std.roll(2, 1))
+    comparison = compare(p, q)
+    rows = torch.randperm(400, generator=torch.Generator().manual_seed(0)).tensor_split(2)[1]
+    for a, b in itertools.product(range(5), range(5)):
+        candidates = [
+            kl_per_dimension(
+                Gaussian.from_std(sign * p.mean[rows][:, [a]], std[rows][:, [a]]),
+                Gaussian.from_std(q.mean[rows][:, [b]], std.roll(2, 1)[rows][:, [b]]),
+            ).mean()
+            for sign in (1, -1)
+        ]
+        assert_close(comparison.coordinates.pair_divergences[b, a], min(candidates), rtol=1e-9, atol=1e-9)
+
+
+def test_models_that_share_their_coordinates_are_said_to():
+    g, mean, std = planted()
+    p = Gaussian.from_std(mean, std)
+    q = Gaussian.from_std(mean + 0.05 * torch.randn(400, 5, generator=g, dtype=torch.float64), 1.1 * std)
+    assert "The models share their coordinates" in compare(p, q).findings()[0]
+
+
+def test_unrelated_models_are_no_better_than_chance():
+    g, mean, std = planted()
+    p = Gaussian.from_std(mean, std)
+    q = Gaussian.from_std(torch.randn(400, 5, generator=g, dtype=torch.float64), std)
+    assert "no better than chance" in compare(p, q).findings()[0]
+
+
+def test_why_there_is_no_alignment_is_the_first_finding():
+    _, mean, std = planted()
+    p, q = Gaussian.from_std(mean, std), Gaussian.from_std(mean + 1, std)
+    assert "No alignment was asked for" in compare(p, q, align=()).findings()[0]
+    assert "at least 4" in compare(p[:3], q[:3]).findings()[0]
+    assert "every posterior of one model is that of the other" in compare(p, p).findings()[0]
+    wide = Gaussian.from_std(torch.zeros(9, 600), 1.0)
+    assert "at most 512" in compare(wide, Gaussian.from_std(torch.ones(9, 600), 1.0)).findings()[0]
+    for align in ("rotation", ("turn",), ("rotation", "turn")):
+        with pytest.raises(ValueError, match="align takes kinds"):
+            compare(p, q, align=align)
+
+
+def test_wider_posteriors_explain_why_directions_differ():
+    _, mean, std = planted()
+    text = compare(Gaussian.from_std(mean, std), Gaussian.from_std(mean + 1, 2 * std), names=("x", "y")).findings()[1]
+    assert "Standard deviations of y are 2 times those of x" in text
+
+
+@pytest.mark.parametrize(("a", "b"), PAIRS)
+def test_of_trained_models_most_of_the_difference_is_one_of_coordinates(a, b):
+    scalars = trained(a, b).scalars()
+    unaligned, permutation, rotation = (scalars[f"kl_ab.{k}.mean"] for k in ("unaligned", "permutation", "rotation"))
+    assert rotation < 0.7 * permutation < 0.4 * unaligned
+    assert unaligned > 0.8 * scalars["kl_ab.permutation.chance"]
+    assert trained(a, b).coordinates.best.beats_chance
+    assert "is a change of coordinates" in trained(a, b).findings()[0]
+
+
+def test_what_training_made_true_of_the_digits():
+    seeds, beta, wide = (trained("standard", other).scalars() for other in ("reseeded", "beta", "wide"))
+    # The KL term of the beta-VAE counts four times: it says less of each input, in fewer dimensions.
+    assert beta["rate_b.mean"] < 0.5 * beta["rate_a.mean"]
+    assert beta["collapsed_units_b"] > beta["collapsed_units_a"]
+    # The posteriors of a beta-VAE are wider, so that the standard VAE is near it, and not the other way round.
+    assert beta["kl_ab.aligned.mean"] < 0.3 * beta["kl_ba.aligned.mean"]
+    # Another seed or another width leave about as much as the rate; nine tenths of the rest are coordinates.
+    for other in (seeds, wide):
+        assert other["coordinates_share"] > 0.9
+        assert other["kl_ab.aligned.mean"] < 1.1 * other["rate_a.mean"]
+
+
+@pytest.mark.parametrize(("a", "b"), PAIRS[:4])
+def test_results_hardly_depend_on_the_seed(a, b):
+    from kullback import align
+
+    for kind in ("permutation", "rotation"):
+        values = [float(align(posteriors(a), posteriors(b), kind, seed=seed)) for seed in range(4)]
+        middle = sum(values) / 4
+        assert all(abs(value - middle) < 0.05 * middle for value in values), values
