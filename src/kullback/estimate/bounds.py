@@ -20,6 +20,10 @@ _S = torch.logspace(math.log10(0.005), 0.0, 14, dtype=torch.float64).tolist()
 _TAU = (0.0, 0.25, 0.5, 0.75, 1.0)
 _ALPHA = torch.linspace(0.1, 0.9, 9, dtype=torch.float64).tolist()
 
+# The exponents for a component of f are chosen by this number of components of g, the nearest in KL divergence: they
+# make up the sum. Any exponents give a bound, which is computed from all components.
+_NEAREST = 256
+
 # Iterations of the alternating minimization of the convexity bound; each lowers the bound.
 _ITERATIONS = 100
 
@@ -232,7 +236,7 @@ def _ordered(
 def _mean_log_bounds(f: MixtureArrays, g: MixtureArrays, component_kl: Tensor) -> tuple[Tensor, Tensor]:
     """A lower and an upper bound of the expectation of log g under f; they are equal for one Gaussian g."""
     lower = (f.weights * (torch.logsumexp(g.log_weights - component_kl, -1) - f.entropies)).sum()
-    return lower, lower if component_kl.shape[1] == 1 else _mean_log_upper_bound(f, g)
+    return lower, lower if component_kl.shape[1] == 1 else _mean_log_upper_bound(f, g, component_kl)
 
 
 def _by_convexity(f: MixtureArrays, g: MixtureArrays, component_kl: Tensor) -> Tensor:
@@ -265,17 +269,23 @@ def _mean_log_chernoff_bound(f: MixtureArrays) -> Tensor:
     return bound(best)
 
 
-def _mean_log_upper_bound(f: MixtureArrays, g: MixtureArrays) -> Tensor:
+def _mean_log_upper_bound(f: MixtureArrays, g: MixtureArrays, component_kl: Tensor) -> Tensor:
     """The upper bound of the expectation of log g under f, for the best s and tau of a grid for each component of f."""
 
-    def bounds(s: Tensor, tau: Tensor) -> Tensor:
-        integrals = log_integrals(f, g, 1.0 - tau * s, s)
-        return torch.logsumexp(s[:, None] * g.log_weights + integrals, -1) / s - tau * f.entropies
+    def bounds(s: Tensor, tau: Tensor, chosen: Tensor | None = None) -> Tensor:
+        integrals = log_integrals(f, g, 1.0 - tau * s, s, chosen)
+        log_weights = g.log_weights if chosen is None else g.log_weights[chosen]
+        return torch.logsumexp(s[:, None] * log_weights + integrals, -1) / s - tau * f.entropies
+
+    nearest = None
+    if component_kl.shape[1] > _NEAREST:
+        nearest = component_kl.detach().topk(_NEAREST, largest=False, sorted=False).indices
 
     every_tau = f.diagonal and g.diagonal
     grid = [(s, tau) for s in _S for tau in _TAU if every_tau or tau == 1.0 or (s, tau) == (1.0, 0.0)]
     with torch.no_grad():
-        candidates = torch.stack([bounds(*(torch.full_like(f.weights, x) for x in exponents)) for exponents in grid])
+        constants = ([torch.full_like(f.weights, x) for x in exponents] for exponents in grid)
+        candidates = torch.stack([bounds(s, tau, nearest) for s, tau in constants])
         best = candidates.nan_to_num(nan=math.inf).argmin(0)
         s, tau = torch.tensor(grid, dtype=torch.float64, device=f.weights.device)[best].unbind(-1)
     return (f.weights * bounds(s, tau)).sum()

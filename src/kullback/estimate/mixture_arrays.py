@@ -150,7 +150,7 @@ def _unbind(mixture: Mixture, batch: torch.Size, device: torch.device) -> list[M
     return [MixtureArrays.of(log_weights[i], components[i]) for i in itertools.product(*map(range, batch))]
 
 
-def log_integrals(f: MixtureArrays, g: MixtureArrays, a: Tensor, b: Tensor) -> Tensor:
+def log_integrals(f: MixtureArrays, g: MixtureArrays, a: Tensor, b: Tensor, chosen: Tensor | None = None) -> Tensor:
     r"""The integrals :math:`\log \int f_i^{a_i} g_j^{b_i}` for all pairs of components, ``(K_f, K_g)``.
 
     With :math:`M = a \Sigma_j + b \Sigma_i` they are
@@ -163,16 +163,21 @@ def log_integrals(f: MixtureArrays, g: MixtureArrays, a: Tensor, b: Tensor) -> T
         g: the second one.
         a: an exponent for each component of f, ``(K_f,)``.
         b: the same.
+        chosen: for each component of f the indices of some components of g, ``(K_f, k)``: only these pairs then.
     """
     diagonal, d = f.diagonal and g.diagonal, f.d
     scale_f, scale_g = (x.scale if diagonal else x.matrices() for x in (f, g))
     terms = _diagonal_terms if diagonal else _matrix_terms
-    step = max(1, _TILE_ELEMENTS // (scale_g.numel() or 1))
-    rows = (slice(i, i + step) for i in range(0, len(f.mean), step))
-    tiles = [terms(f.mean[i, None], scale_f[i, None], g.mean, scale_g, a[i, None], b[i, None]) for i in rows]
+    per_row = scale_g[0].numel() * (len(scale_g) if chosen is None else chosen.shape[1])
+    step = max(1, _TILE_ELEMENTS // max(1, per_row))
+    tiles = []
+    for i in (slice(start, start + step) for start in range(0, len(f.mean), step)):
+        of_g = (g.mean, scale_g) if chosen is None else (g.mean[chosen[i]], scale_g[chosen[i]])
+        tiles.append(terms(f.mean[i, None], scale_f[i, None], *of_g, a[i, None], b[i, None]))
+    log_det_g = g.log_det if chosen is None else g.log_det[chosen]
     a, b = a[:, None], b[:, None]
     constant = 0.5 * d * (1.0 - a - b) * math.log(2 * math.pi)
-    return constant + 0.5 * (1.0 - a) * f.log_det[:, None] + 0.5 * (1.0 - b) * g.log_det - 0.5 * torch.cat(tiles)
+    return constant + 0.5 * (1.0 - a) * f.log_det[:, None] + 0.5 * (1.0 - b) * log_det_g - 0.5 * torch.cat(tiles)
 
 
 def _diagonal_terms(mean_f: Tensor, var_f: Tensor, mean_g: Tensor, var_g: Tensor, a: Tensor, b: Tensor) -> Tensor:
