@@ -10,7 +10,7 @@ from kullback.all_pairs.expanded import ExpandedKL, expanded
 from kullback.all_pairs.pairwise import Function, as_batches, as_torch, pairwise
 from kullback.divergences.kl import kl_divergence
 from kullback.gaussians.gaussian import Gaussian
-from kullback.numerics.arrays import common_array_kind, to_callers_type
+from kullback.numerics.arrays import common_array_kind, from_callers_type, to_callers_type
 from kullback.numerics.screened import nearest_by_scores, smallest
 from kullback.numerics.tensors import common_device, no_autocast
 
@@ -76,7 +76,7 @@ def nearest(p: Any, q: Any, k: int, divergence: str | Function = "kl") -> Neighb
 
 def _in_full(p: Gaussian, q: Gaussian, k: int, function: Function) -> tuple[Tensor, Tensor]:
     """The nearest from all divergences, some rows at a time."""
-    parts = [smallest(torch.as_tensor(pairwise(p[i : i + _ROWS], q, function)), k) for i in range(0, len(p), _ROWS)]
+    parts = [smallest(from_callers_type(pairwise(p[i : i + _ROWS], q, function)), k) for i in range(0, len(p), _ROWS)]
     if not parts:
         return p.mean.new_empty(0, k), p.mean.new_empty(0, k, dtype=torch.int64)
     return torch.cat([values for values, _ in parts]), torch.cat([indices for _, indices in parts])

@@ -14,7 +14,7 @@ from kullback.divergences.registry import function_of, record_of
 from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.interop.registry import as_gaussian
-from kullback.numerics.arrays import ArrayKind, common_array_kind, to_callers_type
+from kullback.numerics.arrays import ArrayKind, common_array_kind, from_callers_type, to_callers_type
 from kullback.numerics.gradients import any_requires_grad, with_value
 from kullback.numerics.memory import empty
 from kullback.numerics.screened import recompute
@@ -124,7 +124,7 @@ def _tiled(p: Gaussian, q: Gaussian, function: Function) -> Tensor:
     """The divergences by broadcasting, some rows at a time."""
     size = q.event_size * (1 if p.scale.is_diagonal and q.scale.is_diagonal else q.event_size)
     step = max(1, 8 * _TILE_ELEMENTS // max(len(q) * size, 1))
-    tiles = [torch.as_tensor(function(p[i : i + step][:, None], q)) for i in range(0, max(len(p), 1), step)]
+    tiles = [from_callers_type(function(p[i : i + step][:, None], q)) for i in range(0, max(len(p), 1), step)]
     return torch.cat(tiles)
 
 

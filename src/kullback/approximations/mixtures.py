@@ -23,6 +23,7 @@ from kullback.divergences.docstrings import completed
 from kullback.divergences.kl import kl_divergence
 from kullback.estimate.mixture_arrays import MixtureArrays, divergences, log_integrals, map_batch
 from kullback.gaussians.gaussian import Gaussian
+from kullback.numerics.arrays import from_callers_type
 from kullback.numerics.linear_algebra import cholesky
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -180,7 +181,7 @@ def _product(f: MixtureArrays, g: MixtureArrays) -> tuple[Tensor]:
 
 
 def _moment_matched(f: MixtureArrays, g: MixtureArrays) -> tuple[Tensor]:
-    return (torch.as_tensor(kl_divergence(_gaussian_with_moments_of(f), _gaussian_with_moments_of(g))),)
+    return (from_callers_type(kl_divergence(_gaussian_with_moments_of(f), _gaussian_with_moments_of(g))),)
 
 
 def _gaussian_with_moments_of(mixture: MixtureArrays) -> Gaussian:

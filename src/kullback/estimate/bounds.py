@@ -16,9 +16,9 @@ from kullback.estimate.mixture_arrays import MixtureArrays, divergences, log_int
 
 # The grids over which the upper bounds of the expectation of a log-density are minimized: s and tau, of which values
 # between 0 and 1 are for diagonal components only, and alpha of the Chernoff bound.
-_S = torch.logspace(math.log10(0.005), 0.0, 14, dtype=torch.float64).tolist()
+_S = torch.logspace(math.log10(0.005), 0.0, 14, dtype=torch.float64, device="cpu").tolist()
 _TAU = (0.0, 0.25, 0.5, 0.75, 1.0)
-_ALPHA = torch.linspace(0.1, 0.9, 9, dtype=torch.float64).tolist()
+_ALPHA = torch.linspace(0.1, 0.9, 9, dtype=torch.float64, device="cpu").tolist()
 
 # The exponents for a component of f are chosen by this number of components of g, the nearest in KL divergence: they
 # make up the sum. Any exponents give a bound, which is computed from all components.

@@ -10,6 +10,7 @@ from kullback.errors import NoClosedForm, ShapeError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
 from kullback.interop.registry import convert
+from kullback.numerics.arrays import from_callers_type
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class Foreign:
     def draw(self, n: int) -> Tensor:
         """``n`` points; if the distribution has ``rsample`` they are reparameterized, so that gradients flow."""
         if not isinstance(self.distribution, distributions.Distribution):
-            return torch.as_tensor(self.distribution.sample(n))
+            return from_callers_type(self.distribution.sample(n))
         if self.distribution.has_rsample and torch.is_grad_enabled():
             return self.distribution.rsample((n,))
         return self.distribution.sample((n,))
@@ -37,7 +38,7 @@ class Foreign:
     def log_prob(self, x: Tensor) -> Tensor:
         """The log-density at points; -∞ outside the support of a torch distribution, whatever its ``validate_args``."""
         if not isinstance(self.distribution, distributions.Distribution):
-            return torch.as_tensor(self.distribution.log_prob(x))
+            return from_callers_type(self.distribution.log_prob(x))
         try:
             support = self.distribution.support
         except NotImplementedError:  # the distribution does not declare its support
@@ -86,7 +87,7 @@ def log_density(density: Density, x: Tensor) -> Tensor:
     Raises:
         ValueError: if it is NaN or +∞ at some point.
     """
-    value = torch.as_tensor(density.log_prob(x)).double()
+    value = from_callers_type(density.log_prob(x)).double()
     if bool((value.isnan() | (value == torch.inf)).any()):
         what = "NaN" if bool(value.isnan().any()) else "infinite"
         raise ValueError(f"the log-density of {describe(density)} is {what} at some points: is a parameter NaN, or 0?")
@@ -114,4 +115,4 @@ def draw(density: Density, n: int, seed: int | None) -> Tensor:
     with torch.random.fork_rng(enabled=seed is not None), torch.no_grad():
         if seed is not None:
             torch.manual_seed(seed)
-        return density.draw(n) if isinstance(density, Foreign) else torch.as_tensor(density.sample(n))
+        return density.draw(n) if isinstance(density, Foreign) else from_callers_type(density.sample(n))

@@ -18,7 +18,7 @@ from kullback.gaussians.mixture import Mixture
 from kullback.gaussians.mixture_density import log_mixture
 from kullback.gaussians.scales.base import MatrixScale
 from kullback.gaussians.scales.diagonal import Diagonal
-from kullback.numerics.arrays import ArrayKind, common_array_kind, to_callers_type
+from kullback.numerics.arrays import ArrayKind, common_array_kind, from_callers_type, to_callers_type
 from kullback.numerics.linear_algebra import cholesky, solve_lower_vector
 from kullback.numerics.tensors import broadcast_shapes, common_device, compute_dtype, no_autocast
 
@@ -138,7 +138,7 @@ class MixtureArrays:
 
 def divergences(f: MixtureArrays, g: MixtureArrays) -> Tensor:
     """The Kullback–Leibler divergences of all components of f from all of g, ``(K_f, K_g)``."""
-    return torch.cat([torch.cat([torch.as_tensor(pairwise(a, b)) for b in g.batches], 1) for a in f.batches])
+    return torch.cat([torch.cat([from_callers_type(pairwise(a, b)) for b in g.batches], 1) for a in f.batches])
 
 
 def _unbind(mixture: Mixture, batch: torch.Size, device: torch.device) -> list[MixtureArrays]:

@@ -88,7 +88,7 @@ class MonteCarlo(Average):
                 torch.manual_seed(self.seed + self.n)
             for start in range(self.n, n, _DRAWS_AT_ONCE):
                 x = self.insert_batch_dims(self.p.draw(min(_DRAWS_AT_ONCE, n - start)), 1)
-                self._add(self.integrand(x, torch.tensor(math.nan, dtype=torch.float64)).double())
+                self._add(self.integrand(x, torch.tensor(math.nan, dtype=torch.float64, device=x.device)).double())
         self.n = n
 
     def _add(self, values: Tensor) -> None:

@@ -38,7 +38,9 @@ class SobolSequence:
         if 1 <= self.d <= SobolEngine.MAXDIM:
             points: Tensor = self.engine.draw(n, dtype=torch.float64)
             return points * (1.0 - 2.0**-30) + 2.0**-31
-        return torch.rand(n, self.d, dtype=torch.float64, generator=self.generator).clamp(2.0**-54, 1.0 - 2.0**-53)
+        return torch.rand(n, self.d, dtype=torch.float64, generator=self.generator, device="cpu").clamp(
+            2.0**-54, 1.0 - 2.0**-53
+        )
 
     def normal(self, n: int) -> Tensor:
         """The next points as standard normal vectors, ``(n, d)``."""

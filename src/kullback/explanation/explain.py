@@ -13,7 +13,7 @@ from kullback.errors import ShapeError
 from kullback.explanation.mistakes import wrong_values
 from kullback.gaussians.gaussian import Gaussian
 from kullback.interop.registry import as_gaussian
-from kullback.numerics.arrays import ArrayKind
+from kullback.numerics.arrays import ArrayKind, from_callers_type
 from kullback.numerics.tensors import result_dtype
 from kullback.pairs.dispatch import select_rule
 
@@ -95,8 +95,8 @@ def explain(p: Any, q: Any, value: Any = None) -> Explanation:
     tensors = as_common_tensors(p.detach(), q.detach(), torch.float64)
     p, q = (g.with_array_kind(ArrayKind.TORCH) for g in tensors)
     rule = select_rule(p, q)
-    truth = torch.as_tensor(kl_divergence(p, q))
-    asked = None if value is None else torch.as_tensor(value, dtype=torch.float64)
+    truth = from_callers_type(kl_divergence(p, q))
+    asked = None if value is None else torch.as_tensor(value, dtype=torch.float64, device="cpu")
     per_dimension = p.batch_shape + p.event_shape
     if asked is not None and asked.ndim and asked.shape not in (truth.shape, per_dimension):
         raise ShapeError(
@@ -163,7 +163,7 @@ def _matches(
         return True, ()
     found: list[tuple[str, ...]] = []
     if p.scale.is_diagonal and q.scale.is_diagonal and p.event_shape:
-        parts = torch.as_tensor(kl_per_dimension(p, q))
+        parts = from_callers_type(kl_per_dimension(p, q))
         if asked.ndim == parts.ndim and fits(parts):
             event = len(p.event_shape)
             found.append((f"the event dimension is forgotten: Independent(Normal(mean, std), {event}) sums over it",))

@@ -17,7 +17,7 @@ def batch_index(index: Any, batch: torch.Size) -> Callable[[Tensor, int], Tensor
         IndexError: for more indices than the batch has dimensions.
     """
     parts = tuple(
-        torch.as_tensor(part) if isinstance(part, (list, np.ndarray)) else part
+        torch.as_tensor(part, device="cpu") if isinstance(part, (list, np.ndarray)) else part
         for part in (index if isinstance(index, tuple) else (index,))
     )
     used = sum(_dims_used(part) for part in parts)

@@ -12,7 +12,7 @@ from kullback.gaussians.gaussian import Gaussian, check_gaussian
 from kullback.gaussians.inputs import points
 from kullback.gaussians.mixture_density import log_mixture
 from kullback.gaussians.validation import shape_of
-from kullback.numerics.arrays import ArrayKind, common_array_kind, to_callers_type, to_tensor
+from kullback.numerics.arrays import ArrayKind, common_array_kind, from_callers_type, to_callers_type, to_tensor
 from kullback.numerics.guard import is_concrete
 from kullback.numerics.immutable import register_pytree
 from kullback.numerics.tensors import broadcast_shapes, common_device, compute_dtype, no_autocast
@@ -193,7 +193,7 @@ class Mixture:
         """
         flat = self.log_weights.detach().exp().reshape(-1, self.n_components)
         drawn = torch.multinomial(flat, n, replacement=True, generator=generator).mT.reshape(n, *self.batch_shape)
-        drawn_points = torch.as_tensor(self.chosen(drawn).sample(1, generator=generator))[0]
+        drawn_points = from_callers_type(self.chosen(drawn).sample(1, generator=generator))[0]
         return to_callers_type(drawn_points, self.array_kind)
 
     @property

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.base import MatrixScale
 from kullback.gaussians.scales.diagonal import Diagonal
+from kullback.numerics.arrays import from_callers_type
 from kullback.numerics.gradients import any_requires_grad
 from kullback.numerics.guard import is_concrete
 from kullback.numerics.linear_algebra import solve_lower
@@ -50,7 +51,7 @@ def log_mixture(log_weights: Tensor, components: Gaussian, x: Tensor) -> Tensor:
     lead = x.shape[: x.ndim - components.event_dims]
 
     def whole(x: Tensor) -> Tensor:
-        log_probs = torch.as_tensor(components.log_prob(x.unsqueeze(x.ndim - components.event_dims)))
+        log_probs = from_callers_type(components.log_prob(x.unsqueeze(x.ndim - components.event_dims)))
         return torch.logsumexp(log_weights + log_probs, -1)
 
     single_mixture_at_many_points = bool(lead) and log_weights.ndim == 1

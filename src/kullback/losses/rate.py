@@ -14,6 +14,7 @@ from kullback.divergences.kl import kl_divergence, kl_per_dimension
 from kullback.errors import NoClosedForm, ShapeError
 from kullback.interop.registry import as_gaussian
 from kullback.kernels.choice import accelerated_mean_kl
+from kullback.numerics.arrays import from_callers_type
 
 
 def kl_loss(p: Any, q: Any, weights: Any = None) -> Tensor:
@@ -57,22 +58,23 @@ def kl_loss(p: Any, q: Any, weights: Any = None) -> Tensor:
         (tensor(1.2500), tensor(0.5000))
     """
     p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
-    if weights is not None:
-        weights = torch.as_tensor(weights)
+    if weights is not None and not isinstance(weights, Tensor):
+        weights = torch.as_tensor(weights, device="cpu")
     value = accelerated_mean_kl(p, q, weights)
     if value is not None:
         return value
-    rows: Tensor = torch.as_tensor(kl_divergence(p, q))
+    rows: Tensor = from_callers_type(kl_divergence(p, q))
     if weights is None:
         return rows.mean()
     try:
-        factors = torch.as_tensor(weights).to(rows.dtype).expand(rows.shape)
+        factors = weights.to(rows).expand(rows.shape)
     except RuntimeError:
         raise ShapeError(
             f"weights of shape {tuple(weights.shape)} do not broadcast to the batch shape {tuple(rows.shape)}: pass "
             "one for each row."
         ) from None
-    return (factors * rows).mean()
+    mean: Tensor = (factors * rows).mean()
+    return mean
 
 
 def free_bits(
@@ -140,13 +142,13 @@ def free_bits(
         raise ValueError("groups belong to per_group: pass per_group as well, or leave groups out.")
     p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
     if after_mean is not None:
-        return torch.as_tensor(kl_divergence(p, q)).mean().clamp(min=after_mean)
+        return from_callers_type(kl_divergence(p, q)).mean().clamp(min=after_mean)
     if not (p.scale.is_diagonal and q.scale.is_diagonal):
         raise NoClosedForm(
             f"free_bits by coordinates takes diagonal Gaussians, got {p.scale.parameterization} and "
             f"{q.scale.parameterization}, whose divergence is not a sum over coordinates. after_mean takes any pair."
         )
-    parts = torch.as_tensor(kl_per_dimension(p, q))
+    parts = from_callers_type(kl_per_dimension(p, q))
     if per_dimension is not None:
         clipped = parts.clamp(min=per_dimension)
         return clipped.sum(tuple(range(-p.event_dims, 0))).mean() if p.event_dims else clipped.mean()
@@ -215,4 +217,4 @@ def balanced_kl(p: Any, q: Any, *, balance: float = 0.8) -> Tensor:
         raise ValueError(f"balance is a number between 0 and 1, got {balance!r}.")
     p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
     for_q, for_p = kl_divergence(p.detach(), q), kl_divergence(p, q.detach())
-    return balance * torch.as_tensor(for_q).mean() + (1.0 - balance) * torch.as_tensor(for_p).mean()
+    return balance * from_callers_type(for_q).mean() + (1.0 - balance) * from_callers_type(for_p).mean()

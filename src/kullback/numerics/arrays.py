@@ -77,6 +77,11 @@ def _floating(x: Tensor, name: str) -> Tensor:
     return x.to(torch.get_default_dtype())
 
 
+def from_callers_type(x: Any) -> Tensor:
+    """A result of :func:`to_callers_type` as a tensor, where it lies, whatever torch's default device is."""
+    return x if isinstance(x, Tensor) else from_numpy(np.asarray(x))
+
+
 def to_callers_type(x: Tensor, kind: ArrayKind) -> Any:
     """``x`` as a NumPy array if that is what the caller works with, and if there is one: not under a transform."""
     if kind is not ArrayKind.NUMPY:
