@@ -15,7 +15,8 @@ FUNCTIONS = {
     "augmented": "p, q",
     "bhattacharyya": "p, q",
     "chi_squared": "p, q",
-    "compare": "a, b, *prior=None, *align=('permutation', 'rotation'), *names=('A', 'B'), *progress=None",
+    "compare": "a, b, *prior=None, *align=('permutation', 'rotation'), *aggregate=True, *names=('A', 'B'), "
+    "*progress=None",
     "cross_entropy": "p, q",
     "cross_entropy_bounds": "p, q",
     "cross_entropy_estimate": "p, q, *tolerance=None, *n=None, *seed=None",

@@ -22,7 +22,7 @@ def posteriors(name):
 
 @functools.cache
 def trained(a, b):
-    return compare(posteriors(a), posteriors(b), names=(a, b))
+    return compare(posteriors(a), posteriors(b), names=(a, b), aggregate=False)
 
 
 def planted():

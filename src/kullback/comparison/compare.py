@@ -15,6 +15,9 @@ import torch
 from torch import Tensor
 
 from kullback.alignment.align import KINDS, Kind
+from kullback.comparison.aggregate import STEPS as AGGREGATE_STEPS
+from kullback.comparison.aggregate import Aggregate
+from kullback.comparison.aggregate import aggregate as aggregate_rows
 from kullback.comparison.coordinates import Coordinates, coordinates
 from kullback.comparison.rows import paired_rows
 from kullback.comparison.statistics import ACTIVE_VARIANCE, COLLAPSED_NATS, statistics
@@ -39,6 +42,7 @@ def compare(
     *,
     prior: Any = None,
     align: Sequence[Kind] = ALIGNMENTS,
+    aggregate: bool = True,
     names: tuple[str, str] = ("A", "B"),
     progress: Callable[[int, int], None] | None = None,
 ) -> "Comparison":
@@ -54,9 +58,10 @@ def compare(
         b: the posteriors of the second model, of the same shape. Two files are joined by their ids if both have some.
         prior: the Gaussian that both models are compared with; None is the standard normal.
         align: the kinds of alignment, as :func:`align` takes them; () for none.
+        aggregate: whether the aggregated posteriors are compared too, of 2,000 rows at most.
         names: the names of the two models in the results.
-        progress: called now and then with the number of steps done and the number of all steps: one for each row, and
-            as many again for each kind of alignment.
+        progress: called now and then with the number of steps done and the number of all steps: one for each row, as
+            many again for each kind of alignment, and for the aggregated posteriors.
 
     Returns:
         A :class:`Comparison`.
@@ -75,7 +80,7 @@ def compare(
         4.0
     """
     ids, p, q = paired_rows(a, b)
-    return compare_rows(ids, p, q, prior=prior, align=align, names=names, progress=progress)
+    return compare_rows(ids, p, q, prior=prior, align=align, aggregate=aggregate, names=names, progress=progress)
 
 
 def compare_rows(
@@ -85,6 +90,7 @@ def compare_rows(
     *,
     prior: Any = None,
     align: Sequence[Kind] = ALIGNMENTS,
+    aggregate: bool = True,
     names: tuple[str, str] = ("A", "B"),
     progress: Callable[[int, int], None] | None = None,
 ) -> "Comparison":
@@ -99,17 +105,40 @@ def compare_rows(
             f"prior has batch shape {tuple(reference.batch_shape)} and event shape {tuple(reference.event_shape)}; "
             f"expected one Gaussian of event shape {tuple(p.event_shape)}."
         )
-    steps = len(ids) * (1 + len(align))
-    report = progress or (lambda done, total: None)
+    report = _Progress(len(ids) * (1 + len(align) + aggregate), progress)
     summary = Summary.empty()
     for rows in _batches(len(ids)):
         summary = summary.update(ids[rows], p[rows], q[rows], reference)
-        report(rows.stop, steps)
-    aligned = coordinates(ids, p, q, summary, align, lambda kinds: report(len(ids) * (1 + kinds), steps))
+        report.add(rows.stop - rows.start)
+    aligned = coordinates(ids, p, q, summary, align, lambda: report.add(len(ids)))
+    aggregated: Aggregate | str = "The aggregated posteriors were not asked for."
+    if aggregate:
+        g = aligned.best.map if isinstance(aligned, Coordinates) else None
+        aggregated = aggregate_rows(p, q, reference, g, lambda: report.add(len(ids) / AGGREGATE_STEPS))
+    report.finish()
     # The standard normal is the only Gaussian with an event that holds no tensors.
     is_standard = prior is None or not reference.tensors()
     called = (printable(names[0]), printable(names[1]))
-    return Comparison(summary, p.event_shape, called, "N(0, I)" if is_standard else "given by the caller", aligned)
+    return Comparison(
+        summary, p.event_shape, called, "N(0, I)" if is_standard else "given by the caller", aligned, aggregated
+    )
+
+
+class _Progress:
+    """What was done of all steps, told to a caller who wants to know."""
+
+    def __init__(self, steps: int, progress: Callable[[int, int], None] | None) -> None:
+        self._done, self._steps, self._tell = 0.0, steps, progress or (lambda done, total: None)
+
+    def add(self, steps: float) -> None:
+        """Some steps more."""
+        self._done += steps
+        self._tell(round(self._done), self._steps)
+
+    def finish(self) -> None:
+        """All steps, also those that were not needed."""
+        if round(self._done) < self._steps:
+            self._tell(self._steps, self._steps)
 
 
 def _batches(rows: int) -> Iterator[slice]:
@@ -130,11 +159,18 @@ class Comparison:
     prior: str
     aligned: Coordinates | str
     """The alignments and what they leave; or a sentence that says why there are none."""
+    aggregated: Aggregate | str
+    """The comparison of the aggregated posteriors; or a sentence that says why there is none."""
 
     @property
     def coordinates(self) -> Coordinates | None:
         """The alignments and what they leave, if there are any."""
         return self.aligned if isinstance(self.aligned, Coordinates) else None
+
+    @property
+    def aggregate(self) -> Aggregate | None:
+        """The comparison of the aggregated posteriors, if there is one."""
+        return self.aggregated if isinstance(self.aggregated, Aggregate) else None
 
     def labels(self) -> dict[str, str]:
         """The four divergences as formulas that name the models, such as ``KL(A‖B)``."""

@@ -70,9 +70,12 @@ def coordinates(
     q: Gaussian,
     summary: Summary,
     kinds: Sequence[Kind],
-    progress: Callable[[int], None],
+    step: Callable[[], None],
 ) -> "Coordinates | str":
-    """The alignments of two models, whose summary is given; or the reason why there is none, as a sentence."""
+    """The alignments of two models, whose summary is given; or the reason why there is none, as a sentence.
+
+    ``step`` is called after each kind.
+    """
     if not kinds:
         return (
             "No alignment was asked for. Models that were trained separately share latent coordinates at best up to a "
@@ -85,9 +88,9 @@ def coordinates(
     except (ShapeError, ValueError) as error:
         return f"The models are not aligned: {error}"
     alignments = {}
-    for done, kind in enumerate(kinds, 1):
+    for kind in kinds:
         alignments[kind] = aligner(kind)
-        progress(done)
+        step()
     best = min(alignments.values(), key=float)
     matches = _matches(aligner, alignments["permutation"].map, summary) if "permutation" in alignments else ()
     left = [remainder(*pair, best.map) for pair in zip(aligner.p.parts(), aligner.q.parts(), strict=True)]

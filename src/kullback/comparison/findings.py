@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from kullback.alignment.alignment import MeanDivergence
+from kullback.comparison.aggregate import Aggregate, AggregatedPair
 from kullback.comparison.coordinates import Coordinates, Match
 from kullback.comparison.format import number, plus_minus
 from kullback.comparison.statistics import ACTIVE_VARIANCE, COLLAPSED_NATS, PARTNER_SHARE
 from kullback.comparison.summary import MODELS, Pair
+from kullback.estimate.result import Estimate
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ def findings(comparison: "Comparison") -> list[str]:
         opening = [str(comparison.aligned)]
     return [
         *opening,
+        *_aggregated(comparison),
         *_divergence(comparison, Pair.AB),
         *_divergence(comparison, Pair.BA),
         *_differences(comparison),
@@ -137,6 +140,44 @@ def _left(comparison: "Comparison", found: Coordinates) -> list[str]:
         f"{comparison.names[1]} has {float(found.per_dimension[most]) / total:.0%}, the largest share, and "
         f"correlations between dimensions have {found.total_correlation / total:.0%}."
     ]
+
+
+def _aggregated(comparison: "Comparison") -> list[str]:
+    """The divergence of the distributions of all codes, and what the rates consist of."""
+    found = comparison.aggregate
+    if found is None:
+        return [str(comparison.aggregated)]
+    there, back = (_of_pair(comparison, pair, found.pairs[pair.value]) for pair in (Pair.AB, Pair.BA))
+    first = (
+        f"Of the aggregated posteriors, the distributions of all codes of {found.rows:,} inputs, {there}; {back}. They "
+        "say whether the two models fill space alike; the divergences of inputs say whether an input has the same code."
+    )
+    parts = (_parts_of_rate(found, model, name) for model, name in zip(MODELS, comparison.names, strict=True))
+    return [first, *parts]
+
+
+def _of_pair(comparison: "Comparison", pair: Pair, of: AggregatedPair) -> str:
+    text = f"{pair.label(*comparison.names)} is {_estimate(of.estimate)} nats as they stand"
+    if of.bounds:
+        text += f" (proved: {number(float(of.bounds.lower))} to {number(float(of.bounds.upper))})"
+    if comparison.coordinates and of.aligned:
+        text += f", {_estimate(of.aligned)} after {MAPS[comparison.coordinates.best.kind]}"
+    return text
+
+
+def _parts_of_rate(found: Aggregate, model: str, name: str) -> str:
+    of = found.models[model]
+    warnings = "".join(f" {text[0].upper()}{text[1:]}." for text in of.mutual_information.warnings)
+    return (
+        f"The rate of {name} over these inputs, {number(of.rate)} nats, is the mutual information of inputs and codes, "
+        f"{_estimate(of.mutual_information)} (at most log N = {math.log(found.rows):.4g}), and the divergence of the "
+        f"aggregated posterior from the prior, {_estimate(of.from_prior)}; estimated apart, they add up to it but for "
+        f"{of.gap:.2g} ± {of.gap_error:.2g}. Its total correlation is {_estimate(of.total_correlation)}.{warnings}"
+    )
+
+
+def _estimate(estimate: Estimate) -> str:
+    return plus_minus({"mean": float(estimate.value), "standard_error": float(estimate.standard_error)})
 
 
 def _divergence(comparison: "Comparison", pair: Pair) -> list[str]:

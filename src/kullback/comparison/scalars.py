@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 from kullback.alignment.align import KINDS
 from kullback.alignment.alignment import Alignment
+from kullback.comparison.aggregate import Aggregate
 from kullback.comparison.coordinates import Coordinates
 from kullback.comparison.statistics import ACTIVE_VARIANCE, COLLAPSED_NATS, PARTNER_SHARE
 from kullback.comparison.summary import MODELS, Pair
+from kullback.estimate.result import Estimate
 
 if TYPE_CHECKING:
     from kullback.comparison.compare import Comparison
@@ -24,6 +26,13 @@ _STATISTICS = {
 }
 
 
+_PARTS_OF_RATE = {
+    "mutual_information": "mutual information of inputs and codes of",
+    "from_prior": "divergence from the prior of the aggregated posterior of",
+    "total_correlation": "total correlation of the aggregated posterior of",
+}
+
+
 def scalars(comparison: "Comparison") -> dict[str, float]:
     """All numbers by name; those of alignments if there are any."""
     result: dict[str, float] = {"rows": comparison.summary.count, "dimensions": math.prod(comparison.event_shape)}
@@ -32,7 +41,23 @@ def scalars(comparison: "Comparison") -> dict[str, float]:
     for model in MODELS:
         result[f"active_units_{model}"] = int(comparison.active(model).sum())
         result[f"collapsed_units_{model}"] = int(comparison.collapsed(model).sum())
-    return result | (_of_alignments(comparison.coordinates) if comparison.coordinates else {})
+    if comparison.coordinates:
+        result |= _of_alignments(comparison.coordinates)
+    return result | (_of_aggregate(comparison.aggregate) if comparison.aggregate else {})
+
+
+def _of_aggregate(found: Aggregate) -> dict[str, float]:
+    named: dict[str, Estimate | None] = {}
+    for pair, of in found.pairs.items():
+        named |= {f"aggregate.kl_{pair}": of.estimate, f"aggregate.kl_{pair}.aligned": of.aligned}
+    for model, parts in found.models.items():
+        named |= {f"aggregate.{part}_{model}": getattr(parts, part) for part in _PARTS_OF_RATE}
+    result: dict[str, float] = {"aggregate.rows": found.rows}
+    for name, estimate in named.items():
+        if estimate is not None:
+            result[f"{name}.mean"] = float(estimate.value)
+            result[f"{name}.standard_error"] = float(estimate.standard_error)
+    return result
 
 
 def _of_alignments(found: Coordinates) -> dict[str, float]:
@@ -90,4 +115,14 @@ def documented() -> dict[str, str]:
         "dimensions of A with a partner in B: the best signed permutation leaves the pair less than "
         f"{PARTNER_SHARE:.0%} of what it leaves of inputs paired at random"
     )
+    estimates: dict[str, str] = {}
+    for pair in (Pair.AB, Pair.BA):
+        name, text = f"aggregate.{pair.key}", f"{labels[pair]} of the aggregated posteriors, nats: estimate"
+        estimates |= {name: f"{text} as they stand", f"{name}.aligned": f"{text} after the alignment that leaves least"}
+    for model in MODELS:
+        for part, text in _PARTS_OF_RATE.items():
+            estimates[f"aggregate.{part}_{model}"] = f"{text} {model.upper()}, nats: estimate"
+    result["aggregate.rows"] = "number of inputs whose posteriors were aggregated"
+    for name, text in estimates.items():
+        result |= {f"{name}.mean": text, f"{name}.standard_error": "standard error of that estimate"}
     return result

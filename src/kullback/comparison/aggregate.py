@@ -1,0 +1,161 @@
+r"""Two models compared by their aggregated posteriors: the distributions of all codes, whatever input each belongs to.
+
+The aggregated posterior :math:`\bar q` of N inputs is the mixture of their posteriors with equal weights. Divergences
+of it have no closed form; they are estimated with their errors, and bounded. The mean divergence from the prior, the
+rate, is :math:`I(x; z) + D(\bar q \,\|\, p)` (Hoffman and Johnson 2016).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kullback.alignment.maps import Map
+from kullback.alignment.rows import Rows, flattened
+from kullback.divergences.kl import kl_divergence
+from kullback.divergences.results import Bounds
+from kullback.estimate.bounds import kl_bounds
+from kullback.estimate.kl import kl_estimate
+from kullback.estimate.mutual_information import mutual_information_estimate
+from kullback.estimate.result import Estimate
+from kullback.gaussians.gaussian import Gaussian
+from kullback.gaussians.mixture import Mixture
+
+_MAX_DIMENSIONS = 512
+
+# Of more rows, this many are drawn; the points of each estimate; and rows² × dimensions up to which bounds are proved.
+_MAX_ROWS, _POINTS, _MAX_BOUND_WORK = 2000, 2**14, 12_000_000
+
+
+@dataclass(frozen=True)
+class AggregatedModel:
+    """One model: what its rate consists of, in nats."""
+
+    rate: float
+    """The mean divergence from the prior of the rows that are aggregated."""
+    mutual_information: Estimate
+    """Of inputs and codes; at most log N, which is near if hardly any posteriors overlap."""
+    from_prior: Estimate
+    """The divergence of the aggregated posterior from the prior."""
+    total_correlation: Estimate
+    """The divergence of the aggregated posterior from the product of its marginals."""
+
+    @property
+    def gap(self) -> float:
+        """The rate minus the sum of the two parts, which is 0 up to their errors."""
+        return self.rate - float(self.mutual_information.value) - float(self.from_prior.value)
+
+    @property
+    def gap_error(self) -> float:
+        """The standard error of the gap."""
+        return float((self.mutual_information.standard_error**2 + self.from_prior.standard_error**2) ** 0.5)
+
+
+@dataclass(frozen=True)
+class AggregatedPair:
+    """The divergence of one aggregated posterior from the other, in nats."""
+
+    estimate: Estimate
+    """As the models stand."""
+    bounds: Bounds | None
+    """Proved bounds of the same; None where they would take long."""
+    aligned: Estimate | None
+    """After the alignment that leaves least, if there is one."""
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """The aggregated posteriors of both models over the same rows."""
+
+    rows: int
+    """How many inputs were aggregated."""
+    models: dict[str, AggregatedModel]
+    """The parts of the rate, of model ``"a"`` and of model ``"b"``."""
+    pairs: dict[str, AggregatedPair]
+    """The divergences of A from B, ``"ab"``, and of B from A, ``"ba"``."""
+
+
+STEPS = 4
+"""How often :func:`aggregate` reports progress."""
+
+
+def aggregate(p: Gaussian, q: Gaussian, prior: Gaussian, g: Map | None, step: Callable[[], None]) -> Aggregate | str:
+    """The comparison of the aggregated posteriors of two batches ``(N, *event)``; or why there is none, as a sentence.
+
+    Args:
+        p: the posteriors of model A.
+        q: the posteriors of model B.
+        prior: a single Gaussian.
+        g: the map of A's coordinates to B's, if the models were aligned.
+        step: called when a part is done.
+    """
+    if p.event_size > _MAX_DIMENSIONS:
+        return f"Aggregated posteriors are compared in up to {_MAX_DIMENSIONS} dimensions: there are {p.event_size:,}."
+    try:
+        return _aggregate(p, q, prior, g, step)
+    except ValueError as error:  # a density that is NaN or infinite
+        return f"The aggregated posteriors are not compared: {error}"
+
+
+def _aggregate(p: Gaussian, q: Gaussian, prior: Gaussian, g: Map | None, step: Callable[[], None]) -> Aggregate:
+    order = torch.randperm(len(p), generator=torch.Generator().manual_seed(0), device="cpu")[:_MAX_ROWS].sort().values
+    a, b = (Rows(x, order).converted() for x in (p, q))
+    flat_prior = Gaussian.standard(p.event_size)
+    if prior.tensors():
+        flat_prior = flattened(prior.cast(torch.float64, torch.device("cpu")).detach())
+    mixtures = [Mixture.aggregate(a), Mixture.aggregate(b)]
+    models = {}
+    for name, posteriors, mixture in zip("ab", (a, b), mixtures, strict=True):
+        models[name] = AggregatedModel(
+            rate=float(kl_divergence(posteriors, flat_prior).mean()),
+            mutual_information=mutual_information_estimate(posteriors, n=_POINTS, seed=0),
+            from_prior=kl_estimate(mixture, flat_prior, n=_POINTS, seed=1),
+            total_correlation=kl_estimate(mixture, _Marginals(posteriors), n=_POINTS, seed=2),
+        )
+        step()
+    pairs = {}
+    maps = (None, None) if g is None else (g, g.inverse())
+    for name, (source, target), there in zip(("ab", "ba"), (mixtures, mixtures[::-1]), maps, strict=True):
+        provable = len(a) ** 2 * p.event_size <= _MAX_BOUND_WORK
+        pairs[name] = AggregatedPair(
+            kl_estimate(source, target, n=_POINTS, seed=3),
+            kl_bounds(source, target) if provable else None,
+            None if there is None else kl_estimate(source, _PulledBack(target, there), n=_POINTS, seed=4),
+        )
+        step()
+    return Aggregate(len(a), models, pairs)
+
+
+class _Marginals:
+    """The product of the marginals of an aggregated posterior."""
+
+    def __init__(self, posteriors: Gaussian) -> None:
+        self._of = [Mixture.aggregate(posteriors.marginal([k])) for k in range(posteriors.event_size)]
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """The sum of the log-densities of the coordinates."""
+        return torch.stack([mixture.log_prob(x[..., [k]]) for k, mixture in enumerate(self._of)]).sum(0)
+
+    def sample(self, n: int) -> Tensor:
+        """Points of which each coordinate is drawn by itself."""
+        return torch.cat([mixture.sample(n) for mixture in self._of], -1)
+
+
+class _PulledBack:
+    """The density of x such that g(x) has that of a mixture; D(g·p‖q) is D(p‖this) for every p."""
+
+    def __init__(self, mixture: Mixture, g: Map) -> None:
+        self._mixture, self._map = mixture, g
+        self._log_volume = float(torch.linalg.slogdet(g.matrix)[1])
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """That of the mixture at g(x), and the volume that g gains."""
+        value: Tensor = self._mixture.log_prob(x @ self._map.matrix.mT + self._map.shift)
+        return value.add_(self._log_volume)
+
+    def sample(self, n: int) -> Tensor:
+        """Points of the mixture, mapped back."""
+        back = self._map.inverse()
+        drawn: Tensor = self._mixture.sample(n)
+        return drawn @ back.matrix.mT + back.shift
