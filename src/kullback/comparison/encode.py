@@ -85,12 +85,8 @@ def encode(
     # the call is left, so that the result consists of ordinary tensors in any case.
     with _eval_mode(module), torch.inference_mode(mode=False), torch.no_grad():
         for number, batch in enumerate(loader):
-            output = encoder(_moved(_picked(batch, inputs, number), device))
-            if isinstance(output, (tuple, list)):
-                # Constructors check the values of tensors on the CPU only.
-                output = _moved(output, "cpu")
             name = f"the output of the encoder for batch {number}"
-            posteriors = as_posteriors(output, name, scale)
+            posteriors = as_posteriors(encoder(_moved(_picked(batch, inputs, number), device)), name, scale)
             _check_output(posteriors, outputs, name)
             outputs.append(_copied(posteriors))
             rows += len(posteriors)

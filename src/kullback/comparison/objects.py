@@ -48,12 +48,12 @@ def as_posteriors(x: Any, name: str, scale: Parameterization | None) -> Gaussian
     event_dims = np.ndim(mean) - 1
     if event_dims < 1:
         raise ShapeError(
-            f"{name} has a mean of shape {np.shape(mean)}; expected (N, d) or (N, C, H, W), one row for each input. "
-            "For latents of one dimension: mean[:, None] and scale[:, None]."
+            f"{name} has a mean of shape {tuple(np.shape(mean))}; expected (N, d) or (N, C, H, W), one row for each "
+            "input. For latents of one dimension: mean[:, None] and scale[:, None]."
         )
     make = getattr(Gaussian, f"from_{scale}")
     try:
-        gaussian: Gaussian = make(mean, value, event_dims=event_dims)
+        gaussian: Gaussian = make(mean, value, event_dims=event_dims, validate=True)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}: {error}") from None
     return gaussian
