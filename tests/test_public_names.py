@@ -15,11 +15,12 @@ FUNCTIONS = {
     "augmented": "p, q",
     "bhattacharyya": "p, q",
     "chi_squared": "p, q",
-    "compare": "a, b, *prior=None, *align=('permutation', 'rotation'), *aggregate=True, *names=('A', 'B'), "
-    "*progress=None",
+    "compare": "a, b, *scale=None, *prior=None, *align=('permutation', 'rotation'), *aggregate=True, "
+    "*names=('A', 'B'), *progress=None",
     "cross_entropy": "p, q",
     "cross_entropy_bounds": "p, q",
     "cross_entropy_estimate": "p, q, *tolerance=None, *n=None, *seed=None",
+    "encode": "encoder, loader, *scale=None, *inputs=None, *device=None, *progress=None",
     "entropy": "p",
     "entropy_bounds": "p",
     "entropy_estimate": "p, *tolerance=None, *n=None, *seed=None",

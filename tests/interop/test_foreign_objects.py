@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from collections import OrderedDict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from torch.distributions import Gamma, Independent, LowRankMultivariateNormal, MultivariateNormal
+from torch.distributions import Gamma, Independent, LowRankMultivariateNormal, MultivariateNormal, Normal
 from torch.testing import assert_close
 
 import kullback
@@ -48,6 +50,45 @@ def test_diffusers_posteriors_are_image_latents_and_say_when_their_clamp_was_act
         kullback.kl_divergence(vae.DiagonalGaussianDistribution(parameters), Gaussian.standard((4, 4, 4)))
     with pytest.raises(ValueError, match="deterministic"):
         kullback.kl_divergence(vae.DiagonalGaussianDistribution(parameters, deterministic=True), posterior)
+
+
+class ModelOutput(OrderedDict):
+    """As that of pythae: what is set as an item is an attribute too, and the other way round."""
+
+    def __setattr__(self, name, value):
+        super().__setitem__(name, value)
+        super().__setattr__(name, value)
+
+    def __setitem__(self, key, value):
+        super().__setitem__(key, value)
+        super().__setattr__(key, value)
+
+
+@pytest.mark.parametrize("make", [ModelOutput, dict, SimpleNamespace])
+def test_pythae_outputs_are_recognized_by_the_names_of_their_fields(make):
+    mean, logvar = torch.randn(2, 5, 3, dtype=torch.float64)
+    p = kullback.as_gaussian(make(embedding=mean, log_covariance=logvar))
+    want = torch.distributions.kl_divergence(Normal(mean, (0.5 * logvar).exp()), Normal(0.0, 1.0)).sum(1)
+    assert_close(kullback.kl_divergence(p, Gaussian.standard(3)), want)
+    assert p.scale.parameterization == "logvar"
+    image = torch.zeros(5, 2, 4, 4)
+    assert kullback.as_gaussian(make(embedding=image, log_covariance=image)).event_shape == (2, 4, 4)
+    single = kullback.as_gaussian(make(embedding=mean[0], log_covariance=logvar[0]))
+    assert (single.batch_shape, single.event_shape) == ((), (3,))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"embedding": torch.zeros(5, 3)},
+        {"embedding": torch.zeros(5, 3), "log_covariance": torch.zeros(5, 3, 3)},
+        {"embedding": [0.0], "log_covariance": [0.0]},
+        {"mean": torch.zeros(5, 3), "sigma": torch.ones(5, 3)},
+    ],
+)
+def test_outputs_with_other_fields_are_not_guessed(fields):
+    with pytest.raises(TypeError, match=r"must be a Gaussian.*got ModelOutput"):
+        kullback.as_gaussian(ModelOutput(fields))
 
 
 def test_nothing_of_others_is_imported():

@@ -1,7 +1,12 @@
 """Comparison of two models by their posteriors of the same inputs.
 
-``rows.py`` checks and joins the posteriors, ``summary.py`` accumulates their divergences in mergeable batches,
-``statistics.py`` reduces these to the statistics that are reported, ``compare.py`` holds the result as data, and
-``findings.py`` puts it into sentences, with numbers formatted by ``format.py``. ``report/`` renders a comparison as
-text, JSON, HTML, figures and terminal tables. May import ``io/`` and the packages before it.
+- ``encode.py``: an encoder, run over all inputs; ``objects.py``: posteriors in memory; ``rows.py``: those of two
+  models, checked and joined.
+- ``compare.py``: the public function, and its result as data, of three parts: ``summary.py``, the divergences as the
+  models stand, accumulated in mergeable batches; ``coordinates.py``, what is left after an alignment; ``aggregate.py``,
+  the distributions of all codes.
+- ``statistics.py``, ``scalars.py``: the numbers that are reported, and their names; ``findings.py``: sentences, with
+  numbers formatted by ``format.py``; ``report/``: text, JSON, HTML, figures and tables.
+
+May import ``io/`` and the packages before it.
 """

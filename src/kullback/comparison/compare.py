@@ -24,6 +24,7 @@ from kullback.comparison.statistics import ACTIVE_VARIANCE, COLLAPSED_NATS, stat
 from kullback.comparison.summary import Pair, Summary
 from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
+from kullback.gaussians.scales.diagonal import Parameterization
 from kullback.interop.registry import as_gaussian
 from kullback.io.text import printable
 
@@ -40,6 +41,7 @@ def compare(
     a: Any,
     b: Any,
     *,
+    scale: Parameterization | None = None,
     prior: Any = None,
     align: Sequence[Kind] = ALIGNMENTS,
     aggregate: bool = True,
@@ -53,9 +55,13 @@ def compare(
     computed in float64, in batches of rows.
 
     Args:
-        a: the posteriors of the first model: a Gaussian with one batch dimension (one row for each input), a
-            ``torch.distributions`` Independent(Normal), or the path of a file that contains one model.
+        a: the posteriors of the first model: a Gaussian with one batch dimension (one row for each input), as
+            :func:`encode` returns it; what :func:`as_gaussian` takes, such as a ``torch.distributions``
+            Independent(Normal) or an output of diffusers or pythae; ``(mean, scale)``, two tensors or NumPy arrays of
+            shape ``(N, d)`` or ``(N, C, H, W)``; or the path of a file that contains one model.
         b: the posteriors of the second model, of the same shape. Two files are joined by their ids if both have some.
+        scale: what the second of two arrays is, ``"std"``, ``"variance"`` or ``"logvar"``; and what a column of a file
+            contains whose name does not say it (``sigma``). What states its scale by itself is not affected.
         prior: the Gaussian that both models are compared with; None is the standard normal.
         align: the kinds of alignment, as :func:`align` takes them; () for none.
         aggregate: whether the aggregated posteriors are compared too, of 2,000 rows at most.
@@ -68,7 +74,9 @@ def compare(
 
     Raises:
         ShapeError: if a or b is not a batch of one Gaussian for each input, or their shapes differ.
-        ValueError: if a Gaussian is not diagonal, the two names are equal, or a kind of alignment is not known.
+        TypeError: if a or b is nothing that can be read as Gaussians.
+        ValueError: if a Gaussian is not diagonal, ``scale`` is not given for two arrays, the two names are equal, or a
+            kind of alignment is not known.
         PosteriorFileError: if a file does not contain posteriors.
 
     Example:
@@ -79,7 +87,7 @@ def compare(
         >>> compare(a, b).scalars()["kl_ab.mean"]
         4.0
     """
-    ids, p, q = paired_rows(a, b)
+    ids, p, q = paired_rows(a, b, scale)
     return compare_rows(ids, p, q, prior=prior, align=align, aggregate=aggregate, names=names, progress=progress)
 
 

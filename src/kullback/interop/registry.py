@@ -40,7 +40,8 @@ def as_gaussian(x: Any, name: str = "x") -> Gaussian:
 
     Args:
         x: a Gaussian; a ``torch.distributions`` Normal, Independent of Normals, MultivariateNormal or
-            LowRankMultivariateNormal; a GPyTorch MultivariateNormal; a diffusers posterior.
+            LowRankMultivariateNormal; a GPyTorch MultivariateNormal; a diffusers posterior, or the output that holds
+            it as ``latent_dist``; the output of a pythae encoder.
         name: what an error calls it.
 
     Raises:

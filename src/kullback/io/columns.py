@@ -99,12 +99,14 @@ def scale_column(model: ModelColumns, scale: "Parameterization | None") -> "tupl
         return model.scales[scale], scale
     if named:
         columns = ", ".join(repr(model.scales[kind]) for kind in named)
-        raise PosteriorFileError(f"there is more than one scale ({columns}). Choose one: --scale {'|'.join(named)}.")
+        raise PosteriorFileError(
+            f"there is more than one scale ({columns}). Choose one: --scale {'|'.join(named)}, in Python scale=."
+        )
     if scale:
         return model.scales["sigma"], scale
     raise PosteriorFileError(
         f"column {model.scales['sigma']!r} may hold standard deviations, variances or log-variances. "
-        f"Say which: --scale {'|'.join(SCALES)}."
+        f"Say which: --scale {'|'.join(SCALES)}, in Python scale=."
     )
 
 

@@ -1,0 +1,59 @@
+"""Posteriors in memory as Gaussians: a Gaussian, an object of another library, or a mean and a scale."""
+
+from typing import Any, get_args
+
+import numpy as np
+from torch import Tensor
+
+from kullback.errors import ShapeError
+from kullback.gaussians.gaussian import Gaussian
+from kullback.gaussians.scales.diagonal import Parameterization
+from kullback.interop.registry import as_gaussian
+
+SCALES: tuple[Parameterization, ...] = get_args(Parameterization)
+_CHOICES = f"scale={', '.join(map(repr, SCALES[:-1]))} or {SCALES[-1]!r}"
+
+
+def check_scale(scale: Any) -> None:
+    """Raise a ValueError unless ``scale`` is the name of a diagonal parameterization, or None."""
+    if scale is not None and scale not in SCALES:
+        raise ValueError(f"scale says what the second of two arrays is: {_CHOICES}, got {scale!r}.")
+
+
+def as_posteriors(x: Any, name: str, scale: Parameterization | None) -> Gaussian:
+    """``x`` as a batch of Gaussians.
+
+    Args:
+        x: what :func:`as_gaussian` takes; or a mean and a scale as a tuple or a list, each a tensor or a NumPy array
+            of shape ``(N, *event)``.
+        name: what an error calls it.
+        scale: what the second of two arrays is.
+
+    Raises:
+        ShapeError: if the mean does not have the shape ``(N, *event)``, or the scale does not fit it.
+        TypeError: if it is a tuple of other things, or nothing that :func:`as_gaussian` takes.
+        ValueError: if ``scale`` is not given for two arrays, or a scale is not positive and finite.
+    """
+    if not isinstance(x, (tuple, list)):
+        return as_gaussian(x, name)
+    if len(x) != 2 or not all(isinstance(part, Tensor) or hasattr(part, "__array__") for part in x):
+        held = ", ".join(type(part).__name__ for part in x)
+        raise TypeError(
+            f"{name} is a {type(x).__name__} of {len(x)} ({held}); expected two tensors or arrays, (mean, scale), with "
+            "one row for each input. A Gaussian or a distribution is taken by itself, not in a tuple."
+        )
+    if scale is None:
+        raise ValueError(f"{name} is two arrays, a mean and a scale. State what the second one is: {_CHOICES}.")
+    mean, value = x
+    event_dims = np.ndim(mean) - 1
+    if event_dims < 1:
+        raise ShapeError(
+            f"{name} has a mean of shape {tuple(np.shape(mean))}; expected (N, d) or (N, C, H, W), one row for each "
+            "input. For latents of one dimension: mean[:, None] and scale[:, None]."
+        )
+    make = getattr(Gaussian, f"from_{scale}")
+    try:
+        gaussian: Gaussian = make(mean, value, event_dims=event_dims, validate=True)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from None
+    return gaussian
