@@ -14,6 +14,7 @@ from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
 from kullback.interop.registry import convert
 from kullback.numerics.arrays import ArrayKind, to_callers_type
+from kullback.numerics.display import table
 from kullback.numerics.tensors import common_device, compute_dtype
 
 
@@ -137,6 +138,12 @@ class Alignment:
 
     def __float__(self) -> float:
         return self.aligned.mean
+
+    def _repr_html_(self) -> str:
+        means = {"as they stand": self.unaligned, f"after {self.kind}": self.aligned, "by chance": self.chance}
+        rows = {name: f"{mean.mean:.6g} nats, standard error {mean.standard_error:.2g}" for name, mean in means.items()}
+        rows["rows"] = f"{self.aligned.rows:,}; the map was fitted to {self.rows_fitted:,} others"
+        return table("Alignment", rows | {f"warning {i}": text for i, text in enumerate(self.warnings, 1)})
 
     def __repr__(self) -> str:
         numbers = (f"{name}={float(getattr(self, name)):.4g}" for name in ("unaligned", "aligned", "chance"))

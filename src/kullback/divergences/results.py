@@ -2,7 +2,10 @@
 
 from typing import Any, NamedTuple
 
+import numpy as np
 from torch import Tensor
+
+from kullback.numerics.display import table
 
 
 class Bounds(NamedTuple):
@@ -10,6 +13,11 @@ class Bounds(NamedTuple):
 
     lower: Any
     upper: Any
+
+    def _repr_html_(self) -> str:
+        if np.ndim(self.lower):
+            return table("Bounds", {"shape": tuple(np.shape(self.lower))})
+        return table("Bounds", {"proved": f"{float(self.lower):.6g} to {float(self.upper):.6g} nats"})
 
 
 class KLTerms(NamedTuple):

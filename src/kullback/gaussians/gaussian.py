@@ -22,6 +22,7 @@ from kullback.gaussians.scales.matrix import Dense, Precision, Tril
 from kullback.gaussians.scales.stack import stack_scales
 from kullback.gaussians.validation import check_factor, check_positive_definite, shape_of
 from kullback.numerics.arrays import FLOATING, ArrayKind, common_array_kind, to_callers_type, to_tensor
+from kullback.numerics.display import table
 from kullback.numerics.immutable import cached, register_pytree
 from kullback.numerics.tensors import broadcast_shapes, common_device, compute_dtype, no_autocast, result_dtype
 
@@ -452,6 +453,16 @@ class Gaussian:
     def __repr__(self) -> str:
         shapes = f"batch_shape={tuple(self.batch_shape)}, event_shape={tuple(self.event_shape)}"
         return f"Gaussian({shapes}, given as {self.scale.parameterization}, {self._described_dtype()})"
+
+    def _repr_html_(self) -> str:
+        return table(
+            "Gaussian",
+            {
+                "batch shape": tuple(self.batch_shape),
+                "event shape": tuple(self.event_shape),
+                "given as": f"{self.scale.parameterization}, {self._described_dtype()}",
+            },
+        )
 
     def _described_dtype(self) -> str:
         return f"dtype={str(self.dtype).removeprefix('torch.')}, device={self.device}"

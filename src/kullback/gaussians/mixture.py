@@ -13,6 +13,7 @@ from kullback.gaussians.inputs import points
 from kullback.gaussians.mixture_density import log_mixture
 from kullback.gaussians.validation import shape_of
 from kullback.numerics.arrays import ArrayKind, common_array_kind, from_callers_type, to_callers_type, to_tensor
+from kullback.numerics.display import table
 from kullback.numerics.guard import is_concrete
 from kullback.numerics.immutable import register_pytree
 from kullback.numerics.tensors import broadcast_shapes, common_device, compute_dtype, no_autocast
@@ -203,6 +204,16 @@ class Mixture:
         means = g.mean.broadcast_to(g.batch_shape + g.event_shape).to(self.dtype)
         weights = self.weights.reshape(*self.log_weights.shape, *[1] * self.event_dims)
         return (weights * means).sum(-1 - self.event_dims)
+
+    def _repr_html_(self) -> str:
+        return table(
+            "Mixture",
+            {
+                "batch shape": tuple(self.batch_shape),
+                "event shape": tuple(self.event_shape),
+                "components": f"{self.n_components:,}, given as {self.components.scale.parameterization}",
+            },
+        )
 
     def __repr__(self) -> str:
         shapes = f"batch_shape={tuple(self.batch_shape)}, event_shape={tuple(self.event_shape)}"

@@ -5,7 +5,8 @@
 - ``tensors.py``: the dtype, device and shape of tensors that meet; ``arrays.py``: NumPy arrays in and out.
 - ``guard.py``: whether values and memory may be read; ``memory.py``: memory for large results.
 - ``gradients.py``: values with the derivatives of another expression; ``screened.py``: fast scores, of which only the
-  uncertain ones are computed again; ``immutable.py``: what the immutable types share.
+  uncertain ones are computed again; ``immutable.py``: what the immutable types share; ``display.py``: tables for
+  notebooks.
 
 May import ``errors`` alone. Next: ``gaussians/``.
 """

@@ -13,6 +13,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from kullback._version import __version__
+from kullback.comparison.coordinates import Match
+from kullback.comparison.findings import MAPS
 from kullback.comparison.format import number, plus_minus
 from kullback.comparison.report import figures
 from kullback.comparison.statistics import COLLAPSED_NATS
@@ -44,6 +46,10 @@ _CAPTIONS = {
     "aggregated posterior of each model, without correlations between dimensions. Right: the posteriors of the input "
     "that differs most.",
 }
+
+
+# How many dimensions the table of matches lists.
+_ROWS_SHOWN = 64
 
 
 @cache
@@ -86,12 +92,24 @@ def _render(template: str, comparison: "Comparison", *, pictures: bool = True) -
             findings=comparison.findings(),
             statistics={pair: comparison.statistics(pair) for pair in comparison.summary.divergences},
             pictures=[(name, Markup(svg(figure, name)), _CAPTIONS[name]) for name, figure in drawn.items()],
+            found=comparison.coordinates,
+            maps=MAPS,
+            match_word=_match_word,
+            rows_shown=_ROWS_SHOWN,
             number=number,
             plus_minus=plus_minus,
             printable=printable,
             version=__version__,
         )
     )
+
+
+def _match_word(match: Match) -> str:
+    """What a row of the table of matches says in its last column."""
+    if match.are_partners:
+        return "partners"
+    collapsed = [name for name, is_so in (("first", match.collapsed_a), ("second", match.collapsed_b)) if is_so]
+    return {0: "no partners", 1: f"the {''.join(collapsed)} is collapsed", 2: "both are collapsed"}[len(collapsed)]
 
 
 def svg(figure: Figure, name: str) -> str:
