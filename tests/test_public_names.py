@@ -16,7 +16,8 @@ FUNCTIONS = {
     "bhattacharyya": "p, q",
     "chi_squared": "p, q",
     "compare": "a, b, *scale=None, *prior=None, *align=('permutation', 'rotation'), *aggregate=True, "
-    "*names=('A', 'B'), *progress=None",
+    "*thresholds=Thresholds(active_variance=0.01, collapsed_nats=0.01, partner_share=0.5), *names=('A', 'B'), "
+    "*progress=None",
     "cross_entropy": "p, q",
     "cross_entropy_bounds": "p, q",
     "cross_entropy_estimate": "p, q, *tolerance=None, *n=None, *seed=None",
@@ -67,6 +68,7 @@ CLASSES = {
     "NotPositiveDefinite",
     "PosteriorFileError",
     "ShapeError",
+    "Thresholds",
 }
 
 CONSTRUCTORS = {

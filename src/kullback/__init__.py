@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kullback.comparison.compare import Comparison as Comparison
     from kullback.comparison.compare import compare as compare
     from kullback.comparison.encode import encode as encode
+    from kullback.comparison.statistics import Thresholds as Thresholds
     from kullback.divergences.cross_entropy import cross_entropy as cross_entropy
     from kullback.divergences.cross_entropy import entropy as entropy
     from kullback.divergences.fisher_rao import fisher_rao_bounds as fisher_rao_bounds
@@ -62,6 +63,7 @@ _NAMES_OF_MODULES = {
     "all_pairs.nearest": ("Neighbours", "nearest"),
     "all_pairs.pairwise": ("Augmented", "augmented", "pairwise"),
     "comparison.compare": ("Comparison", "compare"),
+    "comparison.statistics": ("Thresholds",),
     "comparison.encode": ("encode",),
     "divergences.cross_entropy": ("cross_entropy", "entropy"),
     "divergences.fisher_rao": ("fisher_rao_bounds",),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from kullback import Gaussian, compare, kl_per_dimension
+from kullback import Gaussian, Thresholds, compare, kl_per_dimension
 from kullback.io.posteriors import read_posteriors
 
 MODELS = ("standard", "reseeded", "beta", "wide")
@@ -130,3 +130,29 @@ def test_results_hardly_depend_on_the_seed(a, b):
         values = [float(align(posteriors(a), posteriors(b), kind, seed=seed)) for seed in range(4)]
         middle = sum(values) / 4
         assert all(abs(value - middle) < 0.05 * middle for value in values), values
+
+
+def test_thresholds_decide_what_is_active_collapsed_and_a_partner():
+    _, mean, std = planted()
+    p, q = Gaussian.from_std(mean, std), Gaussian.from_std(mean + 0.2, std)
+    strict = Thresholds(active_variance=2.0, collapsed_nats=1e-9, partner_share=1e-6)
+    by_default, strictly = compare(p, q, aggregate=False), compare(p, q, aggregate=False, thresholds=strict)
+    assert by_default.active("a").tolist() == [True] * 4 + [False]
+    assert not strictly.active("a").any()
+    assert by_default.collapsed("a").tolist() == [False] * 4 + [True]
+    assert not strictly.collapsed("a").any()
+    assert [m.are_partners for m in by_default.coordinates.matches] == [True] * 4 + [False]
+    assert not any(m.are_partners for m in strictly.coordinates.matches)
+    text = " ".join(strictly.findings())
+    assert "above 2)" in text
+    assert "below 1e-09 nats" in text
+
+
+def test_shrinkage_is_that_of_the_mean_posterior_variance():
+    _, mean, std = planted()
+    prior = Gaussian.from_std(torch.zeros(5, dtype=torch.float64), torch.tensor([1.0, 2, 3, 4, 5], dtype=torch.float64))
+    comparison = compare(Gaussian.from_std(mean, std), Gaussian.from_std(mean + 1, 0.5), prior=prior, aggregate=False)
+    variances = torch.tensor([1.0, 4, 9, 16, 25], dtype=torch.float64)
+    assert_close(comparison.shrinkage("a"), 1 - std.square().mean(0) / variances)
+    assert_close(comparison.shrinkage("b"), 1 - 0.25 / variances)
+    assert comparison.to_dict()["shrinkage"]["b"] == comparison.shrinkage("b").tolist()

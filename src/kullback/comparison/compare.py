@@ -20,7 +20,7 @@ from kullback.comparison.aggregate import Aggregate
 from kullback.comparison.aggregate import aggregate as aggregate_rows
 from kullback.comparison.coordinates import Coordinates, coordinates
 from kullback.comparison.rows import paired_rows
-from kullback.comparison.statistics import ACTIVE_VARIANCE, COLLAPSED_NATS, statistics
+from kullback.comparison.statistics import Thresholds, statistics
 from kullback.comparison.summary import Pair, Summary
 from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
@@ -36,6 +36,8 @@ ROWS_PER_BATCH = 16_384
 ALIGNMENTS: tuple[Kind, ...] = ("permutation", "rotation")
 """The kinds of alignment that a comparison reports if it is not asked for others."""
 
+DEFAULT_THRESHOLDS = Thresholds()
+
 
 def compare(
     a: Any,
@@ -45,6 +47,7 @@ def compare(
     prior: Any = None,
     align: Sequence[Kind] = ALIGNMENTS,
     aggregate: bool = True,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
     names: tuple[str, str] = ("A", "B"),
     progress: Callable[[int, int], None] | None = None,
 ) -> "Comparison":
@@ -65,6 +68,7 @@ def compare(
         prior: the Gaussian that both models are compared with; None is the standard normal.
         align: the kinds of alignment, as :func:`align` takes them; () for none.
         aggregate: whether the aggregated posteriors are compared too, of 2,000 rows at most.
+        thresholds: by what latent dimensions are called active, collapsed, and partners.
         names: the names of the two models in the results.
         progress: called now and then with the number of steps done and the number of all steps: one for each row, as
             many again for each kind of alignment, and for the aggregated posteriors.
@@ -88,7 +92,9 @@ def compare(
         4.0
     """
     ids, p, q = paired_rows(a, b, scale)
-    return compare_rows(ids, p, q, prior=prior, align=align, aggregate=aggregate, names=names, progress=progress)
+    return compare_rows(
+        ids, p, q, prior=prior, align=align, aggregate=aggregate, thresholds=thresholds, names=names, progress=progress
+    )
 
 
 def compare_rows(
@@ -99,6 +105,7 @@ def compare_rows(
     prior: Any = None,
     align: Sequence[Kind] = ALIGNMENTS,
     aggregate: bool = True,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
     names: tuple[str, str] = ("A", "B"),
     progress: Callable[[int, int], None] | None = None,
 ) -> "Comparison":
@@ -118,7 +125,7 @@ def compare_rows(
     for rows in _batches(len(ids)):
         summary = summary.update(ids[rows], p[rows], q[rows], reference)
         report.add(rows.stop - rows.start)
-    aligned = coordinates(ids, p, q, summary, align, lambda: report.add(len(ids)))
+    aligned = coordinates(ids, p, q, summary, align, thresholds, lambda: report.add(len(ids)))
     aggregated: Aggregate | str = "The aggregated posteriors were not asked for."
     if aggregate:
         g = aligned.best.map if isinstance(aligned, Coordinates) else None
@@ -128,7 +135,14 @@ def compare_rows(
     is_standard = prior is None or not reference.tensors()
     called = (printable(names[0]), printable(names[1]))
     return Comparison(
-        summary, p.event_shape, called, "N(0, I)" if is_standard else "given by the caller", aligned, aggregated
+        summary,
+        p.event_shape,
+        called,
+        "N(0, I)" if is_standard else "given by the caller",
+        reference.detach().to(torch.float64, torch.device("cpu")).variance.broadcast_to(p.event_shape).flatten(),
+        thresholds,
+        aligned,
+        aggregated,
     )
 
 
@@ -165,6 +179,10 @@ class Comparison:
     event_shape: torch.Size
     names: tuple[str, str]
     prior: str
+    prior_variance: Tensor
+    """The variance of the prior in each dimension, with the event flattened."""
+    thresholds: Thresholds
+    """By what latent dimensions are called active, collapsed, and partners."""
     aligned: Coordinates | str
     """The alignments and what they leave; or a sentence that says why there are none."""
     aggregated: Aggregate | str
@@ -207,12 +225,23 @@ class Comparison:
         return ",".join(str(i) for i in np.unravel_index(flat, tuple(self.event_shape)))
 
     def active(self, model: str) -> Tensor:
-        """A mask of the active dimensions of model ``"a"`` or ``"b"``: its posterior mean has a variance above 0.01."""
-        return self.summary.means[model].variance.flatten() > ACTIVE_VARIANCE
+        """A mask of the active dimensions of model ``"a"`` or ``"b"``: the variance over inputs of their posterior mean
+        is above ``thresholds.active_variance``, 0.01 unless another was given.
+        """
+        return self.summary.means[model].variance.flatten() > self.thresholds.active_variance
 
     def collapsed(self, model: str) -> Tensor:
-        """A mask of the collapsed dimensions of model ``"a"`` or ``"b"``: their mean rate is below 0.01 nats."""
-        return self.per_dimension(Pair.rate(model)) < COLLAPSED_NATS
+        """A mask of the collapsed dimensions of model ``"a"`` or ``"b"``: their mean rate is below
+        ``thresholds.collapsed_nats``, 0.01 unless another was given.
+        """
+        return self.per_dimension(Pair.rate(model)) < self.thresholds.collapsed_nats
+
+    def shrinkage(self, model: str) -> Tensor:
+        """1 minus the mean posterior variance divided by the prior's, for each dimension of model ``"a"`` or ``"b"``.
+
+        It is 0 where inputs say nothing, and near 1 where each input determines its code.
+        """
+        return 1.0 - self.summary.variances[model].mean.flatten() / self.prior_variance
 
     def most_different(self, k: int = 2, which: str = "ab") -> list[int]:
         """The ``k`` dimensions (or all, if there are fewer) with the largest mean of one divergence, largest first."""

@@ -11,7 +11,7 @@ from kullback.alignment.align import Aligner, Kind
 from kullback.alignment.alignment import Alignment
 from kullback.alignment.maps import Map, divergences, remainder
 from kullback.alignment.rows import Rows
-from kullback.comparison.statistics import COLLAPSED_NATS, PARTNER_SHARE
+from kullback.comparison.statistics import Thresholds
 from kullback.comparison.summary import N_LARGEST, Pair, Summary
 from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
@@ -35,11 +35,8 @@ class Match:
     """Whether the dimension of A is collapsed."""
     collapsed_b: bool
     """Whether the dimension of B is collapsed."""
-
-    @property
-    def are_partners(self) -> bool:
-        """Whether both are in use, and the match leaves less than half of what chance does."""
-        return not self.collapsed_a and not self.collapsed_b and self.left < PARTNER_SHARE * self.by_chance
+    are_partners: bool
+    """Whether both are in use, and the match leaves less than a certain share of what chance does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +67,7 @@ def coordinates(
     q: Gaussian,
     summary: Summary,
     kinds: Sequence[Kind],
+    thresholds: Thresholds,
     step: Callable[[], None],
 ) -> "Coordinates | str":
     """The alignments of two models, whose summary is given; or the reason why there is none, as a sentence.
@@ -92,7 +90,9 @@ def coordinates(
         alignments[kind] = aligner(kind)
         step()
     best = min(alignments.values(), key=float)
-    matches = _matches(aligner, alignments["permutation"].map, summary) if "permutation" in alignments else ()
+    matches: tuple[Match, ...] = ()
+    if "permutation" in alignments:
+        matches = _matches(aligner, alignments["permutation"].map, summary, thresholds)
     left = [remainder(*pair, best.map) for pair in zip(aligner.p.parts(), aligner.q.parts(), strict=True)]
     everything = torch.arange(len(p), device="cpu")
     rows = divergences(Rows(p, everything), Rows(q, everything), best.map)
@@ -109,7 +109,7 @@ def coordinates(
     )
 
 
-def _matches(aligner: Aligner, permutation: Map, summary: Summary) -> tuple[Match, ...]:
+def _matches(aligner: Aligner, permutation: Map, summary: Summary, thresholds: Thresholds) -> tuple[Match, ...]:
     left, by_chance = (
         torch.cat([remainder(*pair, permutation).marginal for pair in zip(aligner.p.parts(), q.parts(), strict=True)])
         .mean(0)
@@ -117,17 +117,16 @@ def _matches(aligner: Aligner, permutation: Map, summary: Summary) -> tuple[Matc
         for q in (aligner.q, aligner.partners)
     )
     collapsed = {
-        pair: (summary.divergences[pair].per_dimension.flatten() < COLLAPSED_NATS).tolist()
+        pair: (summary.divergences[pair].per_dimension.flatten() < thresholds.collapsed_nats).tolist()
         for pair in (Pair.RATE_A, Pair.RATE_B)
     }
     of_b = permutation.matrix.abs().argmax(0).tolist()
-    return tuple(
-        Match(
-            a, b, int(permutation.matrix[b, a]), left[b], by_chance[b],
-            collapsed[Pair.RATE_A][a], collapsed[Pair.RATE_B][b],
-        )
-        for a, b in enumerate(of_b)
-    )  # fmt: skip
+    matches = []
+    for a, b in enumerate(of_b):
+        unused = collapsed[Pair.RATE_A][a], collapsed[Pair.RATE_B][b]
+        partners = not any(unused) and left[b] < thresholds.partner_share * by_chance[b]
+        matches.append(Match(a, b, int(permutation.matrix[b, a]), left[b], by_chance[b], *unused, partners))
+    return tuple(matches)
 
 
 def _pair_divergences(aligner: Aligner) -> Tensor:

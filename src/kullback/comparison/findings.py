@@ -10,7 +10,6 @@ from kullback.alignment.alignment import MeanDivergence
 from kullback.comparison.aggregate import Aggregate, AggregatedPair
 from kullback.comparison.coordinates import Coordinates, Match
 from kullback.comparison.format import number, plus_minus
-from kullback.comparison.statistics import ACTIVE_VARIANCE, COLLAPSED_NATS, PARTNER_SHARE
 from kullback.comparison.summary import MODELS, Pair
 from kullback.estimate.result import Estimate
 from kullback.io.text import printable
@@ -113,7 +112,7 @@ def _matching(comparison: "Comparison", found: Coordinates) -> list[str]:
     lonely = f"; without a partner: {' and '.join(alone)}" if alone and partners else ""
     return [
         f"{matched}{lonely}. Partners are matched by the best signed permutation, which leaves them less than "
-        f"{PARTNER_SHARE:.0%} of what it leaves of inputs paired at random."
+        f"{comparison.thresholds.partner_share:.0%} of what it leaves of inputs paired at random."
     ]
 
 
@@ -233,10 +232,10 @@ def _model(comparison: "Comparison", model: str, name: str) -> str:
     """The rate of one model, and which of its dimensions are active and collapsed."""
     active, collapsed = comparison.active(model), comparison.collapsed(model).nonzero().flatten().tolist()
     listed = f": {_dimensions(comparison, collapsed)}" if collapsed else ""
-    rate = number(comparison.statistics(Pair.rate(model))["mean"])
+    rate, thresholds = number(comparison.statistics(Pair.rate(model))["mean"]), comparison.thresholds
     return (
         f"The rate of {name}, its mean KL divergence from the prior {comparison.prior}, is {rate} nats; "
         f"{int(active.sum())} of {len(active)} dimensions are active (variance over inputs of the posterior mean above "
-        f"{ACTIVE_VARIANCE}), {len(collapsed)} {'is' if len(collapsed) == 1 else 'are'} collapsed (mean KL divergence "
-        f"from the prior below {COLLAPSED_NATS} nats{listed})."
+        f"{thresholds.active_variance:g}), {len(collapsed)} {'is' if len(collapsed) == 1 else 'are'} collapsed (mean "
+        f"KL divergence from the prior below {thresholds.collapsed_nats:g} nats{listed})."
     )

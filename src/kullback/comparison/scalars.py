@@ -7,7 +7,7 @@ from kullback.alignment.align import KINDS
 from kullback.alignment.alignment import Alignment
 from kullback.comparison.aggregate import Aggregate
 from kullback.comparison.coordinates import Coordinates
-from kullback.comparison.statistics import ACTIVE_VARIANCE, COLLAPSED_NATS, PARTNER_SHARE
+from kullback.comparison.statistics import Thresholds
 from kullback.comparison.summary import MODELS, Pair
 from kullback.estimate.result import Estimate
 
@@ -84,16 +84,19 @@ def _key(kind: str) -> str:
 
 def documented() -> dict[str, str]:
     """What each number is, by its name."""
+    default = Thresholds()
     result = {"rows": "number of inputs", "dimensions": "number of latent dimensions"}
     labels = {pair: pair.label("A", "B") for pair in Pair}
     for pair, label in labels.items():
         result |= {f"{pair.key}.{name}": f"{label}, nats: {text}" for name, text in _STATISTICS.items()}
     for model in MODELS:
         result[f"active_units_{model}"] = (
-            f"dimensions of {model.upper()} whose posterior mean has a variance over inputs above {ACTIVE_VARIANCE}"
+            f"dimensions of {model.upper()} whose posterior mean has a variance over inputs above "
+            f"{default.active_variance:g}, or the threshold that was given"
         )
         result[f"collapsed_units_{model}"] = (
-            f"dimensions of {model.upper()} whose mean divergence from the prior is below {COLLAPSED_NATS} nats"
+            f"dimensions of {model.upper()} whose mean divergence from the prior is below {default.collapsed_nats:g} "
+            "nats, or the threshold that was given"
         )
     for pair in (Pair.AB, Pair.BA):
         result[f"{pair.key}.unaligned.mean"] = (
@@ -113,7 +116,7 @@ def documented() -> dict[str, str]:
     )
     result["matched_units"] = (
         "dimensions of A with a partner in B: the best signed permutation leaves the pair less than "
-        f"{PARTNER_SHARE:.0%} of what it leaves of inputs paired at random"
+        f"{default.partner_share:.0%} (or the share that was given) of what it leaves of inputs paired at random"
     )
     estimates: dict[str, str] = {}
     for pair in (Pair.AB, Pair.BA):

@@ -1,21 +1,25 @@
 """Statistics of one divergence over rows, and the thresholds of what is said about latent dimensions."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from kullback.comparison.summary import DivergenceSummary
 
-ACTIVE_VARIANCE = 0.01
-"""A latent dimension is active if the variance over inputs of its posterior mean exceeds this (Burda, Grosse and
-Salakhutdinov 2016)."""
 
-COLLAPSED_NATS = 0.01
-"""A latent dimension is collapsed if its mean divergence from the prior is below this."""
+@dataclass(frozen=True)
+class Thresholds:
+    """By what a comparison calls latent dimensions active, collapsed, and partners."""
 
-PARTNER_SHARE = 0.5
-"""A dimension of one model is the partner of one of the other if matching them leaves less than this share of the
-divergence that inputs paired at random leave."""
+    active_variance: float = 0.01
+    """A dimension is active if the variance over inputs of its posterior mean exceeds this (Burda, Grosse and
+    Salakhutdinov, Importance weighted autoencoders, ICLR 2016)."""
+    collapsed_nats: float = 0.01
+    """A dimension is collapsed if its mean KL divergence from the prior is below this."""
+    partner_share: float = 0.5
+    """A dimension of one model is the partner of one of the other if matching them leaves less than this share of the
+    divergence that inputs paired at random leave."""
 
 
 def statistics(divergence: DivergenceSummary) -> dict[str, float]:

@@ -55,6 +55,27 @@ def _list_scalars(context: click.Context, parameter: click.Parameter, value: boo
 @click.option(
     "--json", "json_path", type=click.Path(), metavar="FILE", help="Write all numbers as JSON; - prints only them."
 )
+@click.option(
+    "--active-variance",
+    type=float,
+    default=0.01,
+    show_default=True,
+    help="A dimension is active if the variance over inputs of its mean exceeds this.",
+)
+@click.option(
+    "--collapsed-nats",
+    type=float,
+    default=0.01,
+    show_default=True,
+    help="A dimension is collapsed if its rate is below this.",
+)
+@click.option(
+    "--partner-share",
+    type=float,
+    default=0.5,
+    show_default=True,
+    help="Dimensions are partners if matching leaves less than this share of what chance leaves.",
+)
 @click.option("--brief", is_flag=True, help="Print the findings only.")
 @click.option("--report", "report_path", type=click.Path(), metavar="FILE.html", help="Write one offline HTML page.")
 def compare(
@@ -68,6 +89,9 @@ def compare(
     alignments: str,
     conditions: tuple[str, ...],
     json_path: str | None,
+    active_variance: float,
+    collapsed_nats: float,
+    partner_share: float,
     brief: bool,
     report_path: str | None,
 ) -> None:
@@ -78,8 +102,10 @@ def compare(
     with one_line_errors():
         from kullback.comparison.compare import compare_rows
         from kullback.comparison.scalars import documented
+        from kullback.comparison.statistics import Thresholds
         from kullback.io.output import check_writable, write_text
 
+        thresholds = Thresholds(active_variance, collapsed_nats, partner_share)
         kinds = _kinds(alignments)
         gates = [Condition.parse(text, documented()) for text in conditions]
         to_stdout = json_path == "-"
@@ -94,7 +120,7 @@ def compare(
             if called[0] == called[1]:
                 raise BadInput(f"--names: both are {called[0]!r}. Give two different names.")
         with progress("comparing") as update:
-            comparison = compare_rows(ids, p, q, align=kinds, names=called, progress=update)
+            comparison = compare_rows(ids, p, q, align=kinds, thresholds=thresholds, names=called, progress=update)
         if to_stdout:
             click.echo(comparison.to_json())
         elif brief:

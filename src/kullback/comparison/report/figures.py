@@ -13,7 +13,6 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from kullback.comparison.findings import MAPS
 from kullback.comparison.format import number
-from kullback.comparison.statistics import COLLAPSED_NATS
 from kullback.comparison.summary import MODELS, Pair
 from kullback.gaussians.gaussian import Gaussian
 from kullback.io.text import printable
@@ -182,7 +181,9 @@ def _dimensions(comparison: "Comparison") -> Figure:
         collapsed = comparison.collapsed(model).numpy()[order]
         colours = np.where(collapsed, COLLAPSED, colour)
         # The rate of a collapsed dimension would be too small to see.
-        height = np.where(collapsed, np.maximum(rate, 0.02 * max(rate.max(), COLLAPSED_NATS)), rate)
+        height = np.where(
+            collapsed, np.maximum(rate, 0.02 * max(rate.max(), comparison.thresholds.collapsed_nats)), rate
+        )
         rates.bar(x + offset, height, 0.38, color=colours)
         rates.bar([0], [0], color=colour, label=short(name))
     rates.bar([0], [0], color=COLLAPSED, label="collapsed")

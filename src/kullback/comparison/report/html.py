@@ -17,7 +17,6 @@ from kullback.comparison.coordinates import Match
 from kullback.comparison.findings import MAPS
 from kullback.comparison.format import number, plus_minus
 from kullback.comparison.report import figures
-from kullback.comparison.statistics import COLLAPSED_NATS
 from kullback.io.output import check_writable, write_text
 from kullback.io.text import printable
 
@@ -37,8 +36,8 @@ _CAPTIONS = {
     "change of coordinates, and what the best kind of change leaves of inputs paired at random.",
     "matching": "The mean divergence of each dimension of one model from each of the other, with the better sign: in "
     "their order, and with each dimension beside the one that it is matched to. A match shows as a light diagonal.",
-    "dimensions": "Above: the mean divergence of each latent dimension from the prior; collapsed dimensions (below "
-    f"{COLLAPSED_NATS} nats) are grey and not to scale. Below: the mean divergence between the two models in each "
+    "dimensions": "Above: the mean divergence of each latent dimension from the prior; collapsed dimensions "
+    "are grey and not to scale. Below: the mean divergence between the two models in each "
     "dimension.",
     "distribution": "The distribution of the divergence over inputs; the arrows point at the largest values.",
     "directions": "Each point is an input: the divergence in one direction against the divergence in the other.",

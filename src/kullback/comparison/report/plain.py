@@ -32,6 +32,8 @@ def to_dict(comparison: "Comparison") -> dict[str, Any]:
         "scalars": comparison.scalars(),
         **{pair.value: _divergence(divergence) for pair, divergence in comparison.summary.divergences.items()},
         "coordinates": _coordinates(comparison),
+        "thresholds": asdict(comparison.thresholds),
+        "shrinkage": {model: comparison.shrinkage(model).tolist() for model in MODELS},
         "active": {model: _indices(comparison.active(model)) for model in MODELS},
         "collapsed": {model: _indices(comparison.collapsed(model)) for model in MODELS},
     }
@@ -83,7 +85,7 @@ def _coordinates(comparison: "Comparison") -> dict[str, Any]:
         "per_dimension": found.per_dimension.tolist(),
         "total_correlation": found.total_correlation,
         "largest": [{"id": row, "kl": value} for row, value in largest],
-        "matches": [{**asdict(match), "are_partners": match.are_partners} for match in found.matches],
+        "matches": [asdict(match) for match in found.matches],
     }
 
 
