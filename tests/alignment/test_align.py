@@ -8,7 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from kullback import Gaussian, Mixture, ShapeError, align, kl_divergence
-from kullback.alignment.align import KINDS
+from kullback.alignment.align import KINDS, Aligner
 
 ROWS = 1200
 
@@ -173,6 +173,26 @@ def test_seeds_determine_everything_and_the_callers_random_numbers_are_left_alon
         again = align(p, q, seed=3)
     assert float(again) == pytest.approx(float(first), rel=1e-9)
     assert_close(again.matrix.clone(), first.matrix, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("rows", [4, 5, 20])
+def test_no_row_is_its_own_random_partner(rows):
+    p = Gaussian.from_std(torch.zeros(rows, 2), 1.0)
+    for seed in range(10):
+        aligner = Aligner(p, p, seed=seed)
+        assert sorted(aligner.q.index.tolist()) == sorted(aligner.partners.index.tolist())
+        assert not (aligner.q.index == aligner.partners.index).any()
+
+
+def test_posteriors_far_narrower_than_their_spread_are_aligned():
+    _, mean, _, _ = planted(3)
+    line = mean[:, :1].expand(ROWS, 3)
+    # Where float64 does not resolve the widths beside the spread, an affine map is no longer found to the last nat.
+    degenerate = align(Gaussian.from_std(line, 2e-9), Gaussian.from_std(-line, 2e-9), "affine")
+    assert float(degenerate) < 1e-9 * float(degenerate.unaligned)
+    matrix = orthogonal(3, 1, torch.Generator().manual_seed(0))
+    narrow = Gaussian.from_std(mean, 1e-7), Gaussian.from_std(mean @ matrix.mT, 1e-7)
+    assert float(align(*narrow, "rotation+shift")) < 1e-3
 
 
 def test_fewer_rows_than_dimensions_are_said():

@@ -71,7 +71,10 @@ def test_the_command_fails_with_one_line_and_still_writes():
     assert "kl_ab.mean is" in line
     assert "rows is 50, which is == 50" in line
     assert json.loads(Path("out.json").read_text())["scalars"]["rows"] == 50
-    assert run("--align", "none", "--fail-if", "kl_ab.aligned.mean > 2").exit_code == 2
+    missing = run("--align", "none", "--fail-if", "kl_ab.aligned.mean > 2")
+    assert missing.exit_code == 2
+    assert "No alignment was asked for" in missing.stderr
+    assert "was not asked for" in run("--align", "rotation", "--fail-if", "kl_ab.affine.mean > 2").stderr
     assert run("--fail-if", "kl_ab.mean").exit_code == 2
 
 
@@ -82,6 +85,10 @@ def test_json_on_stdout_is_nothing_but_json_with_its_versions():
     assert data["schema"] == 1
     assert data["kullback"]
     assert set(data["coordinates"]["alignments"]) == {"permutation", "rotation"}
+    assert data["aggregate"]["rows"] == 50
+    low, high = data["aggregate"]["pairs"]["ab"]["bounds"]
+    assert low <= data["aggregate"]["pairs"]["ab"]["estimate"]["value"] <= high
+    assert data["aggregate"]["models"]["a"]["rate"] == pytest.approx(data["scalars"]["rate_a.mean"])
     assert json.loads(run("--json", "-", "--align", "none").stdout)["coordinates"]["reason"].startswith("No alignment")
 
 

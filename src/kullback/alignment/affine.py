@@ -13,6 +13,9 @@ from kullback.alignment.objectives import Objective
 
 _STEPS = 500
 
+# What is added to the eigenvalues of a covariance, relative to their mean.
+_RELATIVE_FLOOR = 1e-12
+
 
 def fit_affine(objective: Objective, rigid: Map) -> Map:
     """The best affine map found, from the best rigid map and from the regression of means.
@@ -22,7 +25,9 @@ def fit_affine(objective: Objective, rigid: Map) -> Map:
         rigid: the best orthogonal map with a shift.
     """
     covariance, precisions = objective.scales()
-    factor = torch.linalg.cholesky(covariance)
+    # Coordinates in which the descent is well conditioned need no exact factor, but one of a positive definite matrix.
+    floor = _RELATIVE_FLOOR * covariance.diagonal().mean()
+    factor = torch.linalg.cholesky(covariance + floor * torch.ones_like(precisions).diag_embed())
     root = precisions.sqrt()
 
     def original(y: Tensor) -> Tensor:

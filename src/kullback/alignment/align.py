@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor
 
 from kullback.alignment.affine import fit_affine
 from kullback.alignment.alignment import Alignment, MeanDivergence
@@ -95,6 +94,9 @@ def align(p: Any, q: Any, kind: Kind = "rotation", *, seed: int = 0) -> Alignmen
 _MAX_DIMENSIONS = 512
 _MIN_ROWS = 4
 
+# A row with more than this share of the divergence decides what map is fitted.
+_DOMINANT_SHARE = 0.5
+
 
 class Aligner:
     """Alignments of two batches of the same shape; several kinds share their moments and fits.
@@ -108,10 +110,12 @@ class Aligner:
         _check(p, q)
         self._array_kind = common_array_kind((p.array_kind, q.array_kind))
         generator = torch.Generator().manual_seed(seed)
-        halves = _shuffled(torch.arange(len(p), device="cpu"), generator).tensor_split(2)
-        fitted, held_out = halves
-        partners_fitted, partners_held_out = (_shuffled(half, generator) for half in halves)
-        self._pairs = _Fits(Rows(p, fitted), Rows(q, fitted), seed)
+        order = torch.randperm(len(p), generator=generator, device="cpu")
+        fitted, held_out = order.tensor_split(2)
+        # Random pairs: the order is random, and no row is the next one.
+        partners_fitted, partners_held_out = fitted.roll(1), held_out.roll(1)
+        self._fitted = Rows(p, fitted), Rows(q, fitted)
+        self._pairs = _Fits(*self._fitted, seed)
         self._random_pairs = _Fits(Rows(p, fitted), Rows(q, partners_fitted), seed)
         if any(fits.objective.overflows for fits in (self._pairs, self._random_pairs)):
             raise ValueError("the products of means and precisions overflow: no map can be fitted.")
@@ -131,7 +135,7 @@ class Aligner:
             unaligned_reverse=self._unaligned[1],
             aligned_reverse=MeanDivergence.of(divergences(q, p, g.inverse())),
             rows_fitted=self._pairs.objective.count,
-            warnings=tuple(self._warnings()),
+            warnings=self._warnings,
             array_kind=self._array_kind,
         )
 
@@ -142,14 +146,25 @@ class Aligner:
         there, back = (MeanDivergence.of(divergences(*pair, identity)) for pair in pairs)
         return there, back
 
-    def _warnings(self) -> list[str]:
+    @functools.cached_property
+    def _warnings(self) -> tuple[str, ...]:
+        warnings = []
         n, d = self._pairs.objective.count, self.p.dimensions
-        if n >= d:
-            return []
-        return [
-            f"the map of {d} dimensions was fitted to {n:,} rows: fewer rows than dimensions do not determine a map, "
-            "and what is left says little"
-        ]
+        if n < d:
+            warnings.append(
+                f"the map of {d} dimensions was fitted to {n:,} rows: fewer rows than dimensions do not determine a "
+                "map, and what is left says little"
+            )
+        p, q = (rows.first(n) for rows in self._fitted)
+        values = divergences(p, q, Map.identity(d))
+        share = float(values.max() / values.sum())
+        if n > 2 and share > _DOMINANT_SHARE:
+            row = int(p.index[values.argmax()])
+            warnings.append(
+                f"row {row} (counted from 0) has {share:.0%} of the divergence of the rows that the map was fitted to, "
+                "so that the map may suit this row alone"
+            )
+        return tuple(warnings)
 
 
 class _Fits:
@@ -172,7 +187,8 @@ class _Fits:
         return self._maps[kind]
 
     def _orthogonal(self, *, shift: bool) -> Map:
-        return fit_orthogonal(self.objective, self("permutation"), shift=shift, seed=self._seed)
+        known = [self("permutation"), *([self("rotation")] if shift else [])]
+        return fit_orthogonal(self.objective, known, shift=shift, seed=self._seed)
 
 
 def _check(p: Gaussian, q: Gaussian) -> None:
@@ -183,7 +199,3 @@ def _check(p: Gaussian, q: Gaussian) -> None:
     for name, g in (("p", p), ("q", q)):
         if not all(bool(x.isfinite().all()) for x in g.tensors()):
             raise ValueError(f"{name} has a mean or a scale that is not finite: no map can be fitted.")
-
-
-def _shuffled(index: Tensor, generator: torch.Generator) -> Tensor:
-    return index[torch.randperm(len(index), generator=generator, device="cpu")]

@@ -83,14 +83,14 @@ class Alignment:
 
     @property
     def coordinates_share(self) -> float:
-        """The share of the unaligned divergence that the map removes; NaN if there is none."""
-        return 1.0 - self.aligned.mean / self.unaligned.mean if self.unaligned.mean > 0 else math.nan
+        """The share of the unaligned divergence that the map removes; negative if the map adds to it."""
+        return 1.0 - self.aligned.mean / self.unaligned.mean if self.unaligned.mean > 0 else 0.0
 
     @property
     def beats_chance(self) -> bool:
-        """Whether ``aligned`` is at least a tenth, and more than twice the errors of both, below ``chance``."""
-        noise = 2 * math.hypot(self.aligned.standard_error, self.chance.standard_error)
-        return self.aligned.mean < min(0.9 * self.chance.mean, self.chance.mean - noise)
+        """Whether ``aligned`` is below ``chance`` by more than four times their common error, over 8 rows or more."""
+        noise = 4 * math.hypot(self.aligned.standard_error, self.chance.standard_error)
+        return self.aligned.rows >= 8 and self.aligned.mean < self.chance.mean - noise
 
     def apply(self, x: Any) -> Any:
         """A Gaussian, or a mixture of them, after the map.

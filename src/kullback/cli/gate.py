@@ -42,14 +42,18 @@ class Condition:
             raise BadInput(f"--fail-if: there is no number {name!r}.{_nearest(name, names)}")
         return cls(name, symbol, float(threshold))
 
-    def failure(self, numbers: Mapping[str, float]) -> str | None:
+    def failure(self, numbers: Mapping[str, float], reasons: str = "") -> str | None:
         """Why the command fails, in one line; None if it does not. A number that is NaN always fails.
+
+        Args:
+            numbers: the numbers by name.
+            reasons: why some numbers are missing, in sentences.
 
         Raises:
             BadInput: if the comparison has no such number.
         """
         if self.name not in numbers:
-            raise BadInput(f"--fail-if: this comparison has no {self.name}: no such alignment was made.")
+            raise BadInput(f"--fail-if: this comparison has no {self.name}. {reasons}".rstrip())
         value = numbers[self.name]
         if math.isnan(value):
             return f"{self.name} is NaN, so that it cannot be said whether it is {self.symbol} {self.threshold:g}"

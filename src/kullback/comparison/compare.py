@@ -112,7 +112,7 @@ def compare_rows(
     """:func:`compare` for rows that have already been read, joined and checked, and the ids of these rows."""
     if isinstance(names, str) or len(names) != 2 or names[0] == names[1]:
         raise ValueError(f"names must be two different names, got {names!r}.")
-    if isinstance(align, str) or not set(align) <= set(KINDS):
+    if align is None or isinstance(align, str) or not set(align) <= set(KINDS):
         raise ValueError(f"align takes kinds of alignment, some of {', '.join(KINDS)}, as a tuple, got {align!r}.")
     reference = Gaussian.standard(p.event_shape) if prior is None else as_gaussian(prior, "prior")
     if reference.event_shape != p.event_shape or reference.batch_shape:

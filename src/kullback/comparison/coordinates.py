@@ -13,7 +13,6 @@ from kullback.alignment.maps import Map, divergences, remainder
 from kullback.alignment.rows import Rows
 from kullback.comparison.statistics import Thresholds
 from kullback.comparison.summary import N_LARGEST, Pair, Summary
-from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
 
 
@@ -79,16 +78,14 @@ def coordinates(
             "No alignment was asked for. Models that were trained separately share latent coordinates at best up to a "
             "permutation, signs and a rotation, so that these divergences may be mostly a change of coordinates."
         )
-    if summary.divergences[Pair.AB].largest.values[0] == 0:
-        return "Nothing is aligned: every posterior of one model is that of the other."
+    alignments = {}
     try:
         aligner = Aligner(p, q, seed=0)
-    except (ShapeError, ValueError) as error:
+        for kind in kinds:
+            alignments[kind] = aligner(kind)
+            step()
+    except (ValueError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
         return f"The models are not aligned: {error}"
-    alignments = {}
-    for kind in kinds:
-        alignments[kind] = aligner(kind)
-        step()
     best = min(alignments.values(), key=float)
     matches: tuple[Match, ...] = ()
     if "permutation" in alignments:

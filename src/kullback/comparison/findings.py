@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from kullback.alignment.alignment import MeanDivergence
+from kullback.alignment.alignment import Alignment, MeanDivergence
 from kullback.comparison.aggregate import Aggregate, AggregatedPair
 from kullback.comparison.coordinates import Coordinates, Match
 from kullback.comparison.format import number, plus_minus
@@ -27,8 +27,9 @@ MAPS: dict[str, str] = {
 }
 """What each kind of alignment does, for a sentence."""
 
-# Below this share an alignment removes nothing that matters; above this ratio one model's posteriors are wider.
-_SHARED_COORDINATES, _WIDER = 0.05, 1.2
+# Below this share an alignment removes nothing that matters; above this share of what chance leaves, it hardly matters
+# which inputs are paired; above this ratio the posteriors of one model are wider.
+_SMALL_SHARE, _MOST_OF_CHANCE, _WIDER = 0.05, 0.9, 1.2
 
 
 def findings(comparison: "Comparison") -> list[str]:
@@ -54,16 +55,7 @@ def _decomposition(comparison: "Comparison", found: Coordinates) -> list[str]:
     best = found.best
     steps = ", ".join(f"{_mean(alignment.aligned)} after {MAPS[kind]}" for kind, alignment in found.alignments.items())
     chance = f"{MAPS[best.kind]} of inputs paired at random leaves {number(best.chance.mean)}"
-    if not best.beats_chance:
-        conclusion = "This is no better than chance: no such map relates the coordinates of the two models"
-    elif best.coordinates_share < _SHARED_COORDINATES:
-        conclusion = "The models share their coordinates: no such map brings them much closer"
-    else:
-        rates = " and ".join(number(comparison.statistics(Pair.rate(model))["mean"]) for model in MODELS)
-        conclusion = (
-            f"{best.coordinates_share:.0%} of the difference is a change of coordinates; what is left compares with "
-            f"rates of {rates} nats"
-        )
+    conclusion = _conclusion(comparison, best)
     sentences = [
         f"{ab} is {_mean(best.unaligned)} nats as they stand, {steps}; {chance}. {conclusion} (means over "
         f"{best.aligned.rows:,} inputs that no map was fitted to).",
@@ -71,6 +63,26 @@ def _decomposition(comparison: "Comparison", found: Coordinates) -> list[str]:
         f"{MAPS[best.kind]}.{_widths(comparison)}",
     ]
     return sentences + [f"{warning[0].upper()}{warning[1:]}." for warning in best.warnings]
+
+
+def _conclusion(comparison: "Comparison", best: Alignment) -> str:
+    """What the numbers of the alignments allow to say."""
+    share, left, chance = best.coordinates_share, best.aligned.mean, best.chance.mean
+    if best.unaligned.mean < comparison.thresholds.collapsed_nats:
+        return "The models agree as they stand"
+    if not best.beats_chance:
+        return "This is no better than chance: none of these maps relates the coordinates of the two models"
+    if left > _MOST_OF_CHANCE * chance:
+        return (
+            "Most of what is left is there for inputs paired at random too: it comes from offsets or from widths of "
+            "posteriors, some of which other kinds of map may remove"
+        )
+    if share < _SMALL_SHARE and best.unaligned.mean < comparison.thresholds.partner_share * chance:
+        return "The models share their coordinates: none of these maps brings them much closer"
+    if share < _SMALL_SHARE:
+        return "None of these maps brings the models much closer than they stand"
+    rates = " and ".join(number(comparison.statistics(Pair.rate(model))["mean"]) for model in MODELS)
+    return f"{share:.0%} of the difference is a change of coordinates; what is left compares with rates of {rates} nats"
 
 
 def _mean(divergence: MeanDivergence) -> str:
@@ -85,8 +97,8 @@ def _widths(comparison: "Comparison") -> str:
         return ""
     (wide, narrow), times = (comparison.names, ratio) if ratio > 1 else (comparison.names[::-1], 1 / ratio)
     return (
-        f" Standard deviations of {wide} are {times:.2g} times those of {narrow} on geometric average; a difference "
-        "weighs more when it is measured by the narrower posteriors."
+        f" The root mean square over inputs of the standard deviations of {wide} is {times:.2g} times that of {narrow} "
+        "(geometric mean over dimensions); a difference weighs more when it is measured by narrower posteriors."
     )
 
 
@@ -106,13 +118,16 @@ def _matching(comparison: "Comparison", found: Coordinates) -> list[str]:
         )
         if indices
     ]
-    matched = (
-        f"Dimensions of {a} and their partners in {b}: {shown}{more}" if partners else "No dimension has a partner"
-    )
-    lonely = f"; without a partner: {' and '.join(alone)}" if alone and partners else ""
+    share = f"{comparison.thresholds.partner_share:.0%}"
+    if not partners:
+        return [
+            f"No dimension has a partner: the best signed permutation leaves each pair that is in use {share} or more "
+            "of what it leaves of inputs paired at random."
+        ]
+    lonely = f"; without a partner: {' and '.join(alone)}" if alone else ""
     return [
-        f"{matched}{lonely}. Partners are matched by the best signed permutation, which leaves them less than "
-        f"{comparison.thresholds.partner_share:.0%} of what it leaves of inputs paired at random."
+        f"Dimensions of {a} and their partners in {b}: {shown}{more}{lonely}. Partners are matched by the best signed "
+        f"permutation, are not collapsed, and keep less than {share} of what inputs paired at random keep."
     ]
 
 

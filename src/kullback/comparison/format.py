@@ -23,7 +23,8 @@ def number(x: float) -> str:
 def plus_minus(statistics: dict[str, float]) -> str:
     """A mean and its standard error, with as many decimals as give the error two significant digits."""
     mean, error = statistics["mean"], statistics["standard_error"]
-    if not (math.isfinite(mean) and math.isfinite(error) and error > 0):
+    # An error that is smaller than the rounding of the mean says nothing.
+    if not (math.isfinite(mean) and math.isfinite(error) and error > 1e-12 * abs(mean)):
         return number(mean)
     if not 1e-3 < mean < 1e9 or error < 1e-6 * mean:
         return f"{four_digits(mean)} ± {error:.2g}"

@@ -112,10 +112,10 @@ def documented() -> dict[str, str]:
             f"{labels[Pair.AB]}, nats: mean of inputs paired at random after {after}, fitted to such pairs"
         )
     result["coordinates_share"] = (
-        f"share of {labels[Pair.AB]} as they stand that the alignment that leaves least removes"
+        f"share of {labels[Pair.AB]} as they stand that the alignment that leaves least removes; negative if it adds"
     )
     result["matched_units"] = (
-        "dimensions of A with a partner in B: the best signed permutation leaves the pair less than "
+        "dimensions of A with a partner in B, neither collapsed: the best signed permutation leaves the pair less than "
         f"{default.partner_share:.0%} (or the share that was given) of what it leaves of inputs paired at random"
     )
     estimates: dict[str, str] = {}

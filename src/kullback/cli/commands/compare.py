@@ -134,7 +134,10 @@ def compare(
         if report_path:
             comparison.report(report_path)
             click.echo(f"wrote {printable(report_path)}", err=True)
-        failures = [failure for gate in gates if (failure := gate.failure(comparison.scalars()))]
+        numbers = comparison.scalars()
+        parts = (comparison.aligned, comparison.aggregated)
+        reasons = " ".join(part for part in parts if isinstance(part, str)) or "Its alignment was not asked for."
+        failures = [failure for gate in gates if (failure := gate.failure(numbers, reasons))]
     if failures:
         click.echo(f"failed: {'; '.join(failures)}", err=True)
         raise click.exceptions.Exit(1)

@@ -32,6 +32,7 @@ def to_dict(comparison: "Comparison") -> dict[str, Any]:
         "scalars": comparison.scalars(),
         **{pair.value: _divergence(divergence) for pair, divergence in comparison.summary.divergences.items()},
         "coordinates": _coordinates(comparison),
+        "aggregate": _aggregate(comparison),
         "thresholds": asdict(comparison.thresholds),
         "shrinkage": {model: comparison.shrinkage(model).tolist() for model in MODELS},
         "active": {model: _indices(comparison.active(model)) for model in MODELS},
@@ -72,6 +73,30 @@ def to_text(comparison: "Comparison") -> str:
             for i, (value, row) in enumerate(zip(found.largest_values, found.largest_ids, strict=True), 1)
         ]
     return "\n".join(lines)
+
+
+def _aggregate(comparison: "Comparison") -> dict[str, Any]:
+    found = comparison.aggregate
+    if found is None:
+        return {"reason": comparison.aggregated}
+    models = {
+        model: {
+            "rate": of.rate,
+            "mutual_information": of.mutual_information.to_dict(),
+            "from_prior": of.from_prior.to_dict(),
+            "total_correlation": of.total_correlation.to_dict(),
+        }
+        for model, of in found.models.items()
+    }
+    pairs = {
+        pair: {
+            "estimate": of.estimate.to_dict(),
+            "bounds": None if of.bounds is None else [float(x) for x in of.bounds],
+            "aligned": None if of.aligned is None else of.aligned.to_dict(),
+        }
+        for pair, of in found.pairs.items()
+    }
+    return {"rows": found.rows, "models": models, "pairs": pairs}
 
 
 def _coordinates(comparison: "Comparison") -> dict[str, Any]:
