@@ -24,6 +24,9 @@ from kullback.gaussians.mixture import Mixture
 
 _MAX_DIMENSIONS = 512
 
+# The density of a marginal at a point, of a single row: how many are computed, and for how many points at least.
+_MAX_MARGINALS, _FEWEST_POINTS = 2**28, 1024
+
 # Of more rows, this many are drawn; the points of each estimate; and rows² × dimensions up to which bounds are proved.
 _MAX_ROWS, _POINTS, _MAX_BOUND_WORK = 2000, 2**14, 12_000_000
 
@@ -105,13 +108,15 @@ def _aggregate(p: Gaussian, q: Gaussian, prior: Gaussian, g: Map | None, step: C
     if prior.tensors():
         flat_prior = flattened(prior.cast(torch.float64, torch.device("cpu")).detach())
     mixtures = [Mixture.aggregate(a), Mixture.aggregate(b)]
+    # Marginals are not matrix products: of many dimensions they are evaluated at fewer points.
+    marginal_points = max(_FEWEST_POINTS, min(_POINTS, _MAX_MARGINALS // (len(a) * p.event_size)))
     models = {}
     for name, posteriors, mixture in zip("ab", (a, b), mixtures, strict=True):
         models[name] = AggregatedModel(
             rate=float(kl_divergence(posteriors, flat_prior).mean()),
             mutual_information=mutual_information_estimate(posteriors, n=_POINTS, seed=0),
             from_prior=kl_estimate(mixture, flat_prior, n=_POINTS, seed=1),
-            total_correlation=kl_estimate(mixture, _Marginals(posteriors), n=_POINTS, seed=2),
+            total_correlation=kl_estimate(mixture, _Marginals(posteriors), n=marginal_points, seed=2),
         )
         step()
     pairs = {}
