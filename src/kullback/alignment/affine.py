@@ -24,11 +24,10 @@ def fit_affine(objective: Objective, rigid: Map) -> Map:
         objective: what is minimized, but for the determinant.
         rigid: the best orthogonal map with a shift.
     """
-    covariance, precisions = objective.scales()
+    covariance, root = objective.scales()[0], objective.root_precisions
     # Coordinates in which the descent is well conditioned need no exact factor, but one of a positive definite matrix.
     floor = _RELATIVE_FLOOR * covariance.diagonal().mean()
-    factor = torch.linalg.cholesky(covariance + floor * torch.ones_like(precisions).diag_embed())
-    root = precisions.sqrt()
+    factor = torch.linalg.cholesky(covariance + floor * torch.ones_like(root).diag_embed())
 
     def original(y: Tensor) -> Tensor:
         x: Tensor = torch.linalg.solve_triangular(factor, y / root[:, None], upper=False, left=False)

@@ -62,6 +62,11 @@ class Objective(abc.ABC):
     def scales(self) -> tuple[Tensor, Tensor]:
         """The covariance of points of all p's, and the mean precision of each coordinate of the q's."""
 
+    @functools.cached_property
+    def root_precisions(self) -> Tensor:
+        """The square roots of the mean precisions: offsets times them change all terms alike."""
+        return self.scales()[1].sqrt()
+
     def linear(self, matrix: Tensor) -> tuple[Tensor, Tensor]:
         """The objective of a map without a shift, and its derivative."""
         value, gradient, by_offset = self.value_and_gradients(matrix, matrix @ self.origin_p - self.origin_q)

@@ -97,18 +97,17 @@ def _descend(
         value, gradient = objective.linear(base @ cayley)
         return value, [pulled_back(gradient, cayley, skew)]
 
-    # The offset is scaled so that a step changes all terms alike.
-    root = objective.scales()[1].sqrt()
+    start = [torch.zeros_like(base)]
+    if not shift:
+        value, (x,) = minimize(without_shift, start, steps, no_progress=no_progress)
+        return value, base @ turn(x)[0], torch.zeros_like(base[0])
+    root = objective.root_precisions
 
     def with_shift(x: Tensor, scaled: Tensor) -> tuple[Tensor, list[Tensor]]:
         cayley, skew = turn(x)
         value, gradient, by_offset = objective.value_and_gradients(base @ cayley, scaled / root)
         return value, [pulled_back(gradient, cayley, skew), by_offset / root]
 
-    start = [torch.zeros_like(base)]
-    if not shift:
-        value, (x,) = minimize(without_shift, start, steps, no_progress=no_progress)
-        return value, base @ turn(x)[0], torch.zeros_like(root)
     start.append(torch.zeros_like(root) if offset is None else offset * root)
     value, (x, scaled) = minimize(with_shift, start, steps, no_progress=no_progress)
     return value, base @ turn(x)[0], scaled / root

@@ -7,6 +7,7 @@
   the distributions of all codes.
 - ``statistics.py``, ``scalars.py``: the numbers that are reported, and their names; ``findings.py``: sentences, with
   numbers formatted by ``format.py``; ``report/``: text, JSON, HTML, figures and tables.
+- ``progress.py``: what a caller hears meanwhile.
 
 May import ``io/`` and the packages before it.
 """

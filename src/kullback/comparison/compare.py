@@ -19,6 +19,7 @@ from kullback.comparison.aggregate import STEPS as AGGREGATE_STEPS
 from kullback.comparison.aggregate import Aggregate
 from kullback.comparison.aggregate import aggregate as aggregate_rows
 from kullback.comparison.coordinates import Coordinates, coordinates
+from kullback.comparison.progress import Progress
 from kullback.comparison.rows import paired_rows
 from kullback.comparison.statistics import Thresholds, statistics
 from kullback.comparison.summary import Pair, Summary
@@ -120,7 +121,7 @@ def compare_rows(
             f"prior has batch shape {tuple(reference.batch_shape)} and event shape {tuple(reference.event_shape)}; "
             f"expected one Gaussian of event shape {tuple(p.event_shape)}."
         )
-    report = _Progress(len(ids) * (1 + len(align) + aggregate), progress)
+    report = Progress(len(ids) * (1 + len(align) + aggregate), progress)
     summary = Summary.empty()
     for rows in _batches(len(ids)):
         summary = summary.update(ids[rows], p[rows], q[rows], reference)
@@ -144,23 +145,6 @@ def compare_rows(
         aligned,
         aggregated,
     )
-
-
-class _Progress:
-    """What was done of all steps, told to a caller who wants to know."""
-
-    def __init__(self, steps: int, progress: Callable[[int, int], None] | None) -> None:
-        self._done, self._steps, self._tell = 0.0, steps, progress or (lambda done, total: None)
-
-    def add(self, steps: float) -> None:
-        """Some steps more."""
-        self._done += steps
-        self._tell(round(self._done), self._steps)
-
-    def finish(self) -> None:
-        """All steps, also those that were not needed."""
-        if round(self._done) < self._steps:
-            self._tell(self._steps, self._steps)
 
 
 def _batches(rows: int) -> Iterator[slice]:

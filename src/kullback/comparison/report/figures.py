@@ -1,4 +1,7 @@
-"""The figures of a comparison, drawn with matplotlib and legible on a phone."""
+"""The figures of a comparison, drawn with matplotlib and legible on a phone.
+
+Longer than most files: it has one function for each figure, and a style that all share.
+"""
 
 import math
 from collections.abc import Callable
@@ -147,12 +150,7 @@ def _matching(comparison: "Comparison") -> Figure:
     figure = _figure(3.2)
     before, after = figure.subplots(1, 2)
     for axes, order, title in ((before, sorted(of_b), "as they stand"), (after, of_b, "after matching")):
-        mesh = axes.pcolormesh(
-            values[np.ix_(order, of_a)],
-            cmap=colours,
-            norm=LogNorm(**limits),
-            linewidth=0,
-        )
+        mesh = axes.pcolormesh(values[np.ix_(order, of_a)], cmap=colours, norm=LogNorm(**limits), linewidth=0)
         axes.set_title(title, fontsize=10)
         axes.invert_yaxis()
         step = max(1, len(of_a) // 6)
