@@ -5,7 +5,8 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
-from torch.distributions import Independent, Normal
+from torch.distributions import Independent, MultivariateNormal, Normal
+from torch.distributions import kl_divergence as torch_kl
 
 from kullback import Gaussian, PosteriorFileError, ShapeError, compare
 
@@ -128,3 +129,59 @@ def test_what_is_no_mean_and_scale_says_why(a, scale, error, says):
 def test_an_unknown_scale_is_refused_for_files_too():
     with pytest.raises(ValueError, match="got 'sigma'"):
         compare("a.npz", "b.npz", scale="sigma")
+
+
+def correlated(n, d, dtype=torch.float64):
+    factor = 0.3 * torch.randn(n, d, d, dtype=dtype).tril() + torch.eye(d, dtype=dtype)
+    return torch.randn(n, d, dtype=dtype), factor
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("numpy", [False, True])
+def test_a_diagonal_side_against_a_full_one(swapped, numpy):
+    mean, factor = correlated(50, 3)
+    scale = 0.5 + torch.rand(50, 3, dtype=torch.float64)
+    peers = [MultivariateNormal(mean, scale_tril=factor), Independent(Normal(mean.flip(0), scale), 1)]
+    sides = [Gaussian.from_covariance(mean, factor @ factor.mT), Gaussian.from_std(mean.flip(0), scale)]
+    if numpy:
+        sides[0] = Gaussian.from_covariance(mean.numpy(), (factor @ factor.mT).numpy())
+    if swapped:
+        peers, sides = peers[::-1], sides[::-1]
+    full = [MultivariateNormal(peer.mean, peer.covariance_matrix) if i == swapped else
+            MultivariateNormal(peer.mean, torch.diag_embed(peer.variance)) for i, peer in enumerate(peers)]  # fmt: skip
+    comparison = compare(*sides, align=("permutation", "rotation", "affine"))
+    numbers = comparison.scalars()
+    prior = MultivariateNormal(torch.zeros(3, dtype=torch.float64), torch.eye(3, dtype=torch.float64))
+    marginals = [Normal(peer.mean, peer.variance.sqrt()) for peer in peers]
+    for key, (p, q) in {"ab": full, "ba": full[::-1], "rate_a": (full[0], prior)}.items():
+        want = torch_kl(p, q)
+        found = comparison.summary.divergences[key]
+        assert found.rows.numpy() == pytest.approx(want.numpy(), rel=1e-9)
+    assert numbers["kl_ab.mean"] == pytest.approx(
+        numbers["kl_ab.from_means"] + numbers["kl_ab.from_variances"] + numbers["kl_ab.from_correlations"], rel=1e-12
+    )
+    by_dimension = torch_kl(*marginals).mean(0)
+    assert comparison.per_dimension("ab").numpy() == pytest.approx(by_dimension.numpy(), rel=1e-9)
+    assert set(comparison.coordinates.alignments) == {"permutation", "rotation", "affine"}
+    assert isinstance(numbers["aggregate.kl_ab.aligned.mean"], float)
+    assert "from correlations between dimensions" in " ".join(comparison.findings())
+
+
+def test_a_rotation_of_a_diagonal_side_is_found_to_be_one():
+    mean, _ = correlated(400, 4)
+    turn = torch.linalg.qr(torch.randn(4, 4, dtype=torch.float64))[0]
+    a = Gaussian.from_std(mean, torch.tensor([0.1, 0.2, 0.3, 0.4]))
+    b = a.affine(turn, torch.zeros(4, dtype=torch.float64))
+    numbers = compare(a, b, aggregate=False).scalars()
+    assert numbers["kl_ab.rotation.mean"] < 1e-3 < numbers["kl_ab.permutation.mean"]
+
+
+def test_low_rank_posteriors_are_compared():
+    mean = torch.randn(40, 5, dtype=torch.float64)
+    a = Gaussian.from_low_rank(mean, torch.randn(40, 5, 2, dtype=torch.float64), torch.ones(5, dtype=torch.float64))
+    b = Gaussian.from_std(mean, 1.0)
+    found = compare(a, b, aggregate=False)
+    want = torch_kl(MultivariateNormal(mean, a.covariance_matrix), MultivariateNormal(mean, torch.eye(5).double()))
+    assert found.scalars()["kl_ab.mean"] == pytest.approx(want.mean().item(), rel=1e-9)
+    with pytest.raises(ShapeError, match="batch shape"):
+        compare(Gaussian.from_low_rank(mean[0], torch.randn(5, 2).double(), 1.0), b)

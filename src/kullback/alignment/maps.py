@@ -9,6 +9,7 @@ from kullback.alignment.rows import Rows
 from kullback.divergences.kl import kl_divergence, kl_terms
 from kullback.gaussians.gaussian import Gaussian
 from kullback.numerics.elementary import covariance_term_of_variances
+from kullback.pairs.dispatch import marginals
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,26 +52,30 @@ class Map:
 
 @dataclass(frozen=True, eq=False)
 class Remainder:
-    """What is left of each row's divergence: of each coordinate of q, and of the correlations between coordinates.
+    """What is left of each row's divergence, and of the coordinates of q alone.
 
-    ``marginal`` has the shape ``(N, d)``; ``total_correlation``, of shape ``(N,)``, is the divergence of the mapped
-    Gaussian from the product of its own marginals. They add up to the divergence.
+    ``rows``, of shape ``(N,)``, is the divergence, and ``marginal``, of shape ``(N, d)``, that of the marginals.
     """
 
+    rows: Tensor
     marginal: Tensor
-    total_correlation: Tensor
 
     @property
-    def rows(self) -> Tensor:
-        """The divergence of each row."""
-        return self.marginal.sum(-1) + self.total_correlation
+    def from_correlations(self) -> Tensor:
+        """What the marginals do not explain: for a diagonal q the total correlation of the mapped Gaussian."""
+        return self.rows - self.marginal.sum(-1)
 
 
 def remainder(p: Gaussian, q: Gaussian, g: Map) -> Remainder:
-    """KL(g·p‖q) of each row in its parts, for diagonal p and q of shape ``(N, d)``, without any matrix per row."""
+    """KL(g·p‖q) of each row in its parts; for diagonal p and q, of shape ``(N, d)``, without any matrix per row."""
+    if not (p.scale.is_diagonal and q.scale.is_diagonal):
+        mapped = p.affine(g.matrix, g.shift)
+        terms = kl_terms(marginals(mapped), marginals(q))
+        return Remainder(kl_divergence(mapped, q), terms.mean + terms.covariance)
     if g.is_signed_permutation:
         terms = kl_terms(g.permuted(p), q)
-        return Remainder(terms.mean + terms.covariance, torch.zeros_like(terms.mean[:, 0]))
+        marginal = terms.mean + terms.covariance
+        return Remainder(marginal.sum(-1), marginal)
     mean, logvar = p.flat_parameters("logvar")
     target, variance = q.flat_parameters("variance")
     spread = torch.exp(logvar) @ g.matrix.square().mT
@@ -78,15 +83,10 @@ def remainder(p: Gaussian, q: Gaussian, g: Map) -> Remainder:
     marginal = covariance_term_of_variances(spread, variance) + 0.5 * difference.square() / variance
     volume = logvar.sum(-1) + 2.0 * torch.linalg.slogdet(g.matrix)[1]
     # By Hadamard's inequality it is not negative; rounding alone could make it so.
-    return Remainder(marginal, 0.5 * (spread.log().sum(-1) - volume).clamp(min=0.0))
+    total_correlation = 0.5 * (spread.log().sum(-1) - volume).clamp(min=0.0)
+    return Remainder(marginal.sum(-1) + total_correlation, marginal)
 
 
 def divergences(p: Rows, q: Rows, g: Map) -> Tensor:
     """KL(g·p‖q) of each row."""
-    return torch.cat([_divergences(*pair, g) for pair in zip(p.parts(), q.parts(), strict=True)])
-
-
-def _divergences(p: Gaussian, q: Gaussian, g: Map) -> Tensor:
-    if p.scale.is_diagonal and q.scale.is_diagonal:
-        return remainder(p, q, g).rows
-    return kl_divergence(p.affine(g.matrix, g.shift), q)
+    return torch.cat([remainder(*pair, g).rows for pair in zip(p.parts(), q.parts(), strict=True)])

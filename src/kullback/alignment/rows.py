@@ -39,18 +39,23 @@ class Rows:
             yield Rows(self.gaussian, index).converted()
 
     def converted(self) -> Gaussian:
-        """These rows in float64 on the CPU, detached, with one event dimension and every parameter in full shape.
+        """These rows as :func:`in_full` gives them, with one event dimension."""
+        return flattened(in_full(self.gaussian[self.index.to(self.gaussian.device)]))
 
-        They are built anew from tensors, so that results are tensors even if the caller works with NumPy arrays.
-        """
-        g = self.gaussian[self.index.to(self.gaussian.device)].detach()
-        g = flattened(g.cast(torch.float64, torch.device("cpu")))
 
-        def full(x: Tensor, event_dims: int) -> Tensor:
-            event = g.event_shape if g.scale.is_diagonal else x.shape[x.ndim - event_dims :]
-            return x.broadcast_to(g.batch_shape + event)
+def in_full(g: Gaussian) -> Gaussian:
+    """The same Gaussians in float64 on the CPU, detached, with every parameter in full shape.
 
-        return Gaussian(g.mean.broadcast_to(g.batch_shape + g.event_shape), g.scale.map(full, 1), 1)
+    They are built anew from tensors, so that results are tensors even if the caller works with NumPy arrays.
+    """
+    cast = g.detach().cast(torch.float64, torch.device("cpu"))
+
+    def full(x: Tensor, event_dims: int) -> Tensor:
+        event = g.event_shape if g.scale.is_diagonal else x.shape[x.ndim - event_dims :]
+        return x.broadcast_to(g.batch_shape + event)
+
+    scale = cast.scale.map(full, g.event_dims)
+    return Gaussian(cast.mean.broadcast_to(g.batch_shape + g.event_shape), scale, g.event_dims)
 
 
 def flattened(g: Gaussian) -> Gaussian:

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 ROWS_PER_BATCH = 16_384
 
+# The numbers in the matrices of a batch of Gaussians that are not diagonal.
+_NUMBERS_PER_BATCH = 2**22
+
 ALIGNMENTS: tuple[Kind, ...] = ("permutation", "rotation")
 """The kinds of alignment that a comparison reports if it is not asked for others."""
 
@@ -80,8 +83,8 @@ def compare(
     Raises:
         ShapeError: if a or b is not a batch of one Gaussian for each input, or their shapes differ.
         TypeError: if a or b is nothing that can be read as Gaussians.
-        ValueError: if a Gaussian is not diagonal, ``scale`` is not given for two arrays, the two names are equal, or a
-            kind of alignment is not known.
+        ValueError: if ``scale`` is not given for two arrays, the two names are equal, or a kind of alignment is not
+            known.
         PosteriorFileError: if a file does not contain posteriors.
 
     Example:
@@ -123,7 +126,7 @@ def compare_rows(
         )
     report = Progress(len(ids) * (1 + len(align) + aggregate), progress)
     summary = Summary.empty()
-    for rows in _batches(len(ids)):
+    for rows in _batches(p, q):
         summary = summary.update(ids[rows], p[rows], q[rows], reference)
         report.add(rows.stop - rows.start)
     aligned = coordinates(ids, p, q, summary, align, thresholds, lambda: report.add(len(ids)))
@@ -147,8 +150,11 @@ def compare_rows(
     )
 
 
-def _batches(rows: int) -> Iterator[slice]:
-    return (slice(i, min(i + ROWS_PER_BATCH, rows)) for i in range(0, rows, ROWS_PER_BATCH))
+def _batches(p: Gaussian, q: Gaussian) -> Iterator[slice]:
+    size = ROWS_PER_BATCH
+    if not (p.scale.is_diagonal and q.scale.is_diagonal):
+        size = max(1, min(size, _NUMBERS_PER_BATCH // p.event_size**2))
+    return (slice(i, min(i + size, len(p))) for i in range(0, len(p), size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +195,8 @@ class Comparison:
     def statistics(self, which: str) -> dict[str, float]:
         """The mean over inputs of one divergence, its standard error, quantiles and largest value, in nats.
 
-        ``from_means`` and ``from_variances`` are the two terms of the mean.
+        ``from_means``, ``from_variances`` and ``from_correlations`` add up to the mean; the last is 0 if both are
+        diagonal.
 
         Args:
             which: ``"ab"``, ``"ba"``, ``"rate_a"`` or ``"rate_b"``.
@@ -201,7 +208,10 @@ class Comparison:
         return {pair: statistics(divergence) for pair, divergence in self.summary.divergences.items()}
 
     def per_dimension(self, which: str) -> Tensor:
-        """The contribution of each dimension, with the event flattened, to the mean over inputs of one divergence."""
+        """The contribution of each dimension, with the event flattened, to the mean over inputs of one divergence.
+
+        It is the mean divergence of the marginals. Of Gaussians that are not diagonal, correlations contribute too.
+        """
         return self.summary.divergences[Pair(which)].per_dimension.flatten()
 
     def dimension_name(self, flat: int) -> str:

@@ -14,6 +14,7 @@ from kullback.alignment.rows import Rows
 from kullback.comparison.statistics import Thresholds
 from kullback.comparison.summary import N_LARGEST, Pair, Summary
 from kullback.gaussians.gaussian import Gaussian
+from kullback.pairs.dispatch import marginals
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class Coordinates:
     """The mean KL divergence of each dimension of A (columns) from each of B (rows), with the better sign, in nats."""
     per_dimension: Tensor
     """What ``best`` leaves in each dimension of B, without correlations: the mean over the rows that were held out."""
-    total_correlation: float
-    """What it leaves in correlations between dimensions, which B does not have."""
+    from_correlations: float
+    """What it leaves in correlations between dimensions."""
     largest_values: tuple[float, ...]
     """The largest divergences of single inputs after ``best``, over all rows."""
     largest_ids: tuple[Any, ...]
@@ -100,7 +101,7 @@ def coordinates(
         best,
         _pair_divergences(aligner),
         torch.cat([part.marginal for part in left]).mean(0),
-        float(torch.cat([part.total_correlation for part in left]).mean()),
+        float(torch.cat([part.from_correlations for part in left]).mean()),
         tuple(rows[top].tolist()),
         tuple(ids[i] for i in top),
     )
@@ -131,8 +132,8 @@ def _pair_divergences(aligner: Aligner) -> Tensor:
     d, count = aligner.p.dimensions, len(aligner.p)
     squares, products, constants = torch.zeros(3, d, d, dtype=torch.float64, device="cpu")
     for source, target in zip(aligner.p.parts(), aligner.q.parts(), strict=True):
-        mean, variance, logvar = source.flat_parameters("variance", "logvar")
-        other, other_variance, other_logvar = target.flat_parameters("variance", "logvar")
+        mean, variance, logvar = marginals(source).flat_parameters("variance", "logvar")
+        other, other_variance, other_logvar = marginals(target).flat_parameters("variance", "logvar")
         weights = 1.0 / other_variance
         squares += weights.mT @ (variance + mean.square())
         products += (weights * other).mT @ mean

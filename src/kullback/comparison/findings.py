@@ -152,7 +152,7 @@ def _left(comparison: "Comparison", found: Coordinates) -> list[str]:
         f"After {MAPS[found.best.kind]}, input {printable(found.largest_ids[0])} differs most, by "
         f"{number(found.largest_values[0])} nats; of the mean, dimension {comparison.dimension_name(most)} of "
         f"{comparison.names[1]} has {float(found.per_dimension[most]) / total:.0%}, the largest share, and "
-        f"correlations between dimensions have {found.total_correlation / total:.0%}."
+        f"correlations between dimensions have {found.from_correlations / total:.0%}."
     ]
 
 
@@ -201,8 +201,10 @@ def _divergence(comparison: "Comparison", pair: Pair) -> list[str]:
     inputs = f"{count:,} input{'s' * (count != 1)}"
     shares = ""
     if 0 < s["mean"] < math.inf:
-        means, variances = s["from_means"] / s["mean"], s["from_variances"] / s["mean"]
-        shares = f"; {means:.0%} of it comes from the means, {variances:.0%} from the variances"
+        shares = f"; {s['from_means'] / s['mean']:.0%} of it comes from the means"
+        shares += f", {s['from_variances'] / s['mean']:.0%} from the variances"
+        if s["from_correlations"]:
+            shares += f", {s['from_correlations'] / s['mean']:.0%} from correlations between dimensions"
     sentences = [
         f"As they stand, {label} is {plus_minus(s)} nats per input (mean ± standard error over {inputs}; median "
         f"{number(s['median'])}, 5–95 % range {number(s['p05'])} to {number(s['p95'])}){shares}."
@@ -230,7 +232,7 @@ def _differences(comparison: "Comparison") -> list[str]:
     by_dimension = comparison.per_dimension(Pair.AB)
     if torch.isfinite(by_dimension).all():
         dims = comparison.most_different()
-        share = float(by_dimension[dims].sum() / by_dimension.sum())
+        share = float(by_dimension[dims].sum()) / comparison.statistics(Pair.AB)["mean"]
         verb = "have" if len(dims) > 1 else "has"
         listed = _listed(comparison.dimension_name(i) for i in dims)
         sentences.append(

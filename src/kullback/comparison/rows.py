@@ -24,7 +24,7 @@ def paired_rows(a: Any, b: Any, scale: Parameterization | None = None) -> tuple[
     Raises:
         ShapeError: if a or b is not a batch of one Gaussian for each input, or their shapes differ.
         TypeError: if a or b is nothing that can be read as Gaussians.
-        ValueError: if a Gaussian is not diagonal, or ``scale`` is not known, or not given for two arrays.
+        ValueError: if ``scale`` is not known, or not given for two arrays.
         PosteriorFileError: if a file does not contain posteriors.
     """
     check_scale(scale)
@@ -43,7 +43,7 @@ def paired_rows(a: Any, b: Any, scale: Parameterization | None = None) -> tuple[
 
 
 def _batch(x: Any, name: str, scale: Parameterization | None) -> Gaussian:
-    """``x``, or the posteriors in the file of this path, as a batch of diagonal Gaussians."""
+    """``x``, or the posteriors in the file of this path, as a batch of Gaussians."""
     if isinstance(x, (str, os.PathLike)):
         gaussian = read_posteriors(x, scale=scale).gaussian
     else:
@@ -54,10 +54,5 @@ def _batch(x: Any, name: str, scale: Parameterization | None) -> Gaussian:
             "compare needs one Gaussian for each input: means of shape (N, d), or (N, C, H, W) with event_dims=3, "
             "or Independent(Normal(mean, std), 1). The prior is no second model: both models are compared with it in "
             "any case."
-        )
-    if not gaussian.scale.is_diagonal:
-        raise ValueError(
-            f"{name} is given as {gaussian.scale.parameterization}; compare needs diagonal Gaussians, because it "
-            "reports the contribution of each dimension. kl_divergence(a, b) and kl_decomposition(a, b) take any pair."
         )
     return gaussian

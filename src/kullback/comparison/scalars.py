@@ -23,6 +23,7 @@ _STATISTICS = {
     "max": "largest value of an input",
     "from_means": "part of the mean that comes from the means",
     "from_variances": "part of the mean that comes from the variances",
+    "from_correlations": "part of the mean that comes from correlations between dimensions; 0 for diagonal Gaussians",
 }
 
 

@@ -45,4 +45,5 @@ def statistics(divergence: DivergenceSummary) -> dict[str, float]:
         "max": float(values.max()),
         "from_means": float(divergence.from_means.mean.sum()),
         "from_variances": float(divergence.from_variances.mean.sum()),
+        "from_correlations": float(divergence.from_correlations.mean),
     }

@@ -13,8 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kullback.divergences.kl import kl_terms
+from kullback.alignment.rows import in_full
+from kullback.divergences.kl import kl_divergence, kl_terms
 from kullback.gaussians.gaussian import Gaussian
+from kullback.pairs.dispatch import marginals
 
 N_LARGEST = 10
 """How many of the largest values are kept of each divergence."""
@@ -110,20 +112,31 @@ class Largest:
 
 @dataclass(frozen=True, eq=False)
 class DivergenceSummary:
-    """One divergence: its value for every row, and the contribution of each dimension to its mean."""
+    """One divergence: its value for every row, and the contribution of each dimension to its mean.
+
+    The contribution of a dimension is the divergence of its marginals, of which ``from_means`` and ``from_variances``
+    are the two terms. ``from_correlations``, a single number, is the rest, which is 0 for diagonal Gaussians.
+    """
 
     values: tuple[Tensor, ...]
     from_means: RunningMoments
     from_variances: RunningMoments
+    from_correlations: RunningMoments
     largest: Largest
 
     @classmethod
     def of(cls, p: Gaussian, q: Gaussian, ids: Sequence[Any]) -> "DivergenceSummary":
         """The summary of KL(p‖q) over a batch of rows."""
-        from_means, from_variances = kl_terms(p, q)
-        values = (from_means + from_variances).flatten(1).sum(1)
+        from_means, from_variances = kl_terms(marginals(p), marginals(q))
+        by_marginals = (from_means + from_variances).flatten(1).sum(1)
+        is_diagonal = p.scale.is_diagonal and q.scale.is_diagonal
+        values = by_marginals if is_diagonal else kl_divergence(p, q)
         return cls(
-            (values,), RunningMoments.of(from_means), RunningMoments.of(from_variances), Largest.of(values, ids, p, q)
+            (values,),
+            RunningMoments.of(from_means),
+            RunningMoments.of(from_variances),
+            RunningMoments.of(torch.zeros_like(values) if is_diagonal else values - by_marginals),
+            Largest.of(values, ids, p, q),
         )
 
     def merge(self, other: "DivergenceSummary") -> "DivergenceSummary":
@@ -132,6 +145,7 @@ class DivergenceSummary:
             self.values + other.values,
             self.from_means.merge(other.from_means),
             self.from_variances.merge(other.from_variances),
+            self.from_correlations.merge(other.from_correlations),
             self.largest.merge(other.largest),
         )
 
@@ -172,7 +186,7 @@ class Summary:
         """The summary with a batch of rows added, computed in float64; ``a`` and ``b`` have one batch dimension."""
         if not len(a):
             return self
-        a, b = (_expanded_float64(g) for g in (a, b))
+        a, b = (in_full(g) for g in (a, b))
         prior = prior.detach().to(torch.float64, a.device)
         operands = {Pair.AB: (a, b), Pair.BA: (b, a), Pair.RATE_A: (a, prior), Pair.RATE_B: (b, prior)}
         models = dict(zip(MODELS, (a, b), strict=True))
@@ -192,14 +206,3 @@ class Summary:
             {name: self.means[name].merge(other.means[name]) for name in self.means},
             {name: self.variances[name].merge(other.variances[name]) for name in self.variances},
         )
-
-
-def _expanded_float64(g: Gaussian) -> Gaussian:
-    """The Gaussian in float64 on the CPU, with every parameter expanded to its full shape, and detached.
-
-    It is built anew from tensors, so that results are tensors even if the caller works with NumPy arrays.
-    """
-    shape = g.batch_shape + g.event_shape
-    cast = g.cast(torch.float64, torch.device("cpu")).detach()
-    scale = cast.scale.map(lambda x, _: x.broadcast_to(shape), g.event_dims)
-    return Gaussian(cast.mean.broadcast_to(shape), scale, g.event_dims)

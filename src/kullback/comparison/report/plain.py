@@ -108,7 +108,7 @@ def _coordinates(comparison: "Comparison") -> dict[str, Any]:
         "alignments": {kind: alignment.to_dict() for kind, alignment in found.alignments.items()},
         "best": found.best.kind,
         "per_dimension": found.per_dimension.tolist(),
-        "total_correlation": found.total_correlation,
+        "from_correlations": found.from_correlations,
         "largest": [{"id": row, "kl": value} for row, value in largest],
         "matches": [asdict(match) for match in found.matches],
     }

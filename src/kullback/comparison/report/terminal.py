@@ -66,6 +66,8 @@ def _statistics(comparison: "Comparison") -> Table:
         table.add_row(name, *(number(s[key]) for s in statistics))
     table.add_row("mean from means", *(number(s["from_means"]) for s in statistics))
     table.add_row("mean from variances", *(number(s["from_variances"]) for s in statistics))
+    if any(s["from_correlations"] for s in statistics):
+        table.add_row("mean from correlations", *(number(s["from_correlations"]) for s in statistics))
     return table
 
 
