@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from kullback import Gaussian
-from kullback.comparison.summary import N_LARGEST, Largest, Pair, RunningMoments, Summary
+from kullback.comparison.summary import Largest, Pair, RunningMoments, Summary
 
 
 def test_the_summary_is_a_monoid():
@@ -71,11 +71,13 @@ def test_the_largest_of_parts_are_those_of_the_whole_and_earlier_rows_win_ties()
     ids = list(range(20))
     p = Gaussian.from_std(torch.arange(20.0)[:, None], 1.0)
     prior = Gaussian.standard(1)
-    whole = Largest.of(values, ids, p, prior)
-    assert len(whole.values) == N_LARGEST
+    whole = Largest.of(values, ids, p, prior, 10)
+    assert len(whole.values) == 10
     assert list(whole.ids) == [0, 3, 4, 7, 8, 11, 12, 15, 16, 19]
     for cut in (1, 7, 19):
-        one, other = (Largest.of(values[part], ids[part], p[part], prior) for part in (slice(cut), slice(cut, None)))
+        one, other = (
+            Largest.of(values[part], ids[part], p[part], prior, 10) for part in (slice(cut), slice(cut, None))
+        )
         merged = one.merge(other)
         assert (merged.values, merged.ids) == (whole.values, whole.ids)
         assert merged.pair[0].mean.tolist() == [0.0]

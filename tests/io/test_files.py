@@ -189,10 +189,10 @@ def test_rows_are_joined_by_their_ids_or_by_order(tmp_path):
     npz(tmp_path / "c.npz", mu=MU[order], logvar=LOGVAR[order])
     a, b, c = (read_posteriors(tmp_path / f"{name}.npz") for name in "abc")
     found, p, q = joined(a, b)
-    assert found == list("abcdef")
-    np.testing.assert_array_equal(p.mean, q.mean)
+    assert found == q.ids == list("abcdef")
+    np.testing.assert_array_equal(p.gaussian.mean, q.gaussian.mean)
     _, p, q = joined(a, c)
-    np.testing.assert_array_equal(q.mean, MU[order])
+    np.testing.assert_array_equal(q.gaussian.mean, MU[order])
 
 
 class Bomb:

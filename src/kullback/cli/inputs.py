@@ -12,7 +12,7 @@ from kullback.io.formats.registry import suffixes, table_suffixes
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
-    from kullback.gaussians.gaussian import Gaussian
+    from kullback.io.posteriors import Posteriors
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a condition of --fail-if is met, or, with a traceback, a defect of kullback; 2 bad input or "
@@ -36,8 +36,8 @@ In {" and ".join(table_suffixes())} the columns are the coordinates, without id;
 
 def load_pair(
     a: str, b: str | None, *, scale: Any, labels: str | None, by_order: bool, outputs: tuple[str | None, ...] = ()
-) -> "tuple[list[Any], Gaussian, Gaussian, tuple[str, str]]":
-    """The ids of the rows, the two Gaussians, and the names of the two models.
+) -> "tuple[list[Any], Posteriors, Posteriors, tuple[str, str]]":
+    """The ids of the rows, the posteriors of the two models, and their names.
 
     Raises:
         BadInput: if ``labels`` is not two labels, or one of ``outputs`` is an input.
@@ -58,7 +58,7 @@ def load_pair(
     if names[0] == names[1]:
         folders = [printable(os.path.basename(os.path.dirname(os.path.abspath(path)))) for path in (a, b or a)]
         names = ("A", "B") if folders[0] == folders[1] else (f"{folders[0]}/{names[0]}", f"{folders[1]}/{names[1]}")
-    return ids, p.gaussian, q.gaussian, names
+    return ids, p, q, names
 
 
 def two_labels(text: str, requirement: str) -> tuple[str, str]:

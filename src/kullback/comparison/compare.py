@@ -6,7 +6,7 @@ a renderer reads only what is public here.
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +19,16 @@ from kullback.comparison.aggregate import STEPS as AGGREGATE_STEPS
 from kullback.comparison.aggregate import Aggregate
 from kullback.comparison.aggregate import aggregate as aggregate_rows
 from kullback.comparison.coordinates import Coordinates, coordinates
+from kullback.comparison.images import Image, as_image, checked_images
 from kullback.comparison.progress import Progress
-from kullback.comparison.rows import paired_rows
+from kullback.comparison.rows import paired, rows_of
 from kullback.comparison.statistics import Thresholds, statistics
 from kullback.comparison.summary import Pair, Summary
 from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import Parameterization
 from kullback.interop.registry import as_gaussian
+from kullback.io.posteriors import Posteriors
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ def compare(
     aggregate: bool = True,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
     names: tuple[str, str] = ("A", "B"),
+    images: Any = None,
+    top: int = 10,
     progress: Callable[[int, int], None] | None = None,
 ) -> "Comparison":
     """Compare the posteriors of two models over the same inputs.
@@ -74,6 +78,9 @@ def compare(
         aggregate: whether the aggregated posteriors are compared too, of 2,000 rows at most.
         thresholds: by what latent dimensions are called active, collapsed, and partners.
         names: the names of the two models in the results.
+        images: the inputs as images, an array ``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)``; the report shows
+            those that differ most. The column ``image`` of a file is used if there is one.
+        top: how many of the inputs that differ most are listed.
         progress: called now and then with the number of steps done and the number of all steps: one for each row, as
             many again for each kind of alignment, and for the aggregated posteriors.
 
@@ -81,7 +88,8 @@ def compare(
         A :class:`Comparison`.
 
     Raises:
-        ShapeError: if a or b is not a batch of one Gaussian for each input, or their shapes differ.
+        ShapeError: if a or b is not a batch of one Gaussian for each input, their shapes differ, or ``images`` is no
+            array of one image for each input.
         TypeError: if a or b is nothing that can be read as Gaussians.
         ValueError: if ``scale`` is not given for two arrays, the two names are equal, or a kind of alignment is not
             known.
@@ -95,25 +103,38 @@ def compare(
         >>> compare(a, b).scalars()["kl_ab.mean"]
         4.0
     """
-    ids, p, q = paired_rows(a, b, scale)
+    ids, p, q = paired(rows_of(a, "a", scale), rows_of(b, "b", scale))
+    if images is not None:
+        p = p.with_images(checked_images(images, len(p)))
     return compare_rows(
-        ids, p, q, prior=prior, align=align, aggregate=aggregate, thresholds=thresholds, names=names, progress=progress
+        ids,
+        p,
+        q,
+        prior=prior,
+        align=align,
+        aggregate=aggregate,
+        thresholds=thresholds,
+        names=names,
+        top=top,
+        progress=progress,
     )
 
 
 def compare_rows(
     ids: Sequence[Any],
-    p: Gaussian,
-    q: Gaussian,
+    first: Posteriors,
+    second: Posteriors,
     *,
     prior: Any = None,
     align: Sequence[Kind] = ALIGNMENTS,
     aggregate: bool = True,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
     names: tuple[str, str] = ("A", "B"),
+    top: int = 10,
     progress: Callable[[int, int], None] | None = None,
 ) -> "Comparison":
     """:func:`compare` for rows that have already been read, joined and checked, and the ids of these rows."""
+    p, q = first.gaussian, second.gaussian
     if isinstance(names, str) or len(names) != 2 or names[0] == names[1]:
         raise ValueError(f"names must be two different names, got {names!r}.")
     if align is None or isinstance(align, str) or not set(align) <= set(KINDS):
@@ -124,8 +145,10 @@ def compare_rows(
             f"prior has batch shape {tuple(reference.batch_shape)} and event shape {tuple(reference.event_shape)}; "
             f"expected one Gaussian of event shape {tuple(p.event_shape)}."
         )
+    if not isinstance(top, int) or top < 1:
+        raise ValueError(f"top is how many inputs are listed, 1 or more, got {top!r}.")
     report = Progress(len(ids) * (1 + len(align) + aggregate), progress)
-    summary = Summary.empty()
+    summary = Summary.empty(kept=top)
     for rows in _batches(p, q):
         summary = summary.update(ids[rows], p[rows], q[rows], reference)
         report.add(rows.stop - rows.start)
@@ -147,7 +170,24 @@ def compare_rows(
         thresholds,
         aligned,
         aggregated,
+        _images(first, second, ids, _listed(summary, aligned)),
     )
+
+
+def _listed(summary: Summary, aligned: Coordinates | str) -> set[Any]:
+    """The ids of the inputs that a report lists."""
+    found = {id_ for pair in (Pair.AB, Pair.BA) for id_ in summary.divergences[pair].largest.ids}
+    return found | set(aligned.largest_ids if isinstance(aligned, Coordinates) else ())
+
+
+def _images(first: Posteriors, second: Posteriors, ids: Sequence[Any], listed: set[Any]) -> dict[Any, Image]:
+    """The images of the listed inputs, where either model has them."""
+    rows = [row for row, id_ in enumerate(ids) if id_ in listed]
+    for posteriors in (first, second):
+        images = [as_image(x) for x in posteriors.image_rows(rows)]
+        if any(image is not None for image in images):
+            return {ids[row]: image for row, image in zip(rows, images, strict=True) if image is not None}
+    return {}
 
 
 def _batches(p: Gaussian, q: Gaussian) -> Iterator[slice]:
@@ -177,6 +217,8 @@ class Comparison:
     """The alignments and what they leave; or a sentence that says why there are none."""
     aggregated: Aggregate | str
     """The comparison of the aggregated posteriors; or a sentence that says why there is none."""
+    images: Mapping[Any, Image]
+    """The images of the inputs that are listed, by their ids, where there are any."""
 
     @property
     def coordinates(self) -> Coordinates | None:

@@ -12,7 +12,7 @@ from kullback.alignment.alignment import Alignment
 from kullback.alignment.maps import Map, divergences, remainder
 from kullback.alignment.rows import Rows
 from kullback.comparison.statistics import Thresholds
-from kullback.comparison.summary import N_LARGEST, Pair, Summary
+from kullback.comparison.summary import Pair, Summary
 from kullback.gaussians.gaussian import Gaussian
 from kullback.pairs.dispatch import marginals
 
@@ -94,7 +94,7 @@ def coordinates(
     left = [remainder(*pair, best.map) for pair in zip(aligner.p.parts(), aligner.q.parts(), strict=True)]
     everything = torch.arange(len(p), device="cpu")
     rows = divergences(Rows(p, everything), Rows(q, everything), best.map)
-    top = rows.argsort(descending=True, stable=True)[:N_LARGEST].tolist()
+    top = rows.argsort(descending=True, stable=True)[: summary.kept].tolist()
     return Coordinates(
         alignments,
         matches,

@@ -18,9 +18,6 @@ from kullback.divergences.kl import kl_divergence, kl_terms
 from kullback.gaussians.gaussian import Gaussian
 from kullback.pairs.dispatch import marginals
 
-N_LARGEST = 10
-"""How many of the largest values are kept of each divergence."""
-
 MODELS = ("a", "b")
 """The two models, as ``Summary.means`` and ``Summary.variances`` call them."""
 
@@ -93,21 +90,21 @@ class Largest:
     values: tuple[float, ...]
     ids: tuple[Any, ...]
     pair: tuple[Gaussian, Gaussian]
+    kept: int
 
     @classmethod
-    def of(cls, values: Tensor, ids: Sequence[Any], p: Gaussian, q: Gaussian) -> "Largest":
-        """The largest values of a batch; of equal values the earlier row comes first."""
-        top = values.argsort(descending=True, stable=True)[:N_LARGEST].tolist()
-        return cls(
-            tuple(values[top].tolist()), tuple(ids[i] for i in top), (p[top[0]], q[top[0]] if q.batch_shape else q)
-        )
+    def of(cls, values: Tensor, ids: Sequence[Any], p: Gaussian, q: Gaussian, kept: int) -> "Largest":
+        """The ``kept`` largest values of a batch; of equal values the earlier row comes first."""
+        top = values.argsort(descending=True, stable=True)[:kept].tolist()
+        first = p[top[0]], q[top[0]] if q.batch_shape else q
+        return cls(tuple(values[top].tolist()), tuple(ids[i] for i in top), first, kept)
 
     def merge(self, other: "Largest") -> "Largest":
         """The largest values of both."""
         both = list(zip(self.values + other.values, self.ids + other.ids, strict=True))
-        both = sorted(both, key=lambda entry: -entry[0])[:N_LARGEST]
+        both = sorted(both, key=lambda entry: -entry[0])[: self.kept]
         pair = self.pair if self.values[0] >= other.values[0] else other.pair
-        return Largest(tuple(v for v, _ in both), tuple(i for _, i in both), pair)
+        return Largest(tuple(v for v, _ in both), tuple(i for _, i in both), pair, self.kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +122,7 @@ class DivergenceSummary:
     largest: Largest
 
     @classmethod
-    def of(cls, p: Gaussian, q: Gaussian, ids: Sequence[Any]) -> "DivergenceSummary":
+    def of(cls, p: Gaussian, q: Gaussian, ids: Sequence[Any], kept: int) -> "DivergenceSummary":
         """The summary of KL(p‖q) over a batch of rows."""
         from_means, from_variances = kl_terms(marginals(p), marginals(q))
         by_marginals = (from_means + from_variances).flatten(1).sum(1)
@@ -136,7 +133,7 @@ class DivergenceSummary:
             RunningMoments.of(from_means),
             RunningMoments.of(from_variances),
             RunningMoments.of(torch.zeros_like(values) if is_diagonal else values - by_marginals),
-            Largest.of(values, ids, p, q),
+            Largest.of(values, ids, p, q, kept),
         )
 
     def merge(self, other: "DivergenceSummary") -> "DivergenceSummary":
@@ -165,17 +162,19 @@ class Summary:
     """Two models compared with each other and with a prior, over some rows.
 
     ``divergences`` contains the divergence of each :class:`Pair`. ``means`` and ``variances`` contain, for each model,
-    the moments over rows of the means and variances of its posteriors.
+    the moments over rows of the means and variances of its posteriors. Of each divergence, the ``kept`` largest values
+    are kept.
     """
 
     divergences: dict[Pair, DivergenceSummary]
     means: dict[str, RunningMoments]
     variances: dict[str, RunningMoments]
+    kept: int
 
     @classmethod
-    def empty(cls) -> "Summary":
+    def empty(cls, kept: int = 10) -> "Summary":
         """The summary of no rows."""
-        return cls({}, {}, {})
+        return cls({}, {}, {}, kept)
 
     @property
     def count(self) -> int:
@@ -191,9 +190,10 @@ class Summary:
         operands = {Pair.AB: (a, b), Pair.BA: (b, a), Pair.RATE_A: (a, prior), Pair.RATE_B: (b, prior)}
         models = dict(zip(MODELS, (a, b), strict=True))
         batch = Summary(
-            {pair: DivergenceSummary.of(p, q, ids) for pair, (p, q) in operands.items()},
+            {pair: DivergenceSummary.of(p, q, ids, self.kept) for pair, (p, q) in operands.items()},
             {name: RunningMoments.of(g.mean) for name, g in models.items()},
             {name: RunningMoments.of(g.scale.stds(g.event_shape).square()) for name, g in models.items()},
+            self.kept,
         )
         return self.merge(batch)
 
@@ -205,4 +205,5 @@ class Summary:
             {pair: self.divergences[pair].merge(other.divergences[pair]) for pair in self.divergences},
             {name: self.means[name].merge(other.means[name]) for name in self.means},
             {name: self.variances[name].merge(other.variances[name]) for name in self.variances},
+            self.kept,
         )

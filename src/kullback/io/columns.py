@@ -24,6 +24,8 @@ _PATTERNS = {
 }
 _CHECKPOINT = re.compile(r"(^|\.)(weight|bias|running_mean|running_var|num_batches_tracked)$")
 
+_IMAGES = ("image", "images", "img")
+
 SCALES: "tuple[Parameterization, ...]" = ("std", "variance", "logvar")
 
 
@@ -130,3 +132,8 @@ def id_column(names: Iterable[str], label: str, labels: Iterable[str]) -> str | 
             "rows by order: --by-order."
         )
     return common[0] if common else None
+
+
+def image_column(names: Iterable[str]) -> str | None:
+    """The name of the column that contains the inputs as images; None if there is none."""
+    return next((name for name in names if name.lower() in _IMAGES), None)

@@ -1,7 +1,9 @@
 """The posteriors of models from files: their columns are found by name, checked, and joined row by row."""
 
+import functools
 import os
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,7 @@ from torch import Tensor
 from kullback.errors import PosteriorFileError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
-from kullback.io.columns import ModelColumns, id_column, models, scale_column
+from kullback.io.columns import ModelColumns, id_column, image_column, models, scale_column
 from kullback.io.formats.registry import naming, open_columns, safely
 from kullback.io.numbers import real_tensor
 from kullback.io.text import printable
@@ -24,15 +26,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Posteriors:
-    """The posteriors of one model: a Gaussian for each row, and the ids of the rows if there are any."""
+    """The posteriors of one model: a Gaussian for each row, and the ids of the rows if there are any.
+
+    ``images`` loads a column of one image for each row; the rows of the column at ``order`` are those of the Gaussian.
+    """
 
     name: str
     source: str
     gaussian: Gaussian
-    ids: list[Any] | None
+    ids: list[Any] | None = None
+    images: "Callable[[], Column] | None" = None
+    order: list[int] | None = None
 
     def __len__(self) -> int:
         return len(self.gaussian)
+
+    def image_rows(self, rows: Iterable[int]) -> "list[Any]":
+        """What the column of images contains for some rows; empty without such a column."""
+        if self.images is None:
+            return []
+        column = self.images()
+        if len(column) != len(self):
+            raise PosteriorFileError(f"{self.source}: there are {len(column)} images for {len(self)} rows.")
+        return [column[row if self.order is None else self.order[row]] for row in rows]
+
+    def with_images(self, images: Any) -> "Posteriors":
+        """The same with an image for each row."""
+        return replace(self, images=lambda: images, order=None)
+
+    def reordered(self, order: list[int]) -> "Posteriors":
+        """The same with the rows in this order."""
+        ids = None if self.ids is None else [self.ids[row] for row in order]
+        return replace(self, gaussian=self.gaussian[torch.tensor(order)], ids=ids, order=order)
 
 
 @dataclass(frozen=True)
@@ -118,7 +143,9 @@ class PosteriorFile:
             rows = None if key is None else _ids(self.column(key), key, len(mean))
         make = getattr(Gaussian, f"from_{parameterization}")
         gaussian = make(mean, value, event_dims=mean.ndim - 1, validate=False)
-        return Posteriors(name, self.where, gaussian, rows)
+        pictures = image_column(self.columns)
+        images = None if pictures is None else functools.partial(self.column, pictures)
+        return Posteriors(name, self.where, gaussian, rows, images)
 
 
 def open_posteriors(path: str | os.PathLike[str]) -> PosteriorFile:
@@ -190,12 +217,11 @@ def read_pair(
         file.posteriors(label, scale=scale, ids=not by_order)
         for file, label in zip((first_file, second_file), chosen, strict=True)
     )
-    ids, first, second = joined(p, q)
-    return ids, replace(p, gaussian=first), replace(q, gaussian=second)
+    return joined(p, q)
 
 
-def joined(a: Posteriors, b: Posteriors) -> tuple[list[Any], Gaussian, Gaussian]:
-    """The ids of the rows of a and b, and both Gaussians with their rows in this order.
+def joined(a: Posteriors, b: Posteriors) -> tuple[list[Any], Posteriors, Posteriors]:
+    """The ids of the rows of a and b, and both with their rows in this order.
 
     Rows are joined by their ids if both have some, and by order otherwise.
 
@@ -213,7 +239,7 @@ def joined(a: Posteriors, b: Posteriors) -> tuple[list[Any], Gaussian, Gaussian]
                 f"{a.source} has {len(a)} rows, {b.source} has {len(b)}. To join by order, both need the same number "
                 "of rows; to join by identity, both need a column 'id'."
             )
-        return a.ids or b.ids or list(range(len(a))), a.gaussian, b.gaussian
+        return a.ids or b.ids or list(range(len(a))), a, b
     rows = {key: row for row, key in enumerate(b.ids)}
     missing = [key for key in a.ids if key not in rows]
     if missing or len(a.ids) != len(b.ids):
@@ -222,8 +248,7 @@ def joined(a: Posteriors, b: Posteriors) -> tuple[list[Any], Gaussian, Gaussian]
             f"{source}: lacks {len(lacking)} of the ids of the other file, first {printable(lacking[0])!r}. "
             "To join rows by order instead: --by-order."
         )
-    order = [rows[key] for key in a.ids]
-    return a.ids, a.gaussian, b.gaussian if a.ids == b.ids else b.gaussian[torch.tensor(order)]
+    return a.ids, a, b if a.ids == b.ids else b.reordered([rows[key] for key in a.ids])
 
 
 def _check_values(x: Tensor, name: str, parameterization: Parameterization | None) -> None:

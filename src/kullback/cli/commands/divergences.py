@@ -30,7 +30,7 @@ def _row_command(record: Record) -> click.Command:
                 check_writable(output, ROW_SUFFIXES)
             ids, p, q, _ = load_pair(a, b, **options, outputs=(output,))
             try:
-                values = function_of(record)(p, q, **parameters)
+                values = function_of(record)(p.gaussian, q.gaussian, **parameters)
             except ValueError as error:
                 raise BadInput(error) from error
             if output:

@@ -25,7 +25,7 @@ def explain_command(
         except ValueError:
             raise BadInput(f"--value must be a number, got {value!r}.") from None
         _, p, q, _ = load_pair(a, b, scale=scale, labels=labels, by_order=by_order)
-        click.echo(str(explain(p, q, number)))
+        click.echo(str(explain(p.gaussian, q.gaussian, number)))
 
 
 COMMANDS = (explain_command,)
