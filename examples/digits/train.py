@@ -79,13 +79,17 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=200)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    images = torch.from_numpy(load_digits().data).float() / 16
+    digits = load_digits()
+    images = torch.from_numpy(digits.data).float() / 16
     for name in arguments.models:
         model = train(images, epochs=arguments.epochs, **MODELS[name])
         with torch.no_grad():
             posterior = model.encode(images)
         path = arguments.out / f"{name}.npz"
-        np.savez_compressed(path, mu=posterior.mean.numpy(), logvar=posterior.scale.value.numpy())
+        columns = {"mu": posterior.mean.numpy(), "logvar": posterior.scale.value.numpy()}
+        if name == next(iter(MODELS)):  # One file with the images is enough to show those that differ most.
+            columns["image"] = digits.images.astype(np.uint8)
+        np.savez_compressed(path, **columns)
         print(f"{path}: posteriors of {len(images)} images in {LATENT} dimensions")
 
 

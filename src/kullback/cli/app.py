@@ -15,10 +15,18 @@ import click
 from kullback._version import __version__
 from kullback.cli import commands as command_files
 from kullback.cli.errors import ClosedPipe
-from kullback.cli.inputs import EXIT_CODES
+from kullback.cli.inputs import ARGUMENTS, EXIT_CODES
 
 
-@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+class _Group(click.Group):
+    """A group that keeps its arguments, so that a report can say how it was made."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Group, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="kullback")
 def commands() -> None:
     """How far apart are Gaussians? Exact divergences between the posteriors of two VAEs."""

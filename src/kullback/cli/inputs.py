@@ -1,6 +1,7 @@
 """The arguments and options that commands share, and the loading of the files that they name."""
 
 import os
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,15 @@ EXIT_CODES = (
     "Exit codes: 0 done; 1 a condition of --fail-if is met, or, with a traceback, a defect of kullback; 2 bad input or "
     "usage; 130 interrupted."
 )
+
+ARGUMENTS = "kullback.arguments"
+"""Where a context of click keeps the arguments of this process."""
+
+
+def command_line() -> str:
+    """The command as it was given, for a shell."""
+    return shlex.join(["kullback", *click.get_current_context().meta[ARGUMENTS]])
+
 
 POSTERIOR_FILES = f"""\b
 Files: {", ".join(suffixes("posteriors"))}; nothing is ever unpickled.
@@ -43,7 +53,7 @@ def load_pair(
         BadInput: if ``labels`` is not two labels, or one of ``outputs`` is an input.
         PosteriorFileError: if a file does not contain the model, or the rows cannot be joined.
     """
-    from kullback.io.posteriors import read_pair
+    from kullback.io.posteriors import distinct_names, read_pair
 
     for output in outputs:
         check_output(output, (a, b))
@@ -54,11 +64,8 @@ def load_pair(
     if (p.ids is None) != (q.ids is None):
         lacking = q.source if q.ids is None else p.source
         click.echo(f"note: {lacking} has no ids, so rows are joined by order", err=True)
-    names = (printable(p.name), printable(q.name))
-    if names[0] == names[1]:
-        folders = [printable(os.path.basename(os.path.dirname(os.path.abspath(path)))) for path in (a, b or a)]
-        names = ("A", "B") if folders[0] == folders[1] else (f"{folders[0]}/{names[0]}", f"{folders[1]}/{names[1]}")
-    return ids, p, q, names
+    first, second = distinct_names([printable(p.name), printable(q.name)], [a, b or a])
+    return ids, p, q, (first, second)
 
 
 def two_labels(text: str, requirement: str) -> tuple[str, str]:

@@ -5,8 +5,11 @@
 - ``compare.py``: the public function, and its result as data, of three parts: ``summary.py``, the divergences as the
   models stand, accumulated in mergeable batches; ``coordinates.py``, what is left after an alignment; ``aggregate.py``,
   the distributions of all codes.
-- ``statistics.py``, ``scalars.py``: the numbers that are reported, and their names; ``findings.py``: sentences, with
-  numbers formatted by ``format.py``; ``report/``: text, JSON, HTML, figures and tables.
+- ``compare_all.py``: several models, each with each.
+- ``images.py``: the images of the inputs that are listed.
+- ``statistics.py``, ``scalars.py``: the numbers that are reported, and their names; ``findings.py`` and
+  ``findings_of_all.py``: sentences, with numbers formatted by ``format.py``; ``report/``: text, JSON, HTML, figures and
+  tables.
 - ``progress.py``: what a caller hears meanwhile.
 
 May import ``io/`` and the packages before it.

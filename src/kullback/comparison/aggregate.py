@@ -79,6 +79,9 @@ class Aggregate:
     """The divergences of A from B, ``"ab"``, and of B from A, ``"ba"``."""
 
 
+NOT_ASKED = "The aggregated posteriors were not asked for."
+"""Why a comparison has none that was made without."""
+
 STEPS = 4
 """How often :func:`aggregate` reports progress."""
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from kullback.alignment.align import KINDS, Kind
+from kullback.comparison.aggregate import NOT_ASKED, Aggregate
 from kullback.comparison.aggregate import STEPS as AGGREGATE_STEPS
-from kullback.comparison.aggregate import Aggregate
 from kullback.comparison.aggregate import aggregate as aggregate_rows
 from kullback.comparison.coordinates import Coordinates, coordinates
 from kullback.comparison.images import Image, as_image, checked_images
@@ -153,7 +153,7 @@ def compare_rows(
         summary = summary.update(ids[rows], p[rows], q[rows], reference)
         report.add(rows.stop - rows.start)
     aligned = coordinates(ids, p, q, summary, align, thresholds, lambda: report.add(len(ids)))
-    aggregated: Aggregate | str = "The aggregated posteriors were not asked for."
+    aggregated: Aggregate | str = NOT_ASKED
     if aggregate:
         g = aligned.best.map if isinstance(aligned, Coordinates) else None
         aggregated = aggregate_rows(p, q, reference, g, lambda: report.add(len(ids) / AGGREGATE_STEPS))
@@ -316,11 +316,16 @@ class Comparison:
 
         return draw(self)
 
-    def report(self, path: str | os.PathLike[str]) -> None:
-        """Write the findings, tables and figures as one HTML file that loads nothing else."""
+    def report(self, path: str | os.PathLike[str], *, command: str | None = None) -> None:
+        """Write the findings, tables and figures as one HTML file that loads nothing else.
+
+        Args:
+            path: the file, ``.html``.
+            command: how the comparison was made, for the last lines of the page, beside the versions.
+        """
         from kullback.comparison.report.html import write
 
-        write(self, path)
+        write(self, path, command)
 
     def __str__(self) -> str:
         from kullback.comparison.report.plain import to_text

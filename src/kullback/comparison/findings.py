@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from kullback.alignment.alignment import Alignment, MeanDivergence
-from kullback.comparison.aggregate import Aggregate, AggregatedPair
+from kullback.comparison.aggregate import NOT_ASKED, Aggregate, AggregatedPair
 from kullback.comparison.coordinates import Coordinates, Match
 from kullback.comparison.format import number, plus_minus
 from kullback.comparison.summary import MODELS, Pair
@@ -160,7 +160,7 @@ def _aggregated(comparison: "Comparison") -> list[str]:
     """The divergence of the distributions of all codes, and what the rates consist of."""
     found = comparison.aggregate
     if found is None:
-        return [str(comparison.aggregated)]
+        return [] if comparison.aggregated == NOT_ASKED else [str(comparison.aggregated)]
     there, back = (_of_pair(comparison, pair, found.pairs[pair.value]) for pair in (Pair.AB, Pair.BA))
     first = (
         f"Of the aggregated posteriors, the distributions of all codes of {found.rows:,} inputs, {there}; {back}. They "

@@ -60,5 +60,5 @@ def _with_channels_last(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
         x = np.moveaxis(x, 0, 2)
     if x.ndim == 3 and x.shape[2] == 1:
         x = x[:, :, 0]
-    is_image = min(x.shape) > 0 and (x.ndim == 2 or (x.ndim == 3 and x.shape[2] in _CHANNELS))
+    is_image = x.size > 0 and (x.ndim == 2 or (x.ndim == 3 and x.shape[2] in _CHANNELS))
     return x if is_image else None

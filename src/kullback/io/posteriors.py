@@ -3,7 +3,7 @@
 import functools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -218,6 +218,14 @@ def read_pair(
         for file, label in zip((first_file, second_file), chosen, strict=True)
     )
     return joined(p, q)
+
+
+def distinct_names(names: Sequence[str], sources: Sequence[str]) -> list[str]:
+    """Names of models that are all different: where they are not, with their folders, or else A, B, …."""
+    folders = [Path(os.path.abspath(source)).parent.name for source in sources]
+    with_folders = [f"{printable(folder)}/{name}" for folder, name in zip(folders, names, strict=True)]
+    letters = [chr(ord("A") + i) if i < 26 else f"model {i + 1}" for i in range(len(names))]
+    return next(list(found) for found in (names, with_folders, letters) if len(set(found)) == len(found))
 
 
 def joined(a: Posteriors, b: Posteriors) -> tuple[list[Any], Posteriors, Posteriors]:

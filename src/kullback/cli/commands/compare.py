@@ -1,20 +1,29 @@
-"""``kullback compare``, and ``kullback demo``, which compares two models that are part of the package."""
+"""``kullback compare``, of two models or more."""
 
-import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kullback.cli.errors import BadInput, one_line_errors
 from kullback.cli.gate import Condition
-from kullback.cli.inputs import EXIT_CODES, POSTERIOR_FILES, load_pair, posterior_inputs, two_labels
+from kullback.cli.inputs import (
+    EXIT_CODES,
+    POSTERIOR_FILES,
+    check_output,
+    command_line,
+    load_pair,
+    posterior_inputs,
+    two_labels,
+)
 from kullback.cli.progress import progress
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
     from kullback.alignment.align import Kind
     from kullback.comparison.compare import Comparison
+    from kullback.comparison.compare_all import Comparisons
 
 
 def _list_scalars(context: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001
@@ -28,7 +37,8 @@ def _list_scalars(context: click.Context, parameter: click.Parameter, value: boo
 
 @click.command(epilog=POSTERIOR_FILES + "\n\n" + EXIT_CODES)
 @posterior_inputs
-@click.option("--names", metavar="NAME,NAME", help="The names of the two models in the output.")
+@click.argument("more", nargs=-1, type=click.Path())
+@click.option("--names", metavar="NAME,NAME,…", help="The names of the models in the output.")
 @click.option(
     "--align",
     "alignments",
@@ -77,11 +87,20 @@ def _list_scalars(context: click.Context, parameter: click.Parameter, value: boo
     help="Dimensions are partners if matching leaves less than this share of what chance leaves.",
 )
 @click.option("--brief", is_flag=True, help="Print the findings only.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    metavar="K",
+    default=10,
+    show_default=True,
+    help="How many of the inputs that differ most to list.",
+)
 @click.option("--report", "report_path", type=click.Path(), metavar="FILE.html", help="Write one offline HTML page.")
 def compare(
     *,
     a: str,
     b: str | None,
+    more: tuple[str, ...],
     scale: str | None,
     labels: str | None,
     by_order: bool,
@@ -93,54 +112,102 @@ def compare(
     collapsed_nats: float,
     partner_share: float,
     brief: bool,
+    top: int,
     report_path: str | None,
 ) -> None:
-    """Compare the posteriors of two models over the same inputs.
+    """Compare the posteriors of two models, or more, over the same inputs.
 
-    A and B are files; a single file may hold both models.
+    A, B, … are files; a single file may hold two models. Of three files or more, each pair is compared, and the report
+    has a matrix, a dendrogram and a part for each pair.
     """
     with one_line_errors():
-        from kullback.comparison.compare import compare_rows
         from kullback.comparison.scalars import documented
         from kullback.comparison.statistics import Thresholds
         from kullback.io.output import check_writable, write_text
 
-        thresholds = Thresholds(active_variance, collapsed_nats, partner_share)
-        kinds = _kinds(alignments)
+        options = {
+            "thresholds": Thresholds(active_variance, collapsed_nats, partner_share),
+            "align": _kinds(alignments),
+            "top": top,
+        }
         gates = [Condition.parse(text, documented()) for text in conditions]
         to_stdout = json_path == "-"
+        outputs: list[tuple[str, tuple[str, ...]]] = []
+        outputs += [(json_path, (".json",))] if json_path and not to_stdout else []
+        outputs += [(report_path, (".html", ".htm"))] if report_path else []
+        for path, suffixes in outputs:
+            check_writable(path, suffixes)
+            check_output(path, (a, b, *more))
+        reading: dict[str, Any] = {"scale": scale, "labels": labels, "by_order": by_order}
+        result: Comparison | Comparisons
+        if more:
+            result = _several((a, str(b), *more), names, reading, options)
+        else:
+            result = _two(a, b, names, reading, options)
         if json_path and not to_stdout:
-            check_writable(json_path, (".json",))
+            write_text(json_path, result.to_json() + "\n")
         if report_path:
-            check_writable(report_path, (".html", ".htm"))
-        outputs = (None if to_stdout else json_path, report_path)
-        ids, p, q, called = load_pair(a, b, scale=scale, labels=labels, by_order=by_order, outputs=outputs)
-        if names:
-            called = two_labels(names, "--names takes two names")
-            if called[0] == called[1]:
-                raise BadInput(f"--names: both are {called[0]!r}. Give two different names.")
-        with progress("comparing") as update:
-            comparison = compare_rows(ids, p, q, align=kinds, thresholds=thresholds, names=called, progress=update)
+            result.report(report_path, command=command_line())
         if to_stdout:
-            click.echo(comparison.to_json())
+            click.echo(result.to_json())
         elif brief:
-            for finding in comparison.findings():
+            for finding in result.findings():
                 click.echo(finding)
         else:
-            _print(comparison)
-        if json_path and not to_stdout:
-            write_text(json_path, comparison.to_json() + "\n")
-            click.echo(f"wrote {printable(json_path)}", err=True)
-        if report_path:
-            comparison.report(report_path)
-            click.echo(f"wrote {printable(report_path)}", err=True)
-        numbers = comparison.scalars()
-        parts = (comparison.aligned, comparison.aggregated)
-        reasons = " ".join(part for part in parts if isinstance(part, str)) or "Its alignment was not asked for."
-        failures = [failure for gate in gates if (failure := gate.failure(numbers, reasons))]
+            _print(result)
+        for path, _ in outputs:
+            click.echo(f"wrote {printable(path)}", err=True)
+        failures = _failures(gates, result)
     if failures:
         click.echo(f"failed: {'; '.join(failures)}", err=True)
         raise click.exceptions.Exit(1)
+
+
+def _two(a: str, b: str | None, names: str | None, reading: dict[str, Any], options: dict[str, Any]) -> "Comparison":
+    from kullback.comparison.compare import compare_rows
+
+    ids, p, q, called = load_pair(a, b, **reading)
+    if names:
+        called = two_labels(names, "--names takes two names")
+        if called[0] == called[1]:
+            raise BadInput(f"--names: both are {called[0]!r}. Give two different names.")
+    with progress("comparing") as update:
+        return compare_rows(ids, p, q, names=called, progress=update, **options)
+
+
+def _several(
+    paths: Sequence[str], names: str | None, reading: dict[str, Any], options: dict[str, Any]
+) -> "Comparisons":
+    from kullback.comparison.compare_all import compare_all_rows
+    from kullback.io.posteriors import distinct_names, open_posteriors
+
+    if reading["labels"]:
+        raise BadInput("--models chooses two models; of three files or more, each must hold one.")
+    models = [open_posteriors(path).posteriors(scale=reading["scale"], ids=not reading["by_order"]) for path in paths]
+    called = distinct_names([printable(model.name) for model in models], paths)
+    if names:
+        called = [name.strip() for name in names.split(",")]
+        if len(set(called)) != len(models) or not all(called):
+            raise BadInput(f"--names takes {len(models)} different names, got {names!r}.")
+    with progress(f"comparing {len(models)} models") as update:
+        return compare_all_rows(models, called, aggregate=False, progress=update, **options)
+
+
+def _failures(gates: "Sequence[Condition]", result: "Comparison | Comparisons") -> list[str]:
+    """Why the command fails: the conditions that are met, of any pair."""
+    from kullback.comparison.compare import Comparison
+
+    if isinstance(result, Comparison):
+        named = {"": result}
+    else:
+        named = {f"{' and '.join(pair.names)}: ": pair for pair in result.pairs.values()}
+    failures = []
+    for name, comparison in named.items():
+        parts = (comparison.aligned, comparison.aggregated)
+        reasons = " ".join(part for part in parts if isinstance(part, str)) or "Its alignment was not asked for."
+        numbers = comparison.scalars()
+        failures += [f"{name}{failure}" for gate in gates if (failure := gate.failure(numbers, reasons))]
+    return failures
 
 
 def _kinds(text: str) -> "tuple[Kind, ...]":
@@ -154,66 +221,20 @@ def _kinds(text: str) -> "tuple[Kind, ...]":
     return tuple(kind for kind in KINDS if kind in names)
 
 
-@click.command(epilog=EXIT_CODES)
-@click.option(
-    "--json", "json_path", type=click.Path(), metavar="FILE", help="Write all numbers of the first comparison as JSON."
-)
-@click.option(
-    "--report", "report_path", type=click.Path(), metavar="FILE.html",
-    help="Write one offline HTML page for each comparison: FILE.html and FILE-beta.html.",
-)  # fmt: skip
-def demo(json_path: str | None, report_path: str | None) -> None:
-    """Compare VAEs trained on handwritten digits, whose posteriors are part of the package.
-
-    A VAE is compared with one that differs in the seed of its training alone, and with a beta-VAE.
-    """
-    from importlib.resources import as_file, files
-
-    with one_line_errors():
-        from kullback.comparison.compare import compare_rows
-        from kullback.io.output import check_writable, write_text
-
-        pages = {"reseeded": report_path, "beta": report_path and _beside(report_path, "beta")}
-        if json_path:
-            check_writable(json_path, (".json",))
-        for path in filter(None, pages.values()):
-            check_writable(path, (".html", ".htm"))
-        written = []
-        with as_file(files("kullback") / "data" / "digits") as folder:
-            for other, page in pages.items():
-                a, b = (str(folder / f"{name}.npz") for name in ("standard", other))
-                ids, p, q, called = load_pair(a, b, scale=None, labels=None, by_order=False)
-                with progress(f"comparing standard and {other}") as update:
-                    comparison = compare_rows(ids, p, q, names=called, progress=update)
-                for finding in comparison.findings():
-                    click.echo(f"• {finding}")
-                click.echo()
-                if json_path and other == "reseeded":
-                    write_text(json_path, comparison.to_json() + "\n")
-                    written.append(json_path)
-                if page:
-                    comparison.report(page)
-                    written.append(page)
-        for path in written:
-            click.echo(f"wrote {printable(path)}", err=True)
-
-
-def _beside(path: str, suffix: str) -> str:
-    """The path of a second page, with a suffix before its extension."""
-    stem, extension = os.path.splitext(path)
-    return f"{stem}-{suffix}{extension}"
-
-
-def _print(comparison: "Comparison") -> None:
+def _print(result: "Comparison | Comparisons") -> None:
     """Print tables on a terminal, and lines of ``key: value`` elsewhere."""
     if not sys.stdout.isatty():
-        click.echo(str(comparison))
+        click.echo(str(result))
         return
     from rich.console import Console
 
-    from kullback.comparison.report.terminal import show
+    from kullback.comparison.compare import Comparison
+    from kullback.comparison.report import terminal
 
-    show(comparison, Console())
+    if isinstance(result, Comparison):
+        terminal.show(result, Console())
+    else:
+        terminal.show_several(result, Console())
 
 
-COMMANDS = (compare, demo)
+COMMANDS = (compare,)

@@ -1,10 +1,7 @@
-"""The figures of a comparison, drawn with matplotlib and legible on a phone.
-
-Longer than most files: it has one function for each figure, and a style that all share.
-"""
+"""The figures of a comparison, one function for each, drawn with matplotlib."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
@@ -12,50 +9,29 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from kullback.comparison.findings import MAPS
 from kullback.comparison.format import number
+from kullback.comparison.report import style
+from kullback.comparison.report.style import (
+    COLLAPSED,
+    COLOUR_A,
+    COLOUR_B,
+    INK,
+    MAX_DIMENSIONS,
+    MAX_DRAWABLE,
+    STYLE,
+    legend_above,
+    logarithmic,
+    short,
+)
 from kullback.comparison.summary import MODELS, Pair
 from kullback.gaussians.gaussian import Gaussian
-from kullback.io.text import printable
 
 if TYPE_CHECKING:
     from kullback.comparison.compare import Comparison
 
-# html.py replaces these colours by variables of its style sheet, which differ between the light and the dark theme.
-INK, GRID, COLOUR_A, COLOUR_B, COLLAPSED = "#1c2026", "#d9dde4", "#2b62d9", "#d8560f", "#b3bac5"
-
-# Inches. The width in points is that of a phone's screen in pixels, so that text keeps its size there.
-WIDTH = 4.4
-
-_STYLE: Any = {
-    "font.size": 10,
-    "font.family": "sans-serif",
-    "text.parse_math": False,
-    "text.color": INK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.6,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "legend.frameon": False,
-    "svg.fonttype": "none",
-}
-
-_MAX_DIMENSIONS = 40
 _MAX_POINTS = 2000
-
-# The limits of axes overflow above this value.
-_MAX_DRAWABLE = 1e300
 
 # Of each of the two models: the colour, and the horizontal offset of its bars.
 _COLOURS = (COLOUR_A, COLOUR_B)
@@ -63,54 +39,18 @@ _OFFSETS = (-0.2, 0.2)
 _DIRECTIONS = (Pair.AB, Pair.BA)
 
 
-def draw(comparison: "Comparison") -> dict[str, Figure]:
-    """All figures by name, in the order of the report."""
-    drawings: dict[str, Callable[[Comparison], Figure]] = {}
-    if comparison.coordinates:
-        drawings["decomposition"] = _decomposition
-        if comparison.coordinates.matches:
-            drawings["matching"] = _matching
-    drawings |= {
-        "dimensions": _dimensions,
-        "distribution": _distribution,
-        "directions": _directions,
-        "ellipses": _ellipses,
-    }
-    with matplotlib.rc_context(_STYLE):
-        return {name: drawing(comparison) for name, drawing in drawings.items()}
-
-
-def short(name: str) -> str:
-    """A name of at most 18 characters, for a legend."""
-    name = printable(name)
-    if name.startswith("_"):  # matplotlib omits such labels from legends.
-        name = f" {name}"
-    return name if len(name) <= 18 else f"{name[:17]}…"
-
-
-def _figure(height: float) -> Figure:
-    return Figure(figsize=(WIDTH, height), layout="constrained")
-
-
-def _logarithmic(axes: Any, which: str) -> None:
-    """Give an axis a logarithmic scale with plain numbers: 1, 2, 5, 10, … where there is room for them."""
-    axes.set(**{f"{which}scale": "log"})
-    axis = getattr(axes, f"{which}axis")
-    low, high = axis.get_data_interval()
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1e3 * low else (1,), numticks=9))
-    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    axis.set_minor_formatter(NullFormatter())
-
-
-def _legend_above(axes: Any) -> None:
-    labels = axes.get_legend_handles_labels()[1]
-    columns = len(labels) if sum(map(len, labels)) < 36 else 1
-    axes.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2, columnspacing=1)
+def draw(comparison: "Comparison", names: Collection[str] | None = None) -> dict[str, Figure]:
+    """The figures of these names, or all, in the order of the report; those without data are omitted."""
+    found = comparison.coordinates
+    missing = () if found and found.matches else ("matching",) if found else _OF_ALIGNMENTS
+    wanted = [name for name in _DRAWINGS if (names is None or name in names) and name not in missing]
+    with matplotlib.rc_context(STYLE):
+        return {name: _DRAWINGS[name](comparison) for name in wanted}
 
 
 def _heights(comparison: "Comparison", pair: Pair) -> np.ndarray[Any, Any]:
     values = comparison.per_dimension(pair).numpy()
-    return np.where(values < _MAX_DRAWABLE, values, 0.0)
+    return np.where(values < MAX_DRAWABLE, values, 0.0)
 
 
 def _decomposition(comparison: "Comparison") -> Figure:
@@ -119,9 +59,9 @@ def _decomposition(comparison: "Comparison") -> Figure:
     bars = [("as they stand", found.best.unaligned, COLOUR_A)]
     bars += [(f"after {MAPS[kind]}", a.aligned, COLOUR_A) for kind, a in found.alignments.items()]
     bars.append(("inputs paired at random", found.best.chance, COLLAPSED))
-    figure = _figure(0.8 + 0.45 * len(bars))
+    figure = style.figure(0.8 + 0.45 * len(bars))
     axes = figure.subplots()
-    values = [min(mean.mean, _MAX_DRAWABLE) for _, mean, _ in bars]
+    values = [min(mean.mean, MAX_DRAWABLE) for _, mean, _ in bars]
     places = range(len(bars))
     axes.barh(places, values, 0.62, color=[colour for *_, colour in bars])
     for place, value, (_, mean, _) in zip(places, values, bars, strict=True):
@@ -130,7 +70,7 @@ def _decomposition(comparison: "Comparison") -> Figure:
     axes.invert_yaxis()
     axes.margins(x=0.18)
     axes.set_xlim(left=0)
-    axes.set_xlabel(f"mean {short(comparison.labels()[Pair.AB])}, nats")
+    figure.supxlabel(f"mean {short(comparison.labels()[Pair.AB])}, nats", fontsize=10)
     axes.grid(visible=False, axis="y")
     return figure
 
@@ -140,21 +80,23 @@ def _matching(comparison: "Comparison") -> Figure:
     assert found is not None
     # The dimensions of A that are least collapsed, in their order, and then each beside its partner.
     rates = comparison.per_dimension(Pair.RATE_A)
-    of_a = sorted(rates.argsort(descending=True, stable=True)[:_MAX_DIMENSIONS].tolist())
-    partner = {match.a: match.b for match in found.matches}
-    of_b = [partner[a] for a in of_a]
-    values = np.clip(found.pair_divergences.numpy(), 1e-3, _MAX_DRAWABLE)
+    of_a = sorted(rates.argsort(descending=True, stable=True)[:MAX_DIMENSIONS].tolist())
+    matches = {match.a: match for match in found.matches}
+    matched = sorted(of_a, key=lambda a: not matches[a].are_partners)
+    of_b = [matches[a].b for a in matched]
+    values = np.clip(found.pair_divergences.numpy(), 1e-3, MAX_DRAWABLE)
     limits = {"vmin": max(values.min(), 1e-2 * values.max()), "vmax": values.max() * (1 + 1e-9)}
     # Few enough colours for a colour bar of vector graphics.
     colours = matplotlib.colormaps["viridis_r"].resampled(32)
-    figure = _figure(3.2)
+    figure = style.figure(3.2)
     before, after = figure.subplots(1, 2)
-    for axes, order, title in ((before, sorted(of_b), "as they stand"), (after, of_b, "after matching")):
-        mesh = axes.pcolormesh(values[np.ix_(order, of_a)], cmap=colours, norm=LogNorm(**limits), linewidth=0)
+    panels = ((before, of_a, sorted(of_b), "as they stand"), (after, matched, of_b, "partners first"))
+    for axes, columns, order, title in panels:
+        mesh = axes.pcolormesh(values[np.ix_(order, columns)], cmap=colours, norm=LogNorm(**limits), linewidth=0)
         axes.set_title(title, fontsize=10)
         axes.invert_yaxis()
         step = max(1, len(of_a) // 6)
-        for axis, dims in ((axes.xaxis, of_a), (axes.yaxis, order)):
+        for axis, dims in ((axes.xaxis, columns), (axes.yaxis, order)):
             axis.set_ticks(np.arange(0, len(dims), step) + 0.5, [comparison.dimension_name(i) for i in dims[::step]])
         axes.set_xlabel(f"dimension of {short(comparison.names[0])}")
         axes.grid(visible=False)
@@ -167,9 +109,9 @@ def _matching(comparison: "Comparison") -> Figure:
 
 
 def _dimensions(comparison: "Comparison") -> Figure:
-    figure = _figure(4.8)
+    figure = style.figure(4.8)
     rates, between = figure.subplots(2, 1, sharex=True)
-    order = np.sort(comparison.most_different(_MAX_DIMENSIONS))
+    order = np.sort(comparison.most_different(MAX_DIMENSIONS))
     d = math.prod(comparison.event_shape)
     if d > len(order):
         figure.suptitle(f"the {len(order)} of {d:,} dimensions that differ most", fontsize=10)
@@ -186,13 +128,13 @@ def _dimensions(comparison: "Comparison") -> Figure:
         rates.bar([0], [0], color=colour, label=short(name))
     rates.bar([0], [0], color=COLLAPSED, label="collapsed")
     rates.set_ylabel("nats from the prior")
-    _legend_above(rates)
+    legend_above(rates)
     labels = comparison.labels()
     for pair, colour, offset in zip(_DIRECTIONS, _COLOURS, _OFFSETS, strict=True):
         between.bar(x + offset, _heights(comparison, pair)[order], 0.38, color=colour, label=short(labels[pair]))
     between.set_ylabel("nats from each other")
     between.set_xlabel("latent dimension")
-    _legend_above(between)
+    legend_above(between)
     step = max(1, len(order) // 12)
     between.set_xticks(x[::step], [comparison.dimension_name(int(i)) for i in order[::step]])
     for axes in (rates, between):
@@ -211,19 +153,19 @@ def _bins(values: np.ndarray[Any, Any]) -> tuple[list[float], bool]:
 
 
 def _distribution(comparison: "Comparison") -> Figure:
-    figure = _figure(3.0)
+    figure = style.figure(3.0)
     axes = figure.subplots()
     divergences = comparison.summary.divergences
     rows = {pair: _drawable(divergences[pair].rows.numpy()) for pair in _DIRECTIONS}
-    edges, logarithmic = _bins(np.concatenate(list(rows.values())))
+    edges, is_logarithmic = _bins(np.concatenate(list(rows.values())))
     labels = comparison.labels()
     for pair, colour in zip(_DIRECTIONS, _COLOURS, strict=True):
         axes.hist(rows[pair], edges, color=colour, alpha=0.55, label=short(labels[pair]))
-    if logarithmic:
-        _logarithmic(axes, "x")
+    if is_logarithmic:
+        logarithmic(axes, "x")
     for pair, height in zip(_DIRECTIONS, (36, 20), strict=True):
         largest = divergences[pair].largest
-        if largest.values[0] < _MAX_DRAWABLE:
+        if largest.values[0] < MAX_DRAWABLE:
             axes.annotate(
                 f"input {short(str(largest.ids[0]))}",
                 (largest.values[0], 0),
@@ -235,24 +177,24 @@ def _distribution(comparison: "Comparison") -> Figure:
             )
     axes.set_xlabel("KL of one input, nats")
     axes.set_ylabel("inputs")
-    _legend_above(axes)
+    legend_above(axes)
     return figure
 
 
 def _drawable(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    finite = values[values < _MAX_DRAWABLE]
+    finite = values[values < MAX_DRAWABLE]
     return finite if len(finite) else np.zeros(1)
 
 
 def _directions(comparison: "Comparison") -> Figure:
-    figure = _figure(4.2)
+    figure = style.figure(4.2)
     axes = figure.subplots()
     x, y = (comparison.summary.divergences[pair].rows.numpy() for pair in _DIRECTIONS)
     if len(x) > _MAX_POINTS:
         chosen = np.linspace(0, len(x) - 1, _MAX_POINTS).astype(int)
         x, y = x[chosen], y[chosen]
         axes.set_title(f"{_MAX_POINTS:,} of {comparison.summary.count:,} inputs, evenly spaced", fontsize=10)
-    finite = (x < _MAX_DRAWABLE) & (y < _MAX_DRAWABLE)
+    finite = (x < MAX_DRAWABLE) & (y < MAX_DRAWABLE)
     x, y = x[finite], y[finite]
     if len(x):
         size, alpha = (3, 0.5) if len(x) > 500 else (6, 0.8)
@@ -261,8 +203,8 @@ def _directions(comparison: "Comparison") -> Figure:
         axes.plot(ends, ends, color=INK, linewidth=0.8, linestyle="--", label="equal in both directions")
         axes.legend(fontsize=9)
         if 0 < 10 * ends[0] < ends[1]:
-            _logarithmic(axes, "x")
-            _logarithmic(axes, "y")
+            logarithmic(axes, "x")
+            logarithmic(axes, "y")
     labels = comparison.labels()
     axes.set_xlabel(f"{short(labels[Pair.AB])}, nats")
     axes.set_ylabel(f"{short(labels[Pair.BA])}, nats")
@@ -270,7 +212,7 @@ def _directions(comparison: "Comparison") -> Figure:
 
 
 def _ellipses(comparison: "Comparison") -> Figure:
-    figure = _figure(3.1)
+    figure = style.figure(3.1)
     all_inputs, worst = figure.subplots(1, 2)
     dims = comparison.most_different()
     summary = comparison.summary
@@ -308,3 +250,66 @@ def _draw_ellipses(axes: Any, mean: Any, std: Any, colour: str, label: str | Non
                     label=label if k == 1 else None)
         )  # fmt: skip
     axes.plot(x, y, "+", color=colour, markersize=6)
+
+
+def _left(comparison: "Comparison") -> Figure:
+    found = comparison.coordinates
+    assert found is not None
+    values = np.minimum(found.per_dimension.numpy(), MAX_DRAWABLE)
+    order = np.sort(np.argsort(-values, kind="stable")[:MAX_DIMENSIONS])
+    figure = style.figure(2.6)
+    axes = figure.subplots()
+    x = np.arange(len(order))
+    axes.bar(x, values[order], 0.7, color=COLOUR_A)
+    axes.bar(len(order) + 0.5, min(found.from_correlations, MAX_DRAWABLE), 0.7, color=COLLAPSED, label="correlations")
+    if found.from_correlations:
+        legend_above(axes)
+    step = max(1, len(order) // 12)
+    axes.set_xticks(x[::step], [comparison.dimension_name(int(i)) for i in order[::step]])
+    axes.set_xlabel(f"dimension of {short(comparison.names[1])}")
+    axes.set_ylabel(f"nats left after {MAPS[found.best.kind]}")
+    axes.grid(visible=False, axis="x")
+    return figure
+
+
+def _widths(comparison: "Comparison") -> Figure:
+    figure = style.figure(2.8)
+    axes = figure.subplots()
+    order = np.sort(comparison.most_different(MAX_DIMENSIONS))
+    x = np.arange(len(order))
+    drawn = [np.sqrt(comparison.prior_variance.numpy())[order]]
+    axes.step(
+        np.append(x - 0.5, x[-1] + 0.5), np.append(drawn[0], drawn[0][-1]), where="post", color=INK, linewidth=0.8,
+        linestyle="--", label="prior",
+    )  # fmt: skip
+    for model, name, colour, offset in zip(MODELS, comparison.names, _COLOURS, _OFFSETS, strict=True):
+        width = np.sqrt(comparison.summary.variances[model].mean.flatten().numpy())[order]
+        drawn.append(np.where(width < MAX_DRAWABLE, width, np.nan))
+        axes.plot(x + offset / 2, drawn[-1], "o", markersize=4, color=colour, label=short(name))
+    values = np.concatenate(drawn)
+    values = values[np.isfinite(values)]
+    if values.min() > 0 and values.max() > 10 * values.min():
+        logarithmic(axes, "y")
+    else:
+        axes.set_ylim(bottom=0)
+    legend_above(axes)
+    step = max(1, len(order) // 12)
+    axes.set_xticks(x[::step], [comparison.dimension_name(int(i)) for i in order[::step]])
+    axes.set_xlabel("latent dimension")
+    axes.set_ylabel("standard deviation")
+    axes.grid(visible=False, axis="x")
+    return figure
+
+
+# By name, in the order of the report.
+_DRAWINGS: "dict[str, Callable[[Comparison], Figure]]" = {
+    "decomposition": _decomposition,
+    "matching": _matching,
+    "left": _left,
+    "dimensions": _dimensions,
+    "widths": _widths,
+    "distribution": _distribution,
+    "directions": _directions,
+    "ellipses": _ellipses,
+}
+_OF_ALIGNMENTS = ("decomposition", "matching", "left")

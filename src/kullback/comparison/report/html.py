@@ -1,130 +1,200 @@
-"""A comparison as one offline HTML page: inline SVG, no script, nothing fetched."""
+"""A comparison as one offline HTML page: inline SVG, a script of its own that sorts tables, nothing fetched."""
 
-import io
+import base64
+import hashlib
+import math
 import os
-import re
-import warnings
+import platform
+from collections.abc import Collection
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jinja2
-import matplotlib
+import torch
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from kullback._version import __version__
 from kullback.comparison.coordinates import Match
 from kullback.comparison.findings import MAPS
 from kullback.comparison.format import number, plus_minus
-from kullback.comparison.report import figures
+from kullback.comparison.report.figures import draw
+from kullback.comparison.report.images import addresses
+from kullback.comparison.report.svg import svg
+from kullback.comparison.summary import MODELS, Pair
 from kullback.io.output import check_writable, write_text
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
-    from kullback.comparison.compare import Comparison
+    from matplotlib.figure import Figure
 
-_COLOURS = {
-    figures.INK: "var(--ink)",
-    figures.GRID: "var(--grid)",
-    figures.COLOUR_A: "var(--a)",
-    figures.COLOUR_B: "var(--b)",
-    figures.COLLAPSED: "var(--collapsed)",
-}
+    from kullback.comparison.compare import Comparison
 
 _CAPTIONS = {
     "decomposition": "The mean divergence over inputs that no map was fitted to: as the models stand, after each "
     "change of coordinates, and what the best kind of change leaves of inputs paired at random.",
     "matching": "The mean divergence of each dimension of one model from each of the other, with the better sign: in "
-    "their order, and with each dimension beside the one that it is matched to. A match shows as a light diagonal.",
-    "dimensions": "Above: the mean divergence of each latent dimension from the prior; collapsed dimensions "
-    "are grey and not to scale. Below: the mean divergence between the two models in each "
-    "dimension.",
-    "distribution": "The distribution of the divergence over inputs; the arrows point at the largest values.",
-    "directions": "Each point is an input: the divergence in one direction against the divergence in the other.",
-    "ellipses": "Ellipses at one and two standard deviations, in the two dimensions that differ most. Left: the "
-    "aggregated posterior of each model, without correlations between dimensions. Right: the posteriors of the input "
-    "that differs most.",
+    "their order, and with each dimension of one beside its match in the other, partners first. A partner shows on the "
+    "diagonal, lighter than the rest of its row; rows that are light throughout are collapsed.",
+    "left": "What the best change of coordinates leaves: in each dimension of the second model, and in correlations "
+    "between dimensions. Means over inputs that no map was fitted to.",
+    "dimensions": "As the models stand. Above: the mean divergence of each latent dimension from the prior; collapsed "
+    "dimensions are grey and not to scale. Below: the mean divergence between the two models in each dimension.",
+    "widths": "The widths of posteriors: the root mean square over inputs of their standard deviations, in each latent "
+    "dimension. At the width of the prior, inputs say nothing.",
+    "distribution": "As the models stand: the distribution of the divergence over inputs; the arrows point at the "
+    "largest values.",
+    "directions": "As the models stand: each point is an input, with the divergence in one direction against that in "
+    "the other.",
+    "ellipses": "As the models stand: ellipses at one and two standard deviations, in the two dimensions that differ "
+    "most. Left: the aggregated posterior of each model, without correlations between dimensions. Right: the "
+    "posteriors of the input that differs most.",
 }
 
+_STATISTICS = {
+    "median": "median",
+    "5 %": "p05",
+    "95 %": "p95",
+    "largest": "max",
+    "mean from means": "from_means",
+    "mean from variances": "from_variances",
+}
 
-# How many dimensions the table of matches lists.
+# How many dimensions the tables list.
 _ROWS_SHOWN = 64
 
 
 @cache
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("kullback.comparison", "report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {"number": number, "plus_minus": plus_minus, "printable": printable, "verdict": _verdict}
+    return environment
 
 
-def page(comparison: "Comparison") -> str:
-    """The complete page."""
-    return _render("page.html.j2", comparison)
+def template(name: str) -> jinja2.Template:
+    """A template that lies beside this file."""
+    return _environment().get_template(name)
 
 
-def write(comparison: "Comparison", path: str | os.PathLike[str]) -> None:
+def _source(name: str) -> str:
+    """A file beside the templates, as it is."""
+    environment = _environment()
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def render(name: str, title: str, comparison: "Comparison", command: str | None, **variables: Any) -> str:
+    """A page in the common layout, whose last lines say what ``comparison`` was computed from."""
+    script = _source("sort.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return template(name).render(
+        title=title,
+        css=Markup(_source("style.css")),
+        script=Markup(script),
+        script_hash=f"sha256-{digest}",
+        rows=comparison.summary.count,
+        event_shape=comparison.event_shape,
+        prior=comparison.prior,
+        command=command,
+        version=__version__,
+        torch_version=torch.__version__,
+        python_version=platform.python_version(),
+        **variables,
+    )
+
+
+def write(comparison: "Comparison", path: str | os.PathLike[str], command: str | None) -> None:
     """Write the page to a file, completely or not at all."""
     check_writable(path, (".html", ".htm"))
-    write_text(path, page(comparison))
+    title = " and ".join(comparison.names)
+    write_text(path, render("page.html.j2", title, comparison, command, pair=view(comparison)))
 
 
 def fragment(comparison: "Comparison") -> str:
     """The findings and the first table, for a notebook."""
-    return _render("fragment.html.j2", comparison, pictures=False)
+    return template("fragment.html.j2").render(pair=view(comparison, figures=()))
 
 
-def _render(template: str, comparison: "Comparison", *, pictures: bool = True) -> str:
-    drawn = figures.draw(comparison) if pictures else {}
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            comparison=comparison,
-            names=comparison.names,
-            # A zero-width space allows a line break before the second name, and nowhere else.
-            labels={key: label.replace("‖", "‖\u200b") for key, label in comparison.labels().items()},
-            findings=comparison.findings(),
-            statistics={pair: comparison.statistics(pair) for pair in comparison.summary.divergences},
-            pictures=[(name, Markup(svg(figure, name)), _CAPTIONS[name]) for name, figure in drawn.items()],
-            found=comparison.coordinates,
-            maps=MAPS,
-            match_word=_match_word,
-            rows_shown=_ROWS_SHOWN,
-            number=number,
-            plus_minus=plus_minus,
-            printable=printable,
-            version=__version__,
-        )
-    )
+def view(comparison: "Comparison", *, figures: Collection[str] | None = None, prefix: str = "") -> dict[str, Any]:
+    """What the templates show of one comparison.
+
+    Args:
+        comparison: all of it is shown.
+        figures: the names of the figures that are drawn; None for all.
+        prefix: ids begin with it.
+    """
+    statistics = {pair: comparison.statistics(pair) for pair in comparison.summary.divergences}
+    names = dict(_STATISTICS)
+    if any(values["from_correlations"] for values in statistics.values()):
+        names["mean from correlations"] = "from_correlations"
+    labels = comparison.labels()
+    drawn = draw(comparison, figures)
+    return {
+        "names": comparison.names,
+        # A zero-width space allows a line break before the second name, and nowhere else.
+        "labels": {key: label.replace("‖", "‖\u200b") for key, label in labels.items()},
+        "findings": comparison.findings(),
+        "statistics": statistics,
+        "statistic_names": names,
+        "pictures": [picture(figure, f"{prefix}{name}", _CAPTIONS[name]) for name, figure in drawn.items()],
+        "found": comparison.coordinates,
+        "maps": MAPS,
+        "dimension_name": comparison.dimension_name,
+        "dimensions": _dimensions(comparison),
+        "event_size": math.prod(comparison.event_shape),
+        "listed": _listed(comparison),
+        "images": addresses(comparison.images),
+        "rows_shown": _ROWS_SHOWN,
+    }
 
 
-def _match_word(match: Match) -> str:
+def picture(figure: "Figure", name: str, caption: str) -> dict[str, Any]:
+    """A figure as the templates show it; its caption is also what a screen reader says."""
+    return {"name": name, "svg": Markup(svg(figure, name, caption)), "caption": caption}
+
+
+def _dimensions(comparison: "Comparison") -> list[dict[str, Any]]:
+    """The rows of the table of dimensions: those that differ most, in their order."""
+    divergences = [comparison.per_dimension(pair).tolist() for pair in Pair]
+    shrinkage = [comparison.shrinkage(model).tolist() for model in MODELS]
+    active = [comparison.active(model).tolist() for model in MODELS]
+    found = comparison.coordinates
+    left = found.per_dimension.tolist() if found else []
+    return [
+        {
+            "name": comparison.dimension_name(i),
+            "divergences": [values[i] for values in divergences],
+            "left": left[i] if found else None,
+            "shrinkage": [values[i] for values in shrinkage],
+            "active": [name for name, mask in zip(comparison.names, active, strict=True) if mask[i]],
+        }
+        for i in sorted(comparison.most_different(_ROWS_SHOWN))
+    ]
+
+
+def _listed(comparison: "Comparison") -> dict[str, list[dict[str, Any]]]:
+    """The inputs that differ most, by the divergence that says so."""
+    labels, found = comparison.labels(), comparison.coordinates
+    columns = {}
+    if found:
+        columns[f"{labels[Pair.AB]} after {MAPS[found.best.kind]}"] = (found.largest_ids, found.largest_values)
+    for pair in (Pair.AB, Pair.BA):
+        largest = comparison.summary.divergences[pair].largest
+        columns[labels[pair]] = (largest.ids, largest.values)
+    return {
+        title: [{"id": id_, "value": value} for id_, value in zip(*column, strict=True)]
+        for title, column in columns.items()
+    }
+
+
+def _verdict(match: Match) -> str:
     """What a row of the table of matches says in its last column."""
     if match.are_partners:
         return "partners"
     collapsed = [name for name, is_so in (("first", match.collapsed_a), ("second", match.collapsed_b)) if is_so]
     return {0: "no partners", 1: f"the {''.join(collapsed)} is collapsed", 2: "both are collapsed"}[len(collapsed)]
-
-
-def svg(figure: Figure, name: str) -> str:
-    """A figure as an SVG element with the colours of the page and with ids that occur in no other figure."""
-    buffer = io.StringIO()
-    with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
-        # The browser draws the text in its own fonts, so that glyphs missing from matplotlib's do not matter.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    # matplotlib gives the groups of every figure the same ids, and an id must be unique on a page.
-    text = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", text)
-    for colour, variable in _COLOURS.items():
-        text = text.replace(colour, variable)
-    return text.replace("<svg", f'<svg role="img" aria-label="{name}"', 1)

@@ -3,7 +3,7 @@
 import json
 import math
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from torch import Tensor
 
@@ -15,6 +15,8 @@ from kullback.io.text import printable
 if TYPE_CHECKING:
     from kullback.comparison.compare import Comparison
 
+
+T = TypeVar("T")
 
 SCHEMA = 1
 """The version of what :func:`to_dict` returns: keys are added without notice, and removed or changed with a new one."""
@@ -38,12 +40,17 @@ def to_dict(comparison: "Comparison") -> dict[str, Any]:
         "active": {model: _indices(comparison.active(model)) for model in MODELS},
         "collapsed": {model: _indices(comparison.collapsed(model)) for model in MODELS},
     }
-    return {key: _finite(value) for key, value in everything.items()}
+    return finite(everything)
 
 
 def to_json(comparison: "Comparison") -> str:
     """:func:`to_dict` as JSON."""
-    return json.dumps(to_dict(comparison), indent=2, ensure_ascii=False, allow_nan=False)
+    return json_of(to_dict(comparison))
+
+
+def json_of(numbers: dict[str, Any]) -> str:
+    """What :func:`to_dict` returns, as JSON."""
+    return json.dumps(numbers, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def to_text(comparison: "Comparison") -> str:
@@ -132,10 +139,10 @@ def _dimension_names(comparison: "Comparison", mask: Tensor) -> str:
     return " ".join(map(comparison.dimension_name, _indices(mask))) or "none"
 
 
-def _finite(x: Any) -> Any:
+def finite(x: T) -> T:
     """``x`` with None for every number in it that is not finite, which JSON cannot express."""
     if isinstance(x, dict):
-        return {key: _finite(value) for key, value in x.items()}
+        return cast(T, {key: finite(value) for key, value in x.items()})
     if isinstance(x, list):
-        return [_finite(value) for value in x]
-    return None if isinstance(x, float) and not math.isfinite(x) else x
+        return cast(T, [finite(value) for value in x])
+    return cast(T, None) if isinstance(x, float) and not math.isfinite(x) else x

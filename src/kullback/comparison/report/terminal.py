@@ -15,9 +15,9 @@ from kullback.io.text import printable
 
 if TYPE_CHECKING:
     from kullback.comparison.compare import Comparison
+    from kullback.comparison.compare_all import Comparisons
 
 _MAX_DIMENSIONS = 16
-_MAX_INPUTS = 5
 
 
 def show(comparison: "Comparison", console: Console) -> None:
@@ -30,6 +30,19 @@ def show(comparison: "Comparison", console: Console) -> None:
         console.print()
         console.print(table)
     console.print(Text(f"A is {a}, B is {b}; all in nats.", style="italic"))
+
+
+def show_several(comparisons: "Comparisons", console: Console) -> None:
+    """Print the findings and the matrices of several models."""
+    for finding in comparisons.findings():
+        console.print(Text(f"• {finding}"))
+    matrices = {"As they stand": comparisons.unaligned, "After the best alignment of each pair": comparisons.aligned}
+    for title, matrix in matrices.items():
+        table = _table(f"{title}: KL(row‖column), nats", "", *comparisons.names)
+        for i, (name, row) in enumerate(zip(comparisons.names, matrix.tolist(), strict=True)):
+            table.add_row(Text(name), *("–" if i == j else number(x) for j, x in enumerate(row)))
+        console.print()
+        console.print(table)
 
 
 _COLUMNS = {pair: pair.label("A", "B") for pair in Pair}
@@ -92,7 +105,7 @@ def _dimensions(comparison: "Comparison") -> Table:
 def _largest(comparison: "Comparison") -> Table:
     table = _table("The inputs that differ most", "", _COLUMNS[Pair.AB], "input", _COLUMNS[Pair.BA], "input")
     ab, ba = (comparison.summary.divergences[pair].largest for pair in (Pair.AB, Pair.BA))
-    for i in range(min(_MAX_INPUTS, len(ab.ids))):
+    for i in range(len(ab.ids)):
         table.add_row(
             str(i + 1),
             number(ab.values[i]),
