@@ -2,13 +2,15 @@
 
 From ``benchmarks/results/``: ``NAME.md``, the whole of a result; ``NAME-machine.md``, its first line; ``NAME-1.md``,
 ``NAME-2.md``, …, its tables one by one. From the registry of divergences: ``divergences.md``, the table of them, and
-``divergences-reference.md``, their reference. ``conf.py`` calls ``write`` at each build; pages include the files.
+``divergences-reference.md``, their reference. ``scalars.md``: the numbers of a comparison by name. ``conf.py`` calls
+``write`` at each build; pages include the files.
 
     python docs/tables.py
 """
 
 from pathlib import Path
 
+from kullback.comparison.scalars import documented
 from kullback.divergences.record import Record
 from kullback.divergences.registry import RECORDS
 
@@ -55,11 +57,21 @@ def divergence_reference() -> list[str]:
     return ["```{eval-rst}", *(f".. autofunction:: kullback.{record.name}" for record in RECORDS), "```"]
 
 
+def scalar_table() -> list[str]:
+    """The table of the numbers of a comparison."""
+    return [
+        "| name | what it is |",
+        "| --- | --- |",
+        *(f"| `{name}` | {text} |" for name, text in documented().items()),
+    ]
+
+
 def pages() -> dict[str, str]:
     """The contents of the generated files by name."""
     found = {
         "divergences.md": "\n".join(divergence_table()),
         "divergences-reference.md": "\n".join(divergence_reference()),
+        "scalars.md": "\n".join(scalar_table()),
     }
     for path in sorted(RESULTS.iterdir()):
         text = path.read_text(encoding="utf-8")

@@ -17,7 +17,10 @@ FUNCTIONS = {
     "chi_squared": "p, q",
     "compare": "a, b, *scale=None, *prior=None, *align=('permutation', 'rotation'), *aggregate=True, "
     "*thresholds=Thresholds(active_variance=0.01, collapsed_nats=0.01, partner_share=0.5), *names=('A', 'B'), "
-    "*progress=None",
+    "*images=None, *top=10, *progress=None",
+    "compare_all": "models, *names=None, *scale=None, *prior=None, *align=('permutation', 'rotation'), "
+    "*aggregate=False, *thresholds=Thresholds(active_variance=0.01, collapsed_nats=0.01, partner_share=0.5), "
+    "*images=None, *top=10, *progress=None",
     "cross_entropy": "p, q",
     "cross_entropy_bounds": "p, q",
     "cross_entropy_estimate": "p, q, *tolerance=None, *n=None, *seed=None",
@@ -57,6 +60,7 @@ CLASSES = {
     "Bounds",
     "Comparison",
     "Estimate",
+    "Comparisons",
     "Explanation",
     "Gaussian",
     "KLDecomposition",

@@ -113,3 +113,57 @@ def test_every_number_is_documented_and_the_list_needs_no_files():
     listed = CliRunner().invoke(commands, ["compare", "--list-scalars"])
     assert listed.exit_code == 0
     assert [line.partition(": ")[0] for line in listed.stdout.splitlines()] == list(documented())
+
+
+@pytest.fixture
+def several(files):
+    rng = np.random.default_rng(1)
+    np.savez("c.npz", mu=rng.standard_normal((50, 3)), std=np.full((50, 3), 0.5))
+
+
+@pytest.mark.usefixtures("files", "several")
+def test_of_several_files_each_pair_is_compared_and_gated():
+    command = ["compare", "a.npz", "b.npz", "c.npz", "--fail-if", "kl_ab.aligned.mean > 1"]
+    result = CliRunner().invoke(commands, [*command, "--json", "all.json", "--report", "all.html", "--top", "3"])
+    assert result.exit_code == 1
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("failed")]
+    assert "a and c: kl_ab.aligned.mean is" in line
+    assert "b and c: kl_ab.aligned.mean is" in line
+    assert "a and b" not in line
+    data = json.loads(Path("all.json").read_text())
+    assert data["names"] == ["a", "b", "c"]
+    assert len(data["pairs"]) == 3
+    assert len(data["pairs"][0]["ab"]["largest"]) == 3
+    lines = dict(line.split(": ", 1) for line in result.stdout.splitlines())
+    assert float(lines["aligned.1.2"]) < 1 < float(lines["aligned.1.3"])
+    assert "kullback compare a.npz b.npz c.npz --fail-if" in Path("all.html").read_text()
+    brief = CliRunner().invoke(commands, ["compare", "a.npz", "b.npz", "c.npz", "--brief", "--names", "x, y,z"])
+    assert brief.exit_code == 0
+    assert "x and y are nearest" in brief.stdout
+    assert json.loads(CliRunner().invoke(commands, ["compare", *"a.npz b.npz c.npz --json -".split()]).stdout)["schema"]
+
+
+@pytest.mark.usefixtures("files", "several")
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("a.npz b.npz c.npz --names x,y", "--names takes 3 different names"),
+        ("a.npz b.npz c.npz --names x,y,x", "--names takes 3 different names"),
+        ("a.npz b.npz c.npz --models x,y", "each must hold one"),
+        ("a.npz b.npz c.npz --json a.json --report c.npz", "c.npz"),
+        ("a.npz b.npz nowhere.npz", "no such file"),
+        ("a.npz b.npz c.npz --top 0", "--top"),
+    ],
+)
+def test_wrong_use_of_several_files_says_why_and_writes_nothing(arguments, says):
+    before = {path: path.read_bytes() for path in Path().iterdir()}
+    result = CliRunner().invoke(commands, ["compare", *arguments.split()])
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert {path: path.read_bytes() for path in Path().iterdir()} == before
+
+
+@pytest.mark.usefixtures("files")
+def test_top_is_how_many_inputs_are_listed():
+    lines = run("--top", "4").stdout.splitlines()
+    assert len([line for line in lines if line.startswith("kl_ab.largest.")]) == 4

@@ -97,11 +97,13 @@ def test_of_many_rows_some_are_drawn_and_bounds_are_left_out_where_they_take_lon
     assert "proved" not in text
 
 
-def test_without_an_aggregate_the_reason_is_a_finding(small):
+def test_without_an_aggregate_that_was_asked_for_the_reason_is_a_finding(small):
     (mean, std), (other, other_std) = small
     a, b = Gaussian.from_std(mean, std), Gaussian.from_std(other, other_std)
-    assert any("not asked for" in finding for finding in compare(a, b, aggregate=False).findings())
-    assert compare(a, b, aggregate=False).aggregate is None
+    without = compare(a, b, aggregate=False)
+    assert without.aggregate is None
+    assert not any("aggregated" in finding for finding in without.findings())
+    assert "not asked for" in without.to_dict()["aggregate"]["reason"]
     wide = [Gaussian.from_std(torch.full((5, 513), x), 1.0) for x in (0.0, 1.0)]
     assert any("up to 512 dimensions" in finding for finding in compare(*wide).findings())
     nan = mean.clone()

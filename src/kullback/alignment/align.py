@@ -132,6 +132,7 @@ class Aligner:
             unaligned=self._unaligned[0],
             aligned=MeanDivergence.of(divergences(p, q, g)),
             chance=MeanDivergence.of(divergences(p, self.partners, by_chance)),
+            chance_reverse=MeanDivergence.of(divergences(self.partners, p, by_chance.inverse())),
             unaligned_reverse=self._unaligned[1],
             aligned_reverse=MeanDivergence.of(divergences(q, p, g.inverse())),
             rows_fitted=self._pairs.objective.count,

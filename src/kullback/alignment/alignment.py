@@ -56,6 +56,8 @@ class Alignment:
     """KL(g·p‖q)."""
     chance: MeanDivergence
     """KL(g·p‖q) of rows paired at random, for a map g fitted to such pairs: what an alignment gains from nothing."""
+    chance_reverse: MeanDivergence
+    """KL(q‖g·p) of the same pairs after the same map."""
     unaligned_reverse: MeanDivergence
     """KL(q‖p) as it stands."""
     aligned_reverse: MeanDivergence
@@ -126,7 +128,7 @@ class Alignment:
 
     def to_dict(self) -> dict[str, Any]:
         """All results as lists, strings and numbers."""
-        means = ("unaligned", "aligned", "chance", "unaligned_reverse", "aligned_reverse")
+        means = ("unaligned", "aligned", "chance", "unaligned_reverse", "aligned_reverse", "chance_reverse")
         return {
             "kind": self.kind,
             "matrix": self.map.matrix.tolist(),

@@ -108,6 +108,8 @@ def compare_all_rows(
     """:func:`compare_all` for models that have already been read; ``options`` are those of :func:`compare_rows`."""
     if isinstance(names, str) or len(names) != len(models) or len(set(names)) != len(names):
         raise ValueError(f"names must be {len(models)} different names, got {names!r}.")
+    illustrated = next((model for model in models if model.images is not None), models[0])
+    models = [model.with_images_of(illustrated) for model in models]
     pairs = list(itertools.combinations(range(len(models)), 2))
     found = {}
     for done, (i, j) in enumerate(pairs):
@@ -192,13 +194,18 @@ class Comparisons:
         return found
 
     @property
+    def grouped_below(self) -> float:
+        """The distance below which the clustering joins models of one group, in nats: 70 % of its greatest."""
+        return float("nan") if self.linkage is None else _GROUPED_BELOW * float(self.linkage[-1, 2])
+
+    @property
     def groups(self) -> list[tuple[str, ...]]:
-        """The names of models that the clustering joins below 70 % of its greatest distance."""
+        """The names of models that the clustering joins below ``grouped_below``."""
         from scipy.cluster.hierarchy import fcluster
 
         if self.linkage is None:
             return [(name,) for name in self.names]
-        labels = fcluster(self.linkage, _GROUPED_BELOW * self.linkage[-1, 2], criterion="distance").tolist()
+        labels = fcluster(self.linkage, self.grouped_below, criterion="distance").tolist()
         groups: dict[int, list[str]] = {}
         for label, name in zip(labels, self.names, strict=True):
             groups.setdefault(label, []).append(name)
@@ -206,10 +213,10 @@ class Comparisons:
 
     @functools.cached_property
     def embedding(self) -> "tuple[Tensor, float] | None":
-        """Points in the plane, ``(M, 2)``, whose squared distances resemble ``distances``, and the share of them shown.
+        """Points in the plane, ``(M, 2)``, and the share of the models' scatter that they show.
 
-        It is classical multidimensional scaling (Torgerson 1952): the divergence of Gaussians of equal covariances is
-        half a squared distance. None if a distance is not finite.
+        Squared distances of the points resemble ``distances``, by classical multidimensional scaling (Torgerson 1952):
+        the divergence of Gaussians of equal covariances is half a squared distance. None if a distance is not finite.
         """
         if not self.distances.isfinite().all():
             return None
@@ -228,7 +235,7 @@ class Comparisons:
 
     def to_dict(self) -> dict[str, Any]:
         """All results as lists, strings and numbers; None stands for a number that is not finite."""
-        from kullback.comparison.report.several import to_dict
+        from kullback.comparison.report.several_plain import to_dict
 
         return to_dict(self)
 
@@ -251,12 +258,12 @@ class Comparisons:
             path: the file, ``.html``.
             command: how the comparison was made, for the last lines of the page, beside the versions.
         """
-        from kullback.comparison.report.several import write
+        from kullback.comparison.report.several_html import write
 
         write(self, path, command)
 
     def __str__(self) -> str:
-        from kullback.comparison.report.several import to_text
+        from kullback.comparison.report.several_plain import to_text
 
         return to_text(self)
 
@@ -264,6 +271,6 @@ class Comparisons:
         return f"Comparisons({', '.join(self.names)})"
 
     def _repr_html_(self) -> str:
-        from kullback.comparison.report.several import fragment
+        from kullback.comparison.report.several_html import fragment
 
         return fragment(self)

@@ -55,6 +55,8 @@ class Coordinates:
     """What ``best`` leaves in each dimension of B, without correlations: the mean over the rows that were held out."""
     from_correlations: float
     """What it leaves in correlations between dimensions."""
+    rows: Tensor
+    """What it leaves of each input, over all rows."""
     largest_values: tuple[float, ...]
     """The largest divergences of single inputs after ``best``, over all rows."""
     largest_ids: tuple[Any, ...]
@@ -102,6 +104,7 @@ def coordinates(
         _pair_divergences(aligner),
         torch.cat([part.marginal for part in left]).mean(0),
         float(torch.cat([part.from_correlations for part in left]).mean()),
+        rows,
         tuple(rows[top].tolist()),
         tuple(ids[i] for i in top),
     )

@@ -54,13 +54,14 @@ def _decomposition(comparison: "Comparison", found: Coordinates) -> list[str]:
     ab, ba = (pair.label(*comparison.names) for pair in (Pair.AB, Pair.BA))
     best = found.best
     steps = ", ".join(f"{_mean(alignment.aligned)} after {MAPS[kind]}" for kind, alignment in found.alignments.items())
-    chance = f"{MAPS[best.kind]} of inputs paired at random leaves {number(best.chance.mean)}"
-    conclusion = _conclusion(comparison, best)
+    at_random = f"{MAPS[best.kind]} of inputs paired at random leaves"
+    held_out = f"means over {best.aligned.rows:,} inputs that no map was fitted to"
+    share = _share_removed(best.unaligned_reverse, best.aligned_reverse)
     sentences = [
-        f"{ab} is {_mean(best.unaligned)} nats as they stand, {steps}; {chance}. {conclusion} (means over "
-        f"{best.aligned.rows:,} inputs that no map was fitted to).",
+        f"{ab} is {_mean(best.unaligned)} nats as they stand, {steps}; {at_random} {number(best.chance.mean)} "
+        f"({held_out}). {_conclusion(comparison, best)}.",
         f"{ba} is {_mean(best.unaligned_reverse)} nats as they stand, {_mean(best.aligned_reverse)} after "
-        f"{MAPS[best.kind]}.{_widths(comparison)}",
+        f"{MAPS[best.kind]}{share}; {at_random} {number(best.chance_reverse.mean)}.{_widths(comparison)}",
     ]
     return sentences + [f"{warning[0].upper()}{warning[1:]}." for warning in best.warnings]
 
@@ -82,7 +83,16 @@ def _conclusion(comparison: "Comparison", best: Alignment) -> str:
     if share < _SMALL_SHARE:
         return "None of these maps brings the models much closer than they stand"
     rates = " and ".join(number(comparison.statistics(Pair.rate(model))["mean"]) for model in MODELS)
-    return f"{share:.0%} of the difference is a change of coordinates; what is left compares with rates of {rates} nats"
+    a, b = comparison.names
+    return (
+        f"{share:.0%} of the difference is a change of coordinates; beside what is left, the rates of {a} and {b} are "
+        f"{rates} nats"
+    )
+
+
+def _share_removed(unaligned: MeanDivergence, aligned: MeanDivergence) -> str:
+    share = 1.0 - aligned.mean / unaligned.mean if unaligned.mean > 0 else 0.0
+    return f", {share:.0%} less" if share >= _SMALL_SHARE else ""
 
 
 def _mean(divergence: MeanDivergence) -> str:
@@ -148,11 +158,13 @@ def _left(comparison: "Comparison", found: Coordinates) -> list[str]:
     if not total > 0:
         return []
     most = int(found.per_dimension.argmax())
+    collapsed = ", which is collapsed," if bool(comparison.collapsed("b")[most]) else ""
     return [
         f"After {MAPS[found.best.kind]}, input {printable(found.largest_ids[0])} differs most, by "
-        f"{number(found.largest_values[0])} nats; of the mean, dimension {comparison.dimension_name(most)} of "
-        f"{comparison.names[1]} has {float(found.per_dimension[most]) / total:.0%}, the largest share, and "
-        f"correlations between dimensions have {found.from_correlations / total:.0%}."
+        f"{number(found.largest_values[0])} nats. Of what is left on average, dimension "
+        f"{comparison.dimension_name(most)} of {comparison.names[1]}{collapsed} has "
+        f"{float(found.per_dimension[most]) / total:.0%}, the largest share, and correlations between dimensions have "
+        f"{found.from_correlations / total:.0%}."
     ]
 
 
@@ -185,8 +197,9 @@ def _parts_of_rate(found: Aggregate, model: str, name: str) -> str:
     return (
         f"The rate of {name} over these inputs, {number(of.rate)} nats, is the mutual information of inputs and codes, "
         f"{_estimate(of.mutual_information)} (at most log N = {math.log(found.rows):.4g}), and the divergence of the "
-        f"aggregated posterior from the prior, {_estimate(of.from_prior)}; estimated apart, they add up to it but for "
-        f"{of.gap:.2g} ± {of.gap_error:.2g}. Its total correlation is {_estimate(of.total_correlation)}.{warnings}"
+        f"aggregated posterior from the prior, {_estimate(of.from_prior)}; the rate minus their sum is {of.gap:.2g} ± "
+        f"{of.gap_error:.2g}, the error of estimating both. Its total correlation, which is 0 if the dimensions of the "
+        f"aggregated posterior are independent, is {_estimate(of.total_correlation)}.{warnings}"
     )
 
 

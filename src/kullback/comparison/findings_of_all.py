@@ -16,11 +16,12 @@ def findings(comparisons: "Comparisons") -> list[str]:
     order = sorted(places, key=lambda pair: float(comparisons.distances[pair]))
     unaligned = [0.5 * float(comparisons.unaligned[i, j] + comparisons.unaligned[j, i]) for i, j in places]
     left = [float(comparisons.distances[pair]) for pair in places]
-    what = "means over inputs and over both directions"
+    best = [comparison.coordinates.best for comparison in comparisons.pairs.values() if comparison.coordinates]
+    held_out = f"{best[0].aligned.rows:,} inputs that no map was fitted to" if best else "inputs"
     opening = f"{count} models over {rows:,} inputs: as they stand, pairs differ by {_range(unaligned)} nats"
-    if any(comparison.coordinates for comparison in comparisons.pairs.values()):
+    if best:
         opening += f"; after the best alignment of each pair, by {_range(left)}"
-    sentences = [f"{opening} ({what})."]
+    sentences = [f"{opening} (means over both directions and over {held_out})."]
     if len(places) > 1:
         sentences.append(
             f"{_pair(comparisons, order[0])} are nearest, {number(float(comparisons.distances[order[0]]))} nats; "
@@ -52,10 +53,11 @@ def _pair(comparisons: "Comparisons", pair: tuple[int, int]) -> str:
 
 
 def _groups(comparisons: "Comparisons") -> str:
+    below = f"{number(comparisons.grouped_below)} nats, 70 % of its greatest distance"
     together = [group for group in comparisons.groups if len(group) > 1]
     alone = [group[0] for group in comparisons.groups if len(group) == 1]
     if not together:
-        return "No models form a group: average linkage joins none below 70 % of its greatest distance."
-    listed = "; ".join(" with ".join(group) for group in together)
+        return f"No models form a group: average linkage joins none below {below}."
+    listed = "; ".join(f"{', '.join(group[:-1])} and {group[-1]}" for group in together)
     rest = f"; alone: {', '.join(alone)}" if alone else ""
-    return f"Groups, joined by average linkage below 70 % of its greatest distance: {listed}{rest}."
+    return f"Groups, joined by average linkage below {below}: {listed}{rest}."

@@ -73,6 +73,7 @@ def _of_alignments(found: Coordinates) -> dict[str, float]:
             result[f"{pair.key}.{key}.mean"] = mean.mean
             result[f"{pair.key}.{key}.standard_error"] = mean.standard_error
         result[f"{Pair.AB.key}.{key}.chance"] = alignment.chance.mean
+        result[f"{Pair.BA.key}.{key}.chance"] = alignment.chance_reverse.mean
     result["coordinates_share"] = found.best.coordinates_share
     if found.matches:
         result["matched_units"] = sum(match.are_partners for match in found.matches)
@@ -109,9 +110,10 @@ def documented() -> dict[str, str]:
         for pair in (Pair.AB, Pair.BA):
             result[f"{pair.key}.{_key(kind)}.mean"] = f"{labels[pair]}, nats: mean over the same inputs after {after}"
             result[f"{pair.key}.{_key(kind)}.standard_error"] = "standard error of that mean"
-        result[f"{Pair.AB.key}.{_key(kind)}.chance"] = (
-            f"{labels[Pair.AB]}, nats: mean of inputs paired at random after {after}, fitted to such pairs"
-        )
+        for pair in (Pair.AB, Pair.BA):
+            result[f"{pair.key}.{_key(kind)}.chance"] = (
+                f"{labels[pair]}, nats: mean of inputs paired at random after {after}, fitted to such pairs"
+            )
     result["coordinates_share"] = (
         f"share of {labels[Pair.AB]} as they stand that the alignment that leaves least removes; negative if it adds"
     )

@@ -54,6 +54,18 @@ class Posteriors:
         """The same with an image for each row."""
         return replace(self, images=lambda: images, order=None)
 
+    def with_images_of(self, other: "Posteriors") -> "Posteriors":
+        """The same with the images of another model for the same inputs, if it has some and this has none."""
+        if self.images is not None or other.images is None:
+            return self
+        order = other.order
+        if self.ids is not None and other.ids is not None:
+            rows = {key: row for row, key in enumerate(other.ids)}
+            if not all(key in rows for key in self.ids):
+                return self
+            order = [rows[key] if order is None else order[rows[key]] for key in self.ids]
+        return replace(self, images=other.images, order=order)
+
     def reordered(self, order: list[int]) -> "Posteriors":
         """The same with the rows in this order."""
         ids = None if self.ids is None else [self.ids[row] for row in order]

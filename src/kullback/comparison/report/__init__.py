@@ -2,5 +2,5 @@
 
 ``plain.py`` gives dictionaries, JSON and text, ``terminal.py`` tables, ``figures.py`` matplotlib figures in the style
 of ``style.py``, and ``html.py`` a page: its templates, style sheet and script lie beside it, ``svg.py`` and
-``images.py`` give it its pictures. ``several.py`` and ``several_figures.py`` do the same for several models.
+``images.py`` give it its pictures. ``several_*.py`` do the same for several models.
 """

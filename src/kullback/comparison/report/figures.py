@@ -156,11 +156,15 @@ def _distribution(comparison: "Comparison") -> Figure:
     figure = style.figure(3.0)
     axes = figure.subplots()
     divergences = comparison.summary.divergences
-    rows = {pair: _drawable(divergences[pair].rows.numpy()) for pair in _DIRECTIONS}
-    edges, is_logarithmic = _bins(np.concatenate(list(rows.values())))
-    labels = comparison.labels()
-    for pair, colour in zip(_DIRECTIONS, _COLOURS, strict=True):
-        axes.hist(rows[pair], edges, color=colour, alpha=0.55, label=short(labels[pair]))
+    labels, found = comparison.labels(), comparison.coordinates
+    rows = [_drawable(divergences[pair].rows.numpy()) for pair in _DIRECTIONS]
+    left = [_drawable(found.rows.numpy())] if found else []
+    edges, is_logarithmic = _bins(np.concatenate([*rows, *left]))
+    for values, pair, colour in zip(rows, _DIRECTIONS, _COLOURS, strict=True):
+        axes.hist(values, edges, color=colour, alpha=0.55, label=short(labels[pair]))
+    if found:
+        name = short(f"the first after {MAPS[found.best.kind]}")
+        axes.hist(left[0], edges, histtype="step", color=COLOUR_A, linewidth=1.4, label=name)
     if is_logarithmic:
         logarithmic(axes, "x")
     for pair, height in zip(_DIRECTIONS, (36, 20), strict=True):

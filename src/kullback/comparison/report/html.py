@@ -5,7 +5,7 @@ import hashlib
 import math
 import os
 import platform
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -30,19 +30,22 @@ if TYPE_CHECKING:
     from kullback.comparison.compare import Comparison
 
 _CAPTIONS = {
-    "decomposition": "The mean divergence over inputs that no map was fitted to: as the models stand, after each "
-    "change of coordinates, and what the best kind of change leaves of inputs paired at random.",
-    "matching": "The mean divergence of each dimension of one model from each of the other, with the better sign: in "
-    "their order, and with each dimension of one beside its match in the other, partners first. A partner shows on the "
-    "diagonal, lighter than the rest of its row; rows that are light throughout are collapsed.",
+    "decomposition": "The mean divergence as the models stand, after each change of coordinates of the first model, "
+    "and what the best kind of change leaves of inputs paired at random. Matching dimensions permutes them and changes "
+    "signs; a rotation is any orthogonal matrix, reflections included. Each is fitted to the mean divergence of one "
+    "half of the inputs; the means are those of the other half.",
+    "matching": "The mean KL divergence of each dimension of the first model (columns) from each of the second (rows), "
+    "with the better sign: in their order, and with each dimension beside its match, partners first. A partner shows "
+    "on the diagonal, lighter than the rest of its row. The scale ends at 1 % of the largest value.",
     "left": "What the best change of coordinates leaves: in each dimension of the second model, and in correlations "
     "between dimensions. Means over inputs that no map was fitted to.",
     "dimensions": "As the models stand. Above: the mean divergence of each latent dimension from the prior; collapsed "
-    "dimensions are grey and not to scale. Below: the mean divergence between the two models in each dimension.",
+    "dimensions are grey stubs, drawn higher than they are. Below: the mean divergence between the two models in each "
+    "dimension, whichever dimensions match.",
     "widths": "The widths of posteriors: the root mean square over inputs of their standard deviations, in each latent "
-    "dimension. At the width of the prior, inputs say nothing.",
-    "distribution": "As the models stand: the distribution of the divergence over inputs; the arrows point at the "
-    "largest values.",
+    "dimension. Where it is the width of the prior, the input has no influence.",
+    "distribution": "The distribution of the divergence over all inputs, as the models stand and after the best change "
+    "of coordinates; the arrows point at the largest values as they stand.",
     "directions": "As the models stand: each point is an input, with the divergence in one direction against that in "
     "the other.",
     "ellipses": "As the models stand: ellipses at one and two standard deviations, in the two dimensions that differ "
@@ -180,12 +183,12 @@ def _dimensions(comparison: "Comparison") -> list[dict[str, Any]]:
 def _listed(comparison: "Comparison") -> dict[str, list[dict[str, Any]]]:
     """The inputs that differ most, by the divergence that says so."""
     labels, found = comparison.labels(), comparison.coordinates
-    columns = {}
+    columns: dict[str, tuple[Sequence[Any], Sequence[float]]] = {}
     if found:
         columns[f"{labels[Pair.AB]} after {MAPS[found.best.kind]}"] = (found.largest_ids, found.largest_values)
     for pair in (Pair.AB, Pair.BA):
         largest = comparison.summary.divergences[pair].largest
-        columns[labels[pair]] = (largest.ids, largest.values)
+        columns[f"{labels[pair]} as they stand"] = (largest.ids, largest.values)
     return {
         title: [{"id": id_, "value": value} for id_, value in zip(*column, strict=True)]
         for title, column in columns.items()

@@ -30,6 +30,7 @@ def _dendrogram(comparisons: "Comparisons") -> Figure:
     tree = dendrogram(comparisons.linkage, no_plot=True)
     for heights, places in zip(tree["dcoord"], tree["icoord"], strict=True):
         axes.plot(heights, places, color=COLOUR_A, linewidth=1.4, solid_capstyle="butt")
+    axes.axvline(comparisons.grouped_below, color=INK, linewidth=0.8, linestyle="--")
     axes.set_yticks(5 + 10 * np.arange(len(comparisons.names)), [short(comparisons.names[i]) for i in tree["leaves"]])
     axes.set_ylim(0, 10 * len(comparisons.names))
     axes.set_xlim(left=0)
@@ -55,6 +56,6 @@ def _embedding(comparisons: "Comparisons") -> Figure:
         )  # fmt: skip
     axes.set_aspect("equal", adjustable="datalim")
     axes.margins(0.15)
-    axes.set_xlabel(f"square roots of nats; {share:.0%} of the distances shown")
+    axes.set_xlabel(f"square roots of nats; {share:.0%} of the scatter is shown")
     axes.locator_params(nbins=5)
     return figure

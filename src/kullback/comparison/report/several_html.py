@@ -1,13 +1,11 @@
-"""The comparison of several models as a dictionary, as text, and as an HTML page with a part for each pair."""
+"""The comparison of several models as an HTML page, with a part for each pair."""
 
 import os
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from kullback._version import __version__
-from kullback.comparison.format import exact
-from kullback.comparison.report import html, plain
+from kullback.comparison.report import html
 from kullback.comparison.report.several_figures import draw
 from kullback.io.output import check_writable, write_text
 
@@ -16,49 +14,20 @@ if TYPE_CHECKING:
 
 _CAPTIONS = {
     "dendrogram": "Models that are alike are joined early: hierarchical clustering with average linkage, by the mean "
-    "divergence after the best alignment of each pair.",
-    "embedding": "The models in the plane, by classical multidimensional scaling: squared distances resemble the mean "
-    "divergences after alignment.",
+    "divergence after the best alignment of each pair. What is joined left of the dashed line is a group.",
+    "embedding": "An impression of the models in the plane, by classical multidimensional scaling: squared distances "
+    "resemble the mean divergences after alignment, the better the more of the scatter is shown. The matrix has the "
+    "numbers.",
 }
 
 # What the page draws of each pair; the report of a pair draws everything.
 _FIGURES = ("decomposition", "matching", "left")
 
-_MATRICES = {"unaligned": "As they stand", "aligned": "After the best alignment of each pair"}
-
-
-def to_dict(comparisons: "Comparisons") -> dict[str, Any]:
-    """All results as lists, strings and numbers; None stands for a number that is not finite."""
-    linkage, embedding = comparisons.linkage, comparisons.embedding
-    return plain.finite(
-        {
-            "schema": plain.SCHEMA,
-            "kullback": __version__,
-            "names": list(comparisons.names),
-            "findings": comparisons.findings(),
-            "unaligned": comparisons.unaligned.tolist(),
-            "aligned": comparisons.aligned.tolist(),
-            "distances": comparisons.distances.tolist(),
-            "linkage": None if linkage is None else linkage.tolist(),
-            "groups": [list(group) for group in comparisons.groups],
-            "embedding": None if embedding is None else embedding[0].tolist(),
-            "pairs": [comparison.to_dict() for comparison in comparisons.pairs.values()],
-        }
-    )
-
-
-def to_text(comparisons: "Comparisons") -> str:
-    """One line of ``key: value`` for each result; models are called by their numbers, from 1."""
-    lines = [f"model_{i}: {name}" for i, name in enumerate(comparisons.names, 1)]
-    lines += [f"finding_{i}: {finding}" for i, finding in enumerate(comparisons.findings(), 1)]
-    for key in (*_MATRICES, "distances"):
-        matrix: Tensor = getattr(comparisons, key)
-        for i, j in comparisons.pairs:
-            lines.append(f"{key}.{i + 1}.{j + 1}: {exact(float(matrix[i, j]))}")
-            if key != "distances":
-                lines.append(f"{key}.{j + 1}.{i + 1}: {exact(float(matrix[j, i]))}")
-    lines += [f"group_{i}: {', '.join(group)}" for i, group in enumerate(comparisons.groups, 1)]
-    return "\n".join(lines)
+_MATRICES = {
+    "distances": "After alignment, both directions together",
+    "aligned": "After alignment, by direction",
+    "unaligned": "As they stand, by direction",
+}
 
 
 def write(comparisons: "Comparisons", path: str | os.PathLike[str], command: str | None) -> None:
@@ -85,7 +54,7 @@ def _variables(comparisons: "Comparisons") -> dict[str, Any]:
     return {
         "names": comparisons.names,
         "findings": comparisons.findings(),
-        "matrices": {title: _cells(comparisons, getattr(comparisons, key)) for key, title in _MATRICES.items()},
+        "matrices": {title: (key, _cells(comparisons, getattr(comparisons, key))) for key, title in _MATRICES.items()},
     }
 
 
