@@ -72,8 +72,9 @@ def test_every_estimate_is_the_mean_over_independent_draws(small):
         error = math.hypot(float(estimate.standard_error), float(values.std()) / math.sqrt(values.numel()))
         assert float(estimate.value) == pytest.approx(float(values.mean()), abs=5 * error)
         assert error < 0.02
-    bounds = found.pairs["ab"].bounds
-    assert bounds.lower <= found.pairs["ab"].estimate.value <= bounds.upper
+    for pair in found.pairs.values():
+        assert pair.bounds.lower <= pair.estimate.value <= pair.bounds.upper
+        assert pair.aligned_bounds.lower <= pair.aligned.value <= pair.aligned_bounds.upper
 
 
 def test_other_priors_and_image_latents_are_aggregated(small):
@@ -88,13 +89,20 @@ def test_other_priors_and_image_latents_are_aggregated(small):
 def test_of_many_rows_some_are_drawn_and_bounds_are_left_out_where_they_take_long(small, monkeypatch):
     (mean, std), (other, other_std) = small
     monkeypatch.setattr(aggregate_module, "_MAX_ROWS", 30)
-    monkeypatch.setattr(aggregate_module, "_MAX_BOUND_WORK", 100)
+    monkeypatch.setattr(aggregate_module, "_MAX_DIAGONAL_WORK", 100)
+    monkeypatch.setattr(aggregate_module, "_MAX_MATRIX_WORK", 100)
     comparison = compare(Gaussian.from_std(mean, std), Gaussian.from_std(other, other_std))
     assert comparison.scalars()["aggregate.rows"] == 30
     assert comparison.aggregate.pairs["ab"].bounds is None
     text = " ".join(comparison.findings())
     assert "codes of 30 inputs" in text
     assert "proved" not in text
+    monkeypatch.setattr(aggregate_module, "_MAX_DIAGONAL_WORK", 2 * 30**2)
+    found = compare(Gaussian.from_std(mean, std), Gaussian.from_std(other, other_std), align=("rotation",)).aggregate
+    assert found.pairs["ab"].bounds.upper > 0
+    assert found.pairs["ab"].aligned_bounds is None
+    found = compare(Gaussian.from_std(mean, std), Gaussian.from_std(-mean, std), align=("permutation",)).aggregate
+    assert found.pairs["ab"].aligned_bounds.upper < 1e-6
 
 
 def test_without_an_aggregate_that_was_asked_for_the_reason_is_a_finding(small):

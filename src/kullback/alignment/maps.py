@@ -42,6 +42,12 @@ class Map:
         back = torch.linalg.inv(self.matrix)
         return Map(back, -(back @ self.shift))
 
+    def applied(self, p: Gaussian) -> Gaussian:
+        """Gaussians with one event dimension after the map; diagonal ones stay so after a signed permutation."""
+        if self.is_signed_permutation and p.scale.is_diagonal:
+            return self.permuted(p)
+        return p.affine(self.matrix, self.shift)
+
     def permuted(self, p: Gaussian) -> Gaussian:
         """A diagonal Gaussian with one event dimension after a signed permutation: it stays diagonal."""
         chosen = self.matrix.abs().argmax(1).to(p.mean.device)
@@ -69,7 +75,7 @@ class Remainder:
 def remainder(p: Gaussian, q: Gaussian, g: Map) -> Remainder:
     """KL(g·p‖q) of each row in its parts; for diagonal p and q, of shape ``(N, d)``, without any matrix per row."""
     if not (p.scale.is_diagonal and q.scale.is_diagonal):
-        mapped = p.affine(g.matrix, g.shift)
+        mapped = g.applied(p)
         terms = kl_terms(marginals(mapped), marginals(q))
         return Remainder(kl_divergence(mapped, q), terms.mean + terms.covariance)
     if g.is_signed_permutation:

@@ -27,8 +27,12 @@ _MAX_DIMENSIONS = 512
 # The density of a marginal at a point, of a single row: how many are computed, and for how many points at least.
 _MAX_MARGINALS, _FEWEST_POINTS = 2**28, 1024
 
-# Of more rows, this many are drawn; the points of each estimate; and rows² × dimensions up to which bounds are proved.
-_MAX_ROWS, _POINTS, _MAX_BOUND_WORK = 2000, 2**14, 12_000_000
+# Of more rows, this many are drawn; and the points of each estimate.
+_MAX_ROWS, _POINTS = 2000, 2**14
+
+# Bounds are proved where they take seconds: the greatest rows² × dimensions of diagonal Gaussians, and rows² ×
+# dimensions² of others.
+_MAX_DIAGONAL_WORK, _MAX_MATRIX_WORK = 40_000_000, 15_000_000
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ class AggregatedPair:
     """Proved bounds of the same; None where they would take long."""
     aligned: Estimate | None
     """After the alignment that leaves least, if there is one."""
+    aligned_bounds: Bounds | None
+    """Proved bounds of the same; None where they would take long."""
 
 
 @dataclass(frozen=True)
@@ -124,15 +130,26 @@ def _aggregate(p: Gaussian, q: Gaussian, prior: Gaussian, g: Map | None, step: C
         step()
     pairs = {}
     maps = (None, None) if g is None else (g, g.inverse())
-    for name, (source, target), there in zip(("ab", "ba"), (mixtures, mixtures[::-1]), maps, strict=True):
-        provable = len(a) ** 2 * p.event_size <= _MAX_BOUND_WORK
+    mapped = None if g is None else [g.applied(a), b]
+    for name, sides, there in zip(("ab", "ba"), ((0, 1), (1, 0)), maps, strict=True):
+        source, target = (mixtures[i] for i in sides)
         pairs[name] = AggregatedPair(
             kl_estimate(source, target, n=_POINTS, seed=3),
-            kl_bounds(source, target) if provable else None,
+            _bounds(*((a, b)[i] for i in sides)),
             None if there is None else kl_estimate(source, _PulledBack(target, there), n=_POINTS, seed=4),
+            None if mapped is None else _bounds(*(mapped[i] for i in sides)),
         )
         step()
     return Aggregate(len(a), models, pairs)
+
+
+def _bounds(source: Gaussian, target: Gaussian) -> Bounds | None:
+    """Proved bounds of the divergence of two aggregated posteriors, unless they would take long."""
+    is_diagonal = source.scale.is_diagonal and target.scale.is_diagonal
+    work = len(source) ** 2 * source.event_size ** (1 if is_diagonal else 2)
+    if work > (_MAX_DIAGONAL_WORK if is_diagonal else _MAX_MATRIX_WORK):
+        return None
+    return kl_bounds(Mixture.aggregate(source), Mixture.aggregate(target))
 
 
 class _Marginals:

@@ -11,6 +11,7 @@ from kullback.comparison.aggregate import NOT_ASKED, Aggregate, AggregatedPair
 from kullback.comparison.coordinates import Coordinates, Match
 from kullback.comparison.format import number, plus_minus
 from kullback.comparison.summary import MODELS, Pair
+from kullback.divergences.results import Bounds
 from kullback.estimate.result import Estimate
 from kullback.io.text import printable
 
@@ -184,11 +185,14 @@ def _aggregated(comparison: "Comparison") -> list[str]:
 
 def _of_pair(comparison: "Comparison", pair: Pair, of: AggregatedPair) -> str:
     text = f"{pair.label(*comparison.names)} is {_estimate(of.estimate)} nats as they stand"
-    if of.bounds:
-        text += f" (proved: {number(float(of.bounds.lower))} to {number(float(of.bounds.upper))})"
+    text += _proved(of.bounds)
     if comparison.coordinates and of.aligned:
-        text += f", {_estimate(of.aligned)} after {MAPS[comparison.coordinates.best.kind]}"
+        text += f", {_estimate(of.aligned)} after {MAPS[comparison.coordinates.best.kind]}{_proved(of.aligned_bounds)}"
     return text
+
+
+def _proved(bounds: Bounds | None) -> str:
+    return f" (proved: {number(float(bounds.lower))} to {number(float(bounds.upper))})" if bounds else ""
 
 
 def _parts_of_rate(found: Aggregate, model: str, name: str) -> str:

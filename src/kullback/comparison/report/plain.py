@@ -100,6 +100,7 @@ def _aggregate(comparison: "Comparison") -> dict[str, Any]:
             "estimate": of.estimate.to_dict(),
             "bounds": None if of.bounds is None else [float(x) for x in of.bounds],
             "aligned": None if of.aligned is None else of.aligned.to_dict(),
+            "aligned_bounds": None if of.aligned_bounds is None else [float(x) for x in of.aligned_bounds],
         }
         for pair, of in found.pairs.items()
     }
