@@ -163,6 +163,20 @@ def test_wrong_use_of_several_files_says_why_and_writes_nothing(arguments, says)
     assert {path: path.read_bytes() for path in Path().iterdir()} == before
 
 
+@pytest.mark.usefixtures("files", "several")
+def test_aggregates_are_compared_for_two_models_unless_the_command_says_otherwise():
+    def rows(*arguments):
+        data = json.loads(
+            CliRunner().invoke(commands, ["compare", *arguments, "--json", "-", "--align", "none"]).stdout
+        )
+        return [pair["aggregate"].get("rows") for pair in data.get("pairs", [data])]
+
+    assert rows("a.npz", "b.npz") == [50]
+    assert rows("a.npz", "b.npz", "--no-aggregate") == [None]
+    assert rows("a.npz", "b.npz", "c.npz") == [None] * 3
+    assert rows("a.npz", "b.npz", "c.npz", "--aggregate") == [50] * 3
+
+
 @pytest.mark.usefixtures("files")
 def test_top_is_how_many_inputs_are_listed():
     lines = run("--top", "4").stdout.splitlines()

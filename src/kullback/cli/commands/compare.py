@@ -48,6 +48,11 @@ def _list_scalars(context: click.Context, parameter: click.Parameter, value: boo
     help="Alignments to fit: permutation, rotation, rotation+shift, affine; or none.",
 )
 @click.option(
+    "--aggregate/--no-aggregate",
+    default=None,
+    help="Compare the aggregated posteriors, too; by default if there are two models.",
+)
+@click.option(
     "--fail-if",
     "conditions",
     multiple=True,
@@ -106,6 +111,7 @@ def compare(
     by_order: bool,
     names: str | None,
     alignments: str,
+    aggregate: bool | None,
     conditions: tuple[str, ...],
     json_path: str | None,
     active_variance: float,
@@ -128,6 +134,7 @@ def compare(
         options = {
             "thresholds": Thresholds(active_variance, collapsed_nats, partner_share),
             "align": _kinds(alignments),
+            "aggregate": not more if aggregate is None else aggregate,
             "top": top,
         }
         gates = [Condition.parse(text, documented()) for text in conditions]
@@ -190,7 +197,7 @@ def _several(
         if len(set(called)) != len(models) or not all(called):
             raise BadInput(f"--names takes {len(models)} different names, got {names!r}.")
     with progress(f"comparing {len(models)} models") as update:
-        return compare_all_rows(models, called, aggregate=False, progress=update, **options)
+        return compare_all_rows(models, called, progress=update, **options)
 
 
 def _failures(gates: "Sequence[Condition]", result: "Comparison | Comparisons") -> list[str]:
