@@ -70,7 +70,7 @@ def test_identical_models_are_found_identical():
 
 
 def test_rows_beyond_one_batch_are_all_counted(monkeypatch):
-    monkeypatch.setattr("kullback.comparison.compare.ROWS_PER_BATCH", 7)
+    monkeypatch.setattr("kullback.comparison.compare.NUMBERS_PER_BATCH", 14)
     done = []
     p = Gaussian.from_std(torch.zeros(50, 2), torch.ones(2))
     comparison = compare(p, Gaussian.from_std(torch.ones(50, 2), 1.0), progress=lambda i, n: done.append((i, n)))

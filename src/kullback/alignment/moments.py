@@ -17,7 +17,7 @@ from torch import Tensor
 from kullback.gaussians.gaussian import Gaussian
 
 # How many products of two coordinates are formed at a time.
-_PRODUCTS_PER_BATCH = 2**21
+_PRODUCTS_PER_BATCH = 2**19
 
 
 @dataclass(frozen=True, eq=False)

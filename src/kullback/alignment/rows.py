@@ -9,7 +9,7 @@ from torch import Tensor
 from kullback.gaussians.gaussian import Gaussian
 
 # How many numbers of a mean, or of a matrix, are converted at a time.
-_NUMBERS_PER_BATCH = 2**19
+_NUMBERS_PER_BATCH = 2**17
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,10 +34,9 @@ from kullback.io.text import printable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ROWS_PER_BATCH = 16_384
-
-# The numbers in the matrices of a batch of Gaussians that are not diagonal.
-_NUMBERS_PER_BATCH = 2**22
+# How many numbers of the means, or of the matrices of Gaussians that are not diagonal, are in a batch of rows. Larger
+# ones leave the caches, and memory in pieces.
+NUMBERS_PER_BATCH = 2**17
 
 ALIGNMENTS: tuple[Kind, ...] = ("permutation", "rotation")
 """The kinds of alignment that a comparison reports if it is not asked for others."""
@@ -191,9 +190,8 @@ def _images(first: Posteriors, second: Posteriors, ids: Sequence[Any], listed: s
 
 
 def _batches(p: Gaussian, q: Gaussian) -> Iterator[slice]:
-    size = ROWS_PER_BATCH
-    if not (p.scale.is_diagonal and q.scale.is_diagonal):
-        size = max(1, min(size, _NUMBERS_PER_BATCH // p.event_size**2))
+    is_diagonal = p.scale.is_diagonal and q.scale.is_diagonal
+    size = max(1, NUMBERS_PER_BATCH // p.event_size ** (1 if is_diagonal else 2))
     return (slice(i, min(i + size, len(p))) for i in range(0, len(p), size))
 
 
