@@ -33,7 +33,7 @@ def test_a_mean_and_a_scale_are_what_scale_says(scale, event, numpy):
     a, b = (mean, OF_VARIANCE[scale](variance)), [other_mean, OF_VARIANCE[scale](other_variance)]
     if numpy:
         a, b = tuple(x.numpy() for x in a), [x.numpy() for x in b]
-    comparison = compare(a, b, scale=scale, align=())
+    comparison = compare(a, b, scale=scale, align=(), aggregate=False)
     assert comparison.event_shape == event
     want = kl(mean, variance, other_mean, other_variance)
     assert comparison.scalars()["kl_ab.mean"] == pytest.approx(want, rel=1e-10)
@@ -42,7 +42,7 @@ def test_a_mean_and_a_scale_are_what_scale_says(scale, event, numpy):
 def test_what_states_its_scale_is_not_affected():
     mean, variance, other_mean, other_variance = posteriors(3)
     b = Independent(Normal(other_mean, other_variance.sqrt()), 1)
-    comparison = compare((mean, variance), b, scale="variance", align=())
+    comparison = compare((mean, variance), b, scale="variance", align=(), aggregate=False)
     want = kl(mean, variance, other_mean, other_variance)
     assert comparison.scalars()["kl_ab.mean"] == pytest.approx(want, rel=1e-10)
 
@@ -51,7 +51,7 @@ def test_tensors_of_the_inference_mode_are_compared():
     with torch.inference_mode():
         mean, variance, other_mean, other_variance = posteriors(3)
     kinds = ("permutation", "rotation", "rotation+shift", "affine")
-    comparison = compare((mean, variance), (other_mean, other_variance), scale="variance", align=kinds)
+    comparison = compare((mean, variance), (other_mean, other_variance), scale="variance", align=kinds, aggregate=False)
     want = kl(mean, variance, other_mean, other_variance)
     assert comparison.scalars()["kl_ab.mean"] == pytest.approx(want, rel=1e-10)
     assert set(comparison.coordinates.alignments) == set(kinds)
@@ -64,7 +64,7 @@ def test_scale_says_what_sigma_holds_in_a_file(as_files, tmp_path):
     for name, is_file, *arrays in (("a", as_files[0], mean, variance), ("b", as_files[1], other_mean, other_variance)):
         np.savez(tmp_path / f"{name}.npz", mu=arrays[0].numpy(), sigma=arrays[1].numpy())
         sides.append(tmp_path / f"{name}.npz" if is_file else arrays)
-    comparison = compare(*sides, scale="variance", align=())
+    comparison = compare(*sides, scale="variance", align=(), aggregate=False)
     want = kl(mean, variance, other_mean, other_variance)
     assert comparison.scalars()["kl_ab.mean"] == pytest.approx(want, rel=1e-10)
     with pytest.raises(PosteriorFileError, match=r"'sigma' may hold .* in Python scale="):
@@ -76,12 +76,14 @@ def test_what_scvi_returns_is_a_mean_and_a_variance():
     mean, variance, other_mean, other_variance = (x.float() for x in posteriors(10))
     a, b = (mean.numpy(), variance.numpy()), (other_mean.numpy(), other_variance.numpy())
     want = kl(*(x.double() for x in (mean, variance, other_mean, other_variance)))
-    assert compare(a, b, scale="variance", align=()).scalars()["kl_ab.mean"] == pytest.approx(want, rel=1e-5)
+    assert compare(a, b, scale="variance", align=(), aggregate=False).scalars()["kl_ab.mean"] == pytest.approx(
+        want, rel=1e-5
+    )
     # As a distribution.
     normals = Normal(mean, variance.sqrt()), Normal(other_mean, other_variance.sqrt())
     with pytest.raises(ShapeError, match=r"Independent\(Normal\(mean, std\), 1\)"):
         compare(*normals)
-    comparison = compare(*(Independent(normal, 1) for normal in normals), align=())
+    comparison = compare(*(Independent(normal, 1) for normal in normals), align=(), aggregate=False)
     assert comparison.scalars()["kl_ab.mean"] == pytest.approx(want, rel=1e-5)
 
 
@@ -90,7 +92,7 @@ def test_what_pythae_returns_is_a_mean_and_a_log_variance():
     a = OrderedDict(embedding=mean, log_covariance=variance.log())
     b = OrderedDict(embedding=other_mean, log_covariance=other_variance.log())
     want = kl(mean, variance, other_mean, other_variance)
-    assert compare(a, b, align=()).scalars()["kl_ab.mean"] == pytest.approx(want, rel=1e-10)
+    assert compare(a, b, align=(), aggregate=False).scalars()["kl_ab.mean"] == pytest.approx(want, rel=1e-10)
 
 
 def test_what_diffusers_returns_is_read_through_its_output():
@@ -99,7 +101,7 @@ def test_what_diffusers_returns_is_read_through_its_output():
     parameters = torch.randn(2, 20, 8, 3, 3, dtype=torch.float64)
     a, b = (outputs.AutoencoderKLOutput(latent_dist=vae.DiagonalGaussianDistribution(x)) for x in parameters)
     (mean, logvar), (other_mean, other_logvar) = (x.chunk(2, 1) for x in parameters)
-    comparison = compare(a, b, align=())
+    comparison = compare(a, b, align=(), aggregate=False)
     assert comparison.event_shape == (4, 3, 3)
     want = kl(mean, logvar.exp(), other_mean, other_logvar.exp())
     assert comparison.scalars()["kl_ab.mean"] == pytest.approx(want, rel=1e-10)

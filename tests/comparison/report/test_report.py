@@ -173,8 +173,9 @@ def test_many_dimensions_one_dimension_and_one_row_can_be_drawn():
     for shape in ((5, 300), (5, 1), (1, 3)):
         p = Gaussian.from_std(torch.zeros(shape), 1.0)
         for q in (p, Gaussian.from_std(torch.ones(shape), 2.0)):
-            assert len(compare(p, q)._repr_html_()) > 500
-            assert len(compare(p, q).figures()) == (8 if len(p) > 1 else 5)
+            comparison = compare(p, q, aggregate=False)
+            assert len(comparison._repr_html_()) > 500
+            assert len(comparison.figures()) == (8 if len(p) > 1 else 5)
 
 
 def looked_at(path, tmp_path, script, width=1100, *, dark=False):

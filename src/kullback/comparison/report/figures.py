@@ -163,7 +163,7 @@ def _distribution(comparison: "Comparison") -> Figure:
     for values, pair, colour in zip(rows, _DIRECTIONS, _COLOURS, strict=True):
         axes.hist(values, edges, color=colour, alpha=0.55, label=short(labels[pair]))
     if found:
-        name = short(f"the first after {MAPS[found.best.kind]}")
+        name = f"after {MAPS[found.best.kind]}"
         axes.hist(left[0], edges, histtype="step", color=COLOUR_A, linewidth=1.4, label=name)
     if is_logarithmic:
         logarithmic(axes, "x")

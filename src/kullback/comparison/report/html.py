@@ -44,8 +44,9 @@ _CAPTIONS = {
     "dimension, whichever dimensions match.",
     "widths": "The widths of posteriors: the root mean square over inputs of their standard deviations, in each latent "
     "dimension. Where it is the width of the prior, the input has no influence.",
-    "distribution": "The distribution of the divergence over all inputs, as the models stand and after the best change "
-    "of coordinates; the arrows point at the largest values as they stand.",
+    "distribution": "The distribution of the divergence over all inputs: as the models stand, in both directions, and "
+    "that of the first direction after the best change of coordinates. The arrows point at the largest values as they "
+    "stand.",
     "directions": "As the models stand: each point is an input, with the divergence in one direction against that in "
     "the other.",
     "ellipses": "As the models stand: ellipses at one and two standard deviations, in the two dimensions that differ "
