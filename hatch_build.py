@@ -12,7 +12,7 @@ from pathlib import Path
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NATIVE = Path(__file__).parent / "src" / "kullback" / "kernels" / "native"
-LIBRARY = NATIVE / "libkullback.so"
+LIBRARY = NATIVE / ("libkullback.dylib" if sys.platform == "darwin" else "libkullback.so")
 FLAGS = "-O3 -std=gnu11 -fno-math-errno -fno-trapping-math -fPIC -fvisibility=hidden".split()
 # The names of KULLBACK_ISA, and the flags that a compiler needs for them.
 INSTRUCTIONS = {
@@ -23,7 +23,7 @@ INSTRUCTIONS = {
 
 
 class NativeLibrary(BuildHookInterface):
-    """Builds ``libkullback.so`` beside its sources before the wheel is put together."""
+    """Builds the library beside its sources before the wheel is put together."""
 
     PLUGIN_NAME = "custom"
 
@@ -49,7 +49,8 @@ def compile_library(target: Path, extra: tuple[str, ...] = (), *, program: bool 
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None or sys.platform == "win32":
         raise OSError("no C compiler found")
-    x86 = platform.machine() in ("x86_64", "AMD64") and sys.maxsize > 2**32
+    # The machine that is compiled for, which may be another one.
+    x86 = run([*compiler.split(), "-dumpmachine"]).startswith(("x86_64", "amd64"))
     kinds = INSTRUCTIONS if x86 else {"baseline": []}
     define = ["-DKULLBACK_X86"] if x86 else []
     units = [("kernels.c", kind, [f"-DKULLBACK_ISA={kind}", *flags]) for kind, flags in kinds.items()]
@@ -67,12 +68,14 @@ def compile_library(target: Path, extra: tuple[str, ...] = (), *, program: bool 
         shutil.move(built, target)
 
 
-def run(command: list[str]) -> None:
-    """Run a command; what it prints is part of the error if it fails."""
-    subprocess.run(command, check=True, capture_output=True, text=True)
+def run(command: list[str]) -> str:
+    """What a command prints, which is part of the error if it fails."""
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def _platform() -> str:
     import sysconfig
 
-    return sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    # A Python for both kinds of Mac compiles for the one that it runs on.
+    name = sysconfig.get_platform().replace("universal2", platform.machine())
+    return name.replace("-", "_").replace(".", "_")

@@ -23,7 +23,7 @@ def body(request):
         yield request.param
 
 
-@pytest.fixture(params=[0, 1])
+@pytest.fixture(params=native_kernel.INSTRUCTION_SETS[:-1])
 def older_machine(request):
     """The C library as a machine with fewer instructions would run it."""
     if native_kernel.unavailable_reason():
@@ -31,7 +31,7 @@ def older_machine(request):
     native_kernel.allow(request.param)
     with kernels.use("native"):
         yield
-    native_kernel.allow(2)
+    native_kernel.allow(native_kernel.INSTRUCTION_SETS[-1])
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Choosing a backend, kinds that no kernel knows, and how much Python a call costs."""
 
+import os
+import subprocess
 import sys
 import threading
 
@@ -84,3 +86,21 @@ def test_the_formula_takes_at_most_eighty_calls_of_python():
     q = Gaussian.from_scale_tril(mean, torch.linalg.cholesky(covariance + torch.eye(5)))
     kl_divergence(p, q)
     assert frames(lambda: kl_divergence(p, q)) <= 80
+
+
+@pytest.mark.parametrize("most", native_kernel.INSTRUCTION_SETS)
+def test_an_environment_variable_says_which_instructions_may_run(most):
+    if native_kernel.unavailable_reason():
+        pytest.skip("no C library")
+    program = "from kullback.kernels import native_kernel; print(native_kernel.instructions())"
+    environment = {**os.environ, "KULLBACK_INSTRUCTIONS": most}
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True
+    ).stdout.strip()
+    sets = native_kernel.INSTRUCTION_SETS
+    assert sets.index(run) == min(sets.index(most), sets.index(native_kernel.instructions()))
+
+
+def test_an_instruction_set_that_does_not_exist_is_an_error():
+    with pytest.raises(ValueError, match="one of baseline, avx2, avx512, got 'avx1024'"):
+        native_kernel.allow("avx1024")

@@ -122,8 +122,8 @@ class _MeanKL(torch.autograd.Function):
         ctx: Any, a: Tensor, b: Tensor, c: Tensor, d: Tensor, kernel: Kernel, parameterization: str, event_dims: int,
         weights: Tensor | None,
     ) -> Tensor:  # fmt: skip
-        ctx.save_for_backward(a, b, c, d)
-        ctx.how, ctx.weights = (parameterization, event_dims), weights
+        ctx.save_for_backward(a, b, c, d, weights)
+        ctx.how = parameterization, event_dims
         laid, layout = laid_out((a, b, c, d), parameterization, event_dims)
         share = torch.full((), 1.0 / layout.n_rows, dtype=a.dtype)
         share = share if weights is None else share * weights.expand(layout.batch)
@@ -137,14 +137,15 @@ class _MeanKL(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        tensors, wanted = ctx.saved_tensors, ctx.needs_input_grad[:4]
+        *tensors, weights = ctx.saved_tensors
+        wanted = ctx.needs_input_grad[:4]
         # Handed out once: they become the caller's, who may change them.
         gradients, ctx.gradients = ctx.gradients, None
         if gradients is None or torch.is_grad_enabled() or why_not_raw_memory((upstream,)):
 
             def mean(x: Sequence[Tensor]) -> tuple[Tensor]:
                 value = kl_reference(x, *ctx.how)
-                return ((value if ctx.weights is None else value * ctx.weights).mean(),)
+                return ((value if weights is None else value * weights).mean(),)
 
             grads = _by_reference(mean, tensors, wanted, (upstream,))
         else:

@@ -6,6 +6,7 @@ ctypes releases the interpreter's lock, so large calls are split over rows among
 import ctypes
 import os
 import struct
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import Tensor
 from kullback.kernels.layout import Layout, gradient_buffers
 from kullback.kernels.protocol import Work
 
-FILE = Path(__file__).parent / "native" / "libkullback.so"
+FILE = Path(__file__).parent / "native" / ("libkullback.dylib" if sys.platform == "darwin" else "libkullback.so")
 
 # What this module packs; the library has the same number, or was built from other sources.
 INTERFACE = 5
@@ -32,6 +33,9 @@ _FULL = {"covariance": 0, "scale_tril": 1}
 _LARGEST = 512
 
 _DTYPES = {torch.float32: 0, torch.float64: 1}
+
+INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
+"""In the order of the library. The environment variable ``KULLBACK_INSTRUCTIONS`` allows one and those before it."""
 
 
 class _Outputs(NamedTuple):
@@ -118,10 +122,19 @@ def instructions() -> str:
     return "none" if _LIBRARY is None else _LIBRARY.kullback_instructions().decode()
 
 
-def allow(most: int) -> None:
-    """Use no more than the baseline (0), AVX2 (1), or everything (2) that this machine has."""
-    assert _LIBRARY is not None
-    _LIBRARY.kullback_allow(most)
+def allow(most: str) -> None:
+    """Use no more than this instruction set of those that this machine has.
+
+    Raises:
+        ValueError: if there is no such set.
+    """
+    if most not in INSTRUCTION_SETS:
+        raise ValueError(f"the instruction sets are one of {', '.join(INSTRUCTION_SETS)}, got {most!r}.")
+    if _LIBRARY is not None:
+        _LIBRARY.kullback_allow(INSTRUCTION_SETS.index(most))
+
+
+allow(os.environ.get("KULLBACK_INSTRUCTIONS") or INSTRUCTION_SETS[-1])
 
 
 def _differentiated(

@@ -120,8 +120,11 @@ def half_ratio(a: Tensor, b: Tensor) -> Tensor:
 
 
 def lifted(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Two numbers of the same ratio, out of the subnormal range, where the parts of a derivative would overflow."""
-    factor = torch.where(torch.maximum(a, b) < 1.0, 2.0**60, 1.0)
+    """Two numbers of the same ratio, out of the subnormal range, where the parts of a derivative would overflow.
+
+    Numbers that are not small stay as they are: a tiny upstream gradient, divided by larger ones, would underflow.
+    """
+    factor = torch.where(torch.maximum(a, b) < 2.0**-60, 2.0**60, 1.0)
     return a * factor, b * factor
 
 

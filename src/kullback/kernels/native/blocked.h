@@ -12,9 +12,9 @@
 #if defined(__AVX512F__)
 enum { ROWS = 8, PANELS = 2 };
 #elif defined(__AVX2__)
-enum { ROWS = 4, PANELS = 1 };
+enum { ROWS = 4, PANELS = 2 };
 #else
-enum { ROWS = 2, PANELS = 1 };
+enum { ROWS = 2, PANELS = 4 };
 #endif
 
 typedef struct {
@@ -33,8 +33,9 @@ static int64_t rounded_up(int64_t n)
 /* What one call needs, and one lane to spare for the alignment of the first. */
 static int64_t full_workspace(int64_t n)
 {
-    int64_t size = rounded_up(n);
-    return n > KULLBACK_SIDE_BY_SIDE ? (MATRICES * size * size + VECTORS * size + LANES) * (int64_t)sizeof(double) : 0;
+    const int64_t size = rounded_up(n);
+    const int64_t lanes = n > KULLBACK_SIDE_BY_SIDE ? (MATRICES * size + VECTORS) * (size / LANES) : KEPT(n);
+    return (lanes + 1) * (int64_t)sizeof(lane);
 }
 
 static blocked laid_out(int64_t n, int64_t workspace)
@@ -43,8 +44,8 @@ static blocked laid_out(int64_t n, int64_t workspace)
     w.n = (int)n;
     w.size = (int)rounded_up(n);
     w.blocks = w.size / LANES;
-    const int64_t line = sizeof(lane), matrix = (int64_t)w.size * w.blocks;
-    lane *next = (lane *)((workspace + line - 1) / line * line);
+    const int64_t matrix = (int64_t)w.size * w.blocks;
+    lane *next = first_lane(workspace);
     lane **const matrices[MATRICES] = { &w.up_p, &w.up_q, &w.down_p, &w.down_q, &w.x, &w.turned, &w.r, &w.t };
     double **const vectors[VECTORS] = { &w.inverse_p, &w.inverse_q, &w.inverse_t, &w.y };
     for (int k = 0; k < MATRICES; k++, next += matrix)
@@ -227,7 +228,7 @@ static void with_identity(const blocked *w, const lane *x, lane *t, double *inve
     }
 }
 
-/* Eight numbers of a row, or as many as there are. */
+/* LANES numbers of a row, or as many as there are. */
 INLINE lane read_lane(const void *data, int dtype, int64_t at, int count)
 {
     lane v = { 0 };

@@ -6,6 +6,8 @@ void kullback_diagonal_avx512(const kullback_diagonal_call *call);
 void kullback_diagonal_avx2(const kullback_diagonal_call *call);
 void kullback_full_avx512(const kullback_full_call *call);
 void kullback_full_avx2(const kullback_full_call *call);
+int64_t kullback_workspace_avx512(int64_t n);
+int64_t kullback_workspace_avx2(int64_t n);
 #endif
 void kullback_diagonal_baseline(const kullback_diagonal_call *call);
 void kullback_full_baseline(const kullback_full_call *call);
@@ -38,7 +40,14 @@ int64_t kullback_interface(void)
 
 int64_t kullback_full_workspace(int64_t n)
 {
-    return kullback_workspace_baseline(n);
+    int64_t most = kullback_workspace_baseline(n);
+#ifdef KULLBACK_X86
+    /* Another thread may allow another instruction set before the call. */
+    const int64_t others[] = { kullback_workspace_avx2(n), kullback_workspace_avx512(n) };
+    for (int k = 0; k < 2; k++)
+        most = others[k] > most ? others[k] : most;
+#endif
+    return most;
 }
 
 const char *kullback_instructions(void)

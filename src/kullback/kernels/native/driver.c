@@ -167,7 +167,10 @@ int main(void)
     int failed = 0;
     for (int64_t most = 0; most < 3; most++) {
         int cases = 0;
+        const char *before = kullback_instructions();
         kullback_allow(most);
+        if (most && !strcmp(before, kullback_instructions()))
+            continue; /* this machine has no more */
         for (int64_t dtype = 0; dtype < 2; dtype++)
             for (int64_t parameterization = 0; parameterization < 3; parameterization++)
                 for (unsigned i = 0; i < sizeof lengths / sizeof *lengths; i++)

@@ -12,8 +12,6 @@
  * One long file: value and gradients of a pair share the triangle that is kept in a cache, and are inlined into one loop.
  */
 
-enum { MOST = KULLBACK_SIDE_BY_SIDE };
-
 /* Up to this squared norm of N a Newton step improves on the difference of the factors. Both agree around it. */
 #define NEAR 0.0625
 
@@ -45,7 +43,7 @@ enum { BLOCK = 4 };
     } while (0)
 
 /* Entries (i, j) to (i + count, j) of the factor, below the diagonal or from it on. */
-INLINE void factor_column(lane *a, int i, int j, int count, lane *inverse, int n)
+INLINE void factor_column(lane *restrict a, int i, int j, int count, lane *restrict inverse, int n)
 {
     lane s[BLOCK];
     for (int r = 0; r < count; r++)
@@ -73,14 +71,15 @@ INLINE void cholesky(lane *a, int n)
     }
 }
 
-INLINE void inverses(const lane *factor, lane *inverse, int n)
+INLINE void inverses(const lane *restrict factor, lane *restrict inverse, int n)
 {
     for (int i = 0; i < n; i++)
         inverse[i] = 1.0 / AT(factor, i, i);
 }
 
 /* L^-1 X of ``count`` columns with a step between their entries and one between columns; those before ``from`` are 0. */
-INLINE void forward_columns(const lane *factor, const lane *inverse, lane *x, int step, int next, int count, int from, int n)
+INLINE void forward_columns(const lane *restrict factor, const lane *restrict inverse, lane *restrict x, int step,
+                            int next, int count, int from, int n)
 {
     for (int i = from; i < n; i++) {
         lane s[BLOCK];
@@ -102,7 +101,8 @@ INLINE void forward(const lane *factor, const lane *inverse, lane *x, int step, 
 #undef COLUMNS
 }
 
-INLINE void backward_columns(const lane *factor, const lane *inverse, lane *x, int step, int next, int count, int n)
+INLINE void backward_columns(const lane *restrict factor, const lane *restrict inverse, lane *restrict x, int step,
+                             int next, int count, int n)
 {
     for (int i = n - 1; i >= 0; i--) {
         lane s[BLOCK];
@@ -132,7 +132,7 @@ INLINE void whiten(const lane *factor, const lane *inverse, lane *a, int n)
 }
 
 /* N + N' + N N' of a lower triangular N, whole. */
-INLINE void excess_of(const lane *x, lane *e, int n)
+INLINE void excess_of(const lane *restrict x, lane *restrict e, int n)
 {
     for (int i = 0; i < n; i++)
         for (int j = 0; j <= i; j++) {
@@ -144,9 +144,8 @@ INLINE void excess_of(const lane *x, lane *e, int n)
 }
 
 /* One Newton step of N towards the whole matrix E, in the lanes where E is small. */
-INLINE void correct(lane *x, lane *e, const lane near, lane *r, lane *t, int n)
+INLINE void correct(lane *x, lane *e, const lane near, lane *r, lane *t, lane *inverse, int n)
 {
-    lane inverse[MOST];
     for (int i = 0; i < n * n; i++) /* elsewhere a step that changes nothing */
         EACH t[i][l] = near[l] != 0.0 && i % n <= i / n ? x[i][l] : 0.0;
     excess_of(t, r, n);
@@ -165,10 +164,29 @@ INLINE void correct(lane *x, lane *e, const lane near, lane *r, lane *t, int n)
         }
 }
 
+/* What is kept of the pairs in hand: matrices and vectors in memory of the caller, or of the stack where they are small. */
 typedef struct {
-    lane p[MOST * MOST], q[MOST * MOST], x[MOST * MOST], e[MOST * MOST], r[MOST * MOST], t[MOST * MOST];
-    lane y[MOST], inverse_p[MOST], inverse_q[MOST], weight, value;
+    lane *p, *q, *x, *e, *r, *t;
+    lane *y, *inverse_p, *inverse_q, *spare;
+    lane weight, value;
 } workspace;
+
+#define KEPT(n) (6 * (n) * (n) + 4 * (n)) /* lanes */
+
+INLINE workspace kept_in(lane *memory, int n)
+{
+    lane *vectors = memory + 6 * n * n;
+    return (workspace){ .p = memory,
+                        .q = memory + n * n,
+                        .x = memory + 2 * n * n,
+                        .e = memory + 3 * n * n,
+                        .r = memory + 4 * n * n,
+                        .t = memory + 5 * n * n,
+                        .y = vectors,
+                        .inverse_p = vectors + n,
+                        .inverse_q = vectors + 2 * n,
+                        .spare = vectors + 3 * n };
+}
 
 /* Factors, N and y of the pairs from row on; lanes beyond the last row repeat it. */
 INLINE void prepare(const kullback_full_call *call, workspace *w, int64_t row, int n, int dtype, int kind)
@@ -207,11 +225,10 @@ INLINE void prepare(const kullback_full_call *call, workspace *w, int64_t row, i
         for (int j = 0; j < n; j++)
             AT(w->x, i, j) = j <= i ? AT(w->p, i, j) - AT(w->q, i, j) : (lane){ 0 };
     forward(w->q, w->inverse_q, w->x, n, 1, n, 1, n);
-    lane mean_q[MOST];
     load((void *)call->data[0], dtype, at[0], n, w->y);
-    load((void *)call->data[2], dtype, at[2], n, mean_q);
+    load((void *)call->data[2], dtype, at[2], n, w->spare);
     for (int i = 0; i < n; i++)
-        w->y[i] -= mean_q[i];
+        w->y[i] -= w->spare[i];
     forward(w->q, w->inverse_q, w->y, 1, 0, 1, 0, n);
     lane near = { 0 };
     if (correctable) {
@@ -221,7 +238,7 @@ INLINE void prepare(const kullback_full_call *call, workspace *w, int64_t row, i
         EACH any += near[l] = near[l] < NEAR ? 1.0 : 0.0;
         if (any != 0.0) {
             whiten(w->q, w->inverse_q, w->e, n);
-            correct(w->x, w->e, near, w->r, w->t, n);
+            correct(w->x, w->e, near, w->r, w->t, w->spare, n);
         }
     }
     lane total = { 0 };
@@ -251,8 +268,8 @@ INLINE void differentiate(const kullback_full_call *call, workspace *w, int64_t 
     const int lanes = call->last - row < LANES ? (int)(call->last - row) : LANES;
     const int factors = kind == KULLBACK_SCALE_TRIL;
     EACH w->weight[l] = l < lanes ? read((void *)call->weight, dtype, (row + l) * call->weight_row) : 0.0;
-    lane mean[MOST], inverse[MOST];
     if (call->gradient[0] || call->gradient[2]) {
+        lane *mean = w->spare;
         for (int i = 0; i < n; i++)
             mean[i] = w->y[i];
         backward(w->q, w->inverse_q, mean, 1, 0, 1, n);
@@ -270,8 +287,8 @@ INLINE void differentiate(const kullback_full_call *call, workspace *w, int64_t 
                 AT(w->r, i, j) = j <= i ? AT(w->x, i, j) : (lane){ 0 };
                 AT(w->t, i, j) = i == j ? 1.0 + AT(w->x, i, j) : AT(w->r, i, j);
             }
-        inverses(w->t, inverse, n);
-        backward(w->t, inverse, w->r, 1, n, n, n);
+        inverses(w->t, w->spare, n);
+        backward(w->t, w->spare, w->r, 1, n, n, n);
         /* M = N' + R, or N + R' for factors. */
         for (int i = 0; i < n; i++)
             for (int j = 0; j < n; j++)
@@ -298,9 +315,9 @@ INLINE void differentiate(const kullback_full_call *call, workspace *w, int64_t 
     }
 }
 
-INLINE void pairs(const kullback_full_call *call, int n, int dtype, int kind)
+INLINE void pairs(const kullback_full_call *call, lane *memory, int n, int dtype, int kind)
 {
-    workspace w;
+    workspace w = kept_in(memory, n);
     for (int64_t row = call->first; row < call->last; row += LANES) {
         prepare(call, &w, row, n, dtype, kind);
         if (call->value)
@@ -311,21 +328,29 @@ INLINE void pairs(const kullback_full_call *call, int n, int dtype, int kind)
     }
 }
 
+/* The first whole lane of the caller's memory. */
+static lane *first_lane(int64_t workspace)
+{
+    const int64_t line = sizeof(lane);
+    return (lane *)((workspace + line - 1) / line * line);
+}
+
 /* Compiled for each parameterization, and for the smallest sizes, whose loops then are no loops, for each dtype. */
-#define PAIRS(size, n, dtype) \
+#define PAIRS(size, n, dtype, memory) \
     static void pairs_##size(const kullback_full_call *call) \
     { \
+        memory; \
         if (call->parameterization == KULLBACK_COVARIANCE) \
-            pairs(call, n, dtype, KULLBACK_COVARIANCE); \
+            pairs(call, kept, n, dtype, KULLBACK_COVARIANCE); \
         else \
-            pairs(call, n, dtype, KULLBACK_SCALE_TRIL); \
+            pairs(call, kept, n, dtype, KULLBACK_SCALE_TRIL); \
     }
 
-PAIRS(of_2_float, 2, KULLBACK_FLOAT32)
-PAIRS(of_2_double, 2, KULLBACK_FLOAT64)
-PAIRS(of_3_float, 3, KULLBACK_FLOAT32)
-PAIRS(of_3_double, 3, KULLBACK_FLOAT64)
-PAIRS(of_any, (int)call->n, (int)call->dtype)
+PAIRS(of_2_float, 2, KULLBACK_FLOAT32, lane kept[KEPT(2)])
+PAIRS(of_2_double, 2, KULLBACK_FLOAT64, lane kept[KEPT(2)])
+PAIRS(of_3_float, 3, KULLBACK_FLOAT32, lane kept[KEPT(3)])
+PAIRS(of_3_double, 3, KULLBACK_FLOAT64, lane kept[KEPT(3)])
+PAIRS(of_any, (int)call->n, (int)call->dtype, lane *kept = first_lane(call->workspace))
 
 static void side_by_side(const kullback_full_call *call)
 {

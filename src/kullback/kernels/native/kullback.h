@@ -35,7 +35,7 @@ typedef struct {
 KULLBACK_EXPORT void kullback_diagonal(const kullback_diagonal_call *call);
 
 enum { KULLBACK_COVARIANCE = 0, KULLBACK_SCALE_TRIL = 1 };
-enum { KULLBACK_SIDE_BY_SIDE = 32 }; /* up to so many coordinates, pairs are computed eight at a time */
+enum { KULLBACK_SIDE_BY_SIDE = 32 }; /* up to so many coordinates, pairs are computed several at a time */
 
 /* The same for full Gaussians: means (rows, n), scales (rows, n, n), each matrix and vector packed. */
 typedef struct {
@@ -49,7 +49,7 @@ typedef struct {
     int64_t workspace;             /* memory of the size below, for this call alone */
 } kullback_full_call;
 
-/* Bytes of workspace that a call needs; may be 0. */
+/* Bytes of workspace that a call needs. The stack holds a few kilobytes, whatever n is. */
 KULLBACK_EXPORT int64_t kullback_full_workspace(int64_t n);
 
 KULLBACK_EXPORT void kullback_full(const kullback_full_call *call);

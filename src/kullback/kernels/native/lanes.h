@@ -1,6 +1,15 @@
-/* Eight numbers at a time, in registers as wide as there are. Included once, after elementary.h for double. */
+/* As many numbers at a time as a register holds. Included once, after elementary.h for double. */
 
-enum { LANES = 8 };
+#if defined(__AVX512F__)
+#define LANES 8
+#define LIST(f) f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7)
+#elif defined(__AVX2__)
+#define LANES 4
+#define LIST(f) f(0), f(1), f(2), f(3)
+#else /* SSE2, NEON */
+#define LANES 2
+#define LIST(f) f(0), f(1)
+#endif
 
 typedef double lane __attribute__((vector_size(LANES * sizeof(double))));
 
@@ -8,7 +17,9 @@ typedef double lane __attribute__((vector_size(LANES * sizeof(double))));
 
 INLINE lane root(lane x)
 {
-    return (lane){ sqrt(x[0]), sqrt(x[1]), sqrt(x[2]), sqrt(x[3]), sqrt(x[4]), sqrt(x[5]), sqrt(x[6]), sqrt(x[7]) };
+#define ROOT(l) sqrt(x[l])
+    return (lane){ LIST(ROOT) };
+#undef ROOT
 }
 
 /* Half of r^2 - 1 - log r^2 for r = 1 + t, from t alone near 0 and from the two numbers elsewhere. */
@@ -56,19 +67,31 @@ typedef int64_t order __attribute__((vector_size(LANES * sizeof(int64_t))));
             r[i + distance] = SECOND(a, b); \
         }
 
+/* LANES numbers of each of LANES pairs, to LANES pairs of each of LANES numbers, and back. */
+INLINE void transpose(lane *r)
+{
+#if LANES == 8
 #define EVEN(a, b) SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14)
 #define ODD(a, b) SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15)
 #define EVEN_PAIRS(a, b) SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
 #define ODD_PAIRS(a, b) SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
 #define LOW_HALVES(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
 #define HIGH_HALVES(a, b) SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
-
-/* Eight numbers of each of eight pairs, to eight pairs of each of eight numbers, and back. */
-INLINE void transpose(lane *r)
-{
     STEP(1, EVEN, ODD)
     STEP(2, EVEN_PAIRS, ODD_PAIRS)
     STEP(4, LOW_HALVES, HIGH_HALVES)
+#elif LANES == 4
+#define EVEN(a, b) SHUFFLE(a, b, 0, 4, 2, 6)
+#define ODD(a, b) SHUFFLE(a, b, 1, 5, 3, 7)
+#define LOW_HALVES(a, b) SHUFFLE(a, b, 0, 1, 4, 5)
+#define HIGH_HALVES(a, b) SHUFFLE(a, b, 2, 3, 6, 7)
+    STEP(1, EVEN, ODD)
+    STEP(2, LOW_HALVES, HIGH_HALVES)
+#else
+#define EVEN(a, b) SHUFFLE(a, b, 0, 2)
+#define ODD(a, b) SHUFFLE(a, b, 1, 3)
+    STEP(1, EVEN, ODD)
+#endif
 }
 
 /* ``count`` numbers of each pair, which begin at ``at``. */
