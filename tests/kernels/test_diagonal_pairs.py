@@ -1,5 +1,7 @@
 """Every kernel of diagonal pairs is the formula's twin: over the regimes, in every layout, and where none may run."""
 
+import itertools
+import math
 import os
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from truth.scalars import CONTRACT, scalars
 from truth.twins import PRESENT, both, close, operands
 
 import kullback
-from kullback import Gaussian, ShapeError, kl_divergence
+from kullback import Gaussian, ShapeError, kernels, kl_divergence
 from kullback.kernels import selected
 from kullback.kernels.layout import laid_out
 
@@ -313,3 +315,33 @@ def test_a_forked_child_does_not_wait_for_threads_that_it_has_not():
     environment = {**os.environ, "KULLBACK_KERNEL": "native"}
     result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert result.stdout == "0\n"
+
+
+@pytest.mark.parametrize("kinds", list(itertools.permutations(DIAGONAL, 2)))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_scales_given_differently_meet_as_they_do_in_the_formula(body, by_formula, kinds, dtype):
+    def tensors():
+        g = torch.Generator().manual_seed(0)
+        return [torch.rand(5, 7, generator=g, dtype=dtype).add(0.1).requires_grad_() for _ in range(4)]
+
+    def results(a, b, c, d):
+        p, q = (getattr(Gaussian, f"from_{kind}")(*x) for kind, x in zip(kinds, ((a, b), (c, d)), strict=True))
+        value = kl_divergence(p, q)
+        first = torch.autograd.grad(value.square().sum(), (a, b, c, d), create_graph=True)
+        second = torch.autograd.grad(sum(x.square().sum() for x in first), (a, b, c, d))
+        return value, *first, *second
+
+    assert kernels.selected(*(getattr(Gaussian, f"from_{kind}")(*tensors()[:2]) for kind in kinds)).backend == body
+    rtol = 1e-5 if dtype == torch.float32 else 1e-12
+    for got, want in zip(results(*tensors()), by_formula(results, *tensors()), strict=True):
+        torch.testing.assert_close(got, want, rtol=rtol, atol=rtol)
+
+
+@pytest.mark.parametrize("kinds", list(itertools.permutations(DIAGONAL, 2)))
+@pytest.mark.parametrize("bad", [0.0, -1.0, math.nan])
+def test_what_is_no_scale_is_none_in_another_parameterization_either(body, kinds, bad):
+    scale = torch.tensor([[1.0, bad, 2.0], [1.0, 1.0, 2.0]])
+    make_p, make_q = (getattr(Gaussian, f"from_{kind}") for kind in kinds)
+    of_p = make_p(torch.zeros(2, 3), scale, validate=False), make_q(torch.zeros(2, 3), torch.ones(2, 3), validate=False)
+    expected_nan = kinds[0] != "logvar" or math.isnan(bad)
+    assert kl_divergence(*of_p).isnan().tolist() == [expected_nan, False]

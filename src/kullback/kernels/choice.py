@@ -197,7 +197,7 @@ def selected(p: Any, q: Any) -> Selection:
         >>> from kullback import Gaussian
         >>> from kullback.kernels import selected
         >>> p = Gaussian.from_std(torch.zeros(4, 8), torch.ones(4, 8))
-        >>> selected(p, Gaussian.from_variance(torch.zeros(8), torch.ones(8))).backend
+        >>> selected(p, Gaussian.from_covariance(torch.zeros(8), torch.eye(8))).backend
         'reference'
     """
     transform = active_transform()

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from kullback.gaussians.gaussian import Gaussian, NumericGaussian
-from kullback.gaussians.scales.diagonal import Diagonal, Isotropic
+from kullback.gaussians.scales.diagonal import Diagonal, Isotropic, common_parameterization
 from kullback.gaussians.scales.matrix import Dense, Tril
+from kullback.kernels.conversion import converted
 from kullback.kernels.protocol import Inputs
+from kullback.numerics.guard import unreadable_tensor
 from kullback.numerics.tensors import can_broadcast
 
 
@@ -50,20 +52,20 @@ def _broadcast_diagonals(p: Gaussian, q: Gaussian, scale_p: Diagonal, scale_q: D
     tensors = [*p.tensors(), *q.tensors()]
     if not tensors:
         return "nothing but numbers"
-    kinds = {scale.parameterization for scale in (scale_p, scale_q) if not isinstance(scale, Isotropic)}
-    kinds = kinds or {scale_p.parameterization}
-    if len(kinds) > 1:
-        return "scales of different parameterizations"
-    kind, dtype = kinds.pop(), tensors[0].dtype
+    kind, dtype = common_parameterization(scale_p, scale_q), tensors[0].dtype
+    if scale_p.parameterization != scale_q.parameterization and (reason := unreadable_tensor(tensors)):
+        return reason
     scales = []
     for scale in (scale_p, scale_q):
-        converted = scale.to(kind)
-        if isinstance(converted, Isotropic):
-            if not converted.fits(dtype):
+        if isinstance(scale, Isotropic):
+            number = scale.to(kind)
+            if not number.fits(dtype):
                 return "a number that the dtype cannot hold"
-            scales.append(torch.full((), converted.number, dtype=dtype))
+            scales.append(torch.full((), number.number, dtype=dtype))
+        elif scale.parameterization == kind:
+            scales.append(scale.value)
         else:
-            scales.append(converted.value)
+            scales.append(converted(scale, kind))
     if not can_broadcast(p.batch_shape, q.batch_shape):
         return "batches that do not broadcast"
     if p.event_shape != q.event_shape:
