@@ -13,6 +13,7 @@ from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.base import Scale
 from kullback.gaussians.scales.diagonal import Diagonal
 from kullback.gaussians.scales.matrix import Dense, Tril
+from kullback.kernels.inputs import constant
 from kullback.kernels.layout import laid_out
 from kullback.kernels.protocol import Inputs, Kernel, TermsKernel
 from kullback.numerics.gradients import any_requires_grad
@@ -89,7 +90,7 @@ class _KL(torch.autograd.Function):
             grads = kernel.gradients(tensors, layout, upstream, wanted)
         else:
             laid, layout = laid_out(tensors, layout.parameterization, event_dims)
-            grads = _summed(kernel.gradients(laid, layout, upstream, wanted), tensors)
+            grads = _summed(kernel.gradients(laid, layout, upstream, wanted), [x.shape for x in tensors])
         return (*grads, None, None, None)
 
 
@@ -123,9 +124,9 @@ class _MeanKL(torch.autograd.Function):
         weights: Tensor | None,
     ) -> Tensor:  # fmt: skip
         ctx.save_for_backward(a, b, c, d, weights)
-        ctx.how = parameterization, event_dims
+        ctx.how, ctx.shapes = (parameterization, event_dims), (a.shape, b.shape, c.shape, d.shape)
         laid, layout = laid_out((a, b, c, d), parameterization, event_dims)
-        share = torch.full((), 1.0 / layout.n_rows, dtype=a.dtype)
+        share = constant(1.0 / layout.n_rows, a.dtype)
         share = share if weights is None else share * weights.expand(layout.batch)
         wanted = ctx.needs_input_grad[:4]
         if any(wanted):
@@ -137,19 +138,18 @@ class _MeanKL(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        *tensors, weights = ctx.saved_tensors
-        wanted = ctx.needs_input_grad[:4]
         # Handed out once: they become the caller's, who may change them.
         gradients, ctx.gradients = ctx.gradients, None
         if gradients is None or torch.is_grad_enabled() or why_not_raw_memory((upstream,)):
+            *tensors, weights = ctx.saved_tensors
 
             def mean(x: Sequence[Tensor]) -> tuple[Tensor]:
                 value = kl_reference(x, *ctx.how)
                 return ((value if weights is None else value * weights).mean(),)
 
-            grads = _by_reference(mean, tensors, wanted, (upstream,))
+            grads = _by_reference(mean, tensors, ctx.needs_input_grad[:4], (upstream,))
         else:
-            grads = _summed(gradients, tensors)
+            grads = _summed(gradients, ctx.shapes)
             factor = upstream.item()
             if factor != 1.0:
                 grads = [x if x is None else x.mul_(factor) for x in grads]
@@ -172,7 +172,7 @@ def _by_reference(
     return [next(grads) if want else None for want in wanted]
 
 
-def _summed(gradients: Sequence[Tensor | None], tensors: Sequence[Tensor]) -> list[Tensor | None]:
-    """Of the shape of the tensors: summed over what was shared."""
-    pairs = zip(gradients, tensors, strict=True)
-    return [g if g is None or g.shape == x.shape else g.sum_to_size(x.shape) for g, x in pairs]
+def _summed(gradients: Sequence[Tensor | None], shapes: Sequence[torch.Size]) -> list[Tensor | None]:
+    """Of the shapes of the tensors: summed over what was shared."""
+    pairs = zip(gradients, shapes, strict=True)
+    return [g if g is None or g.shape == shape else g.sum_to_size(shape) for g, shape in pairs]

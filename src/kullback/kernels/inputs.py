@@ -35,13 +35,14 @@ def diagonal_inputs(p: Gaussian, q: Gaussian) -> Inputs | str:
         assert isinstance(scale_q, Isotropic)
         prior = scale_q.to(scale_p.parameterization)
         if a.shape == b.shape and a.ndim and p.event_shape == q.event_shape and prior.fits(a.dtype):
-            c, d = _constant(q.number, a.dtype), _constant(prior.number, a.dtype)
+            c, d = constant(q.number, a.dtype), constant(prior.number, a.dtype)
             return Inputs((a, b, c, d), scale_p.parameterization, p.event_dims)
     return _broadcast_diagonals(p, q, scale_p, scale_q)
 
 
 @functools.lru_cache(maxsize=64)
-def _constant(x: float, dtype: torch.dtype) -> Tensor:
+def constant(x: float, dtype: torch.dtype) -> Tensor:
+    """A number as a tensor, which nobody may change."""
     # An inference tensor could not be saved for a backward pass later.
     with torch.inference_mode(mode=False):
         return torch.full((), x, dtype=dtype)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kullback.numerics.memory import empty
+from kullback.numerics.memory import empty, empty_like
 from kullback.numerics.tensors import broadcast_shapes
 
 # Parameterizations whose scale is a matrix.
@@ -106,6 +106,9 @@ def _by_rows(x: Tensor, batch: torch.Size, event: torch.Size) -> tuple[Tensor, i
     return x.expand(*batch, *event).contiguous(), step, 1
 
 
-def gradient_buffers(layout: Layout, dtype: torch.dtype, wanted: Sequence[bool]) -> list[Tensor | None]:
+def gradient_buffers(tensors: Sequence[Tensor], layout: Layout, wanted: Sequence[bool]) -> list[Tensor | None]:
     """Memory for the gradient of each tensor that is wanted, of full shape."""
-    return [empty(shape, dtype) if want else None for shape, want in zip(layout.shapes, wanted, strict=True)]
+    return [
+        None if not want else empty_like(x) if x.shape == shape and x.is_contiguous() else empty(shape, x.dtype)
+        for x, shape, want in zip(tensors, layout.shapes, wanted, strict=True)
+    ]

@@ -81,7 +81,7 @@ class NativeKernel:
 
     def terms(self, tensors: Sequence[Tensor], layout: Layout) -> tuple[Tensor, Tensor]:
         """The mean and the covariance term of each coordinate."""
-        mean, covariance = gradient_buffers(layout, tensors[0].dtype, (True, False, True, False))[::2]
+        mean, covariance = gradient_buffers(tensors, layout, (True, False, True, False))[::2]
         assert mean is not None
         assert covariance is not None
         _call(tensors, layout, _Outputs(terms=(mean.data_ptr(), covariance.data_ptr())))
@@ -140,7 +140,7 @@ allow(os.environ.get("KULLBACK_INSTRUCTIONS") or INSTRUCTION_SETS[-1])
 def _differentiated(
     tensors: Sequence[Tensor], layout: Layout, value: int, weight: Tensor, wanted: Sequence[bool]
 ) -> list[Tensor | None]:
-    gradients, stride = gradient_buffers(layout, tensors[0].dtype, wanted), _weight_stride(weight)
+    gradients, stride = gradient_buffers(tensors, layout, wanted), _weight_stride(weight)
     if stride is None:
         weight, stride = weight.contiguous(), 1
     addresses = tuple([0 if x is None else x.data_ptr() for x in gradients])

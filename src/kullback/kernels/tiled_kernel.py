@@ -44,7 +44,7 @@ class TiledKernel:
         self, tensors: Sequence[Tensor], layout: Layout, weight: Tensor, wanted: Sequence[bool]
     ) -> list[Tensor | None]:
         """The derivatives of the weighted sum of the rows' divergences, with respect to each tensor."""
-        gradients = gradient_buffers(layout, tensors[0].dtype, wanted)
+        gradients = gradient_buffers(tensors, layout, wanted)
         _run(tensors, layout, weight, gradients, with_value=False)
         return gradients
 
@@ -52,7 +52,7 @@ class TiledKernel:
         self, tensors: Sequence[Tensor], layout: Layout, weight: Tensor, wanted: Sequence[bool]
     ) -> tuple[Tensor, list[Tensor | None]]:
         """Both in one pass over the tensors."""
-        gradients = gradient_buffers(layout, tensors[0].dtype, wanted)
+        gradients = gradient_buffers(tensors, layout, wanted)
         return _run(tensors, layout, weight, gradients, with_value=True), gradients
 
 

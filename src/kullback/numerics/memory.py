@@ -26,6 +26,6 @@ def empty(shape: Sequence[int], dtype: torch.dtype, device: torch.device | None 
     return torch.frombuffer(memory, dtype=dtype).view(tuple(shape))
 
 
-def wanted_of(shapes: Sequence[Sequence[int]], dtype: torch.dtype, wanted: Sequence[bool]) -> list[Tensor | None]:
-    """One for each shape that is wanted."""
-    return [empty(shape, dtype) if want else None for shape, want in zip(shapes, wanted, strict=True)]
+def empty_like(x: Tensor) -> Tensor:
+    """A tensor of undefined values for each number of a contiguous one."""
+    return torch.empty_like(x) if x.nbytes < _LARGE else empty(x.shape, x.dtype, x.device)

@@ -188,6 +188,8 @@ static void NAME(sums)(const REAL *restrict term, REAL *restrict value, int64_t 
     switch (n) {
         ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8)
         ROWS(9) ROWS(10) ROWS(11) ROWS(12) ROWS(13) ROWS(14) ROWS(15) ROWS(16)
+        ROWS(17) ROWS(18) ROWS(19) ROWS(20) ROWS(21) ROWS(22) ROWS(23) ROWS(24)
+        ROWS(25) ROWS(26) ROWS(27) ROWS(28) ROWS(29) ROWS(30) ROWS(31)
     default:
         for (int64_t r = 0; r < rows; r++)
             value[r] = (REAL)NAME(sum)(term + r * n, n);
