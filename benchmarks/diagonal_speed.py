@@ -142,6 +142,30 @@ def standard_rows():
         row(f"[{rows}, {n}]", ratio(taken["line"], taken["native"]), ratio(taken["line"], taken["torch"]))
 
 
+def mixed_rows():
+    """Two parameterizations, of which torch.distributions takes the standard deviations that the user computes."""
+    print()
+    row("given differently, mean, gradients", "torch.distributions / native", "… / torch body", "… / formula")
+    row("---", *["--:"] * 3)
+    kinds = {
+        "variance against std": (Gaussian.from_variance, torch.sqrt),
+        "logvar against std": (Gaussian.from_logvar, lambda x: (0.5 * x).exp()),
+    }
+    for rows, n in ((128, 32), (4096, 256)):
+        for name, (make, std) in kinds.items():
+            x = operands(rows, n)
+
+            def ours(a, b, c, d, make=make):
+                return kullback.kl_divergence(make(a, b, validate=False), Gaussian.from_std(c, d, validate=False))
+
+            def peer(a, b, c, d, std=std):
+                return by_torch(a, std(b), c, d)
+
+            backends = {key: by(key, gradients(ours, x)) for key in ("native", "torch", "reference")}
+            taken = alternating({"td": gradients(peer, x), **backends}, seconds=1.0)
+            row(f"{name} [{rows}, {n}]", *(ratio(taken["td"], taken[key]) for key in backends))
+
+
 def double_rows():
     print()
     row("float64 as a multiple of float32", "forward", "forward and backward", "td forward", "td forward and backward")
@@ -166,4 +190,5 @@ if __name__ == "__main__":
     forward_rows()
     gradient_rows()
     standard_rows()
+    mixed_rows()
     double_rows()

@@ -2,8 +2,8 @@
 
 From ``benchmarks/results/``: ``NAME.md``, the whole of a result; ``NAME-machine.md``, its first line; ``NAME-1.md``,
 ``NAME-2.md``, …, its tables one by one. From the registry of divergences: ``divergences.md``, the table of them, and
-``divergences-reference.md``, their reference. ``scalars.md``: the numbers of a comparison by name. ``conf.py`` calls
-``write`` at each build; pages include the files.
+``divergences-reference.md``, their reference. ``scalars.md``: the numbers of a comparison by name. ``speed.md``: a
+summary of speed. ``conf.py`` calls ``write`` at each build; pages include the files.
 
     python docs/tables.py
 """
@@ -30,6 +30,46 @@ def tables(result: str) -> list[list[str]]:
         elif found[-1]:
             found.append([])
     return [table for table in found if table]
+
+
+# What the summary of speed shows: a result, the first cell of the head of its table, that of a row, the head of a
+# column, and what to call it.
+_SPEED = (
+    ("diagonal_speed", "forward", "[1024, 256]", "torch.distributions / native", "diagonal [1024, 256], forward"),
+    ("diagonal_speed", "forward", "[65536, 256]", "torch.distributions / native", "diagonal [65536, 256], forward"),
+    ("diagonal_speed", "forward", "[524288, 2]", "torch.distributions / native", "diagonal [524288, 2], forward"),
+    ("diagonal_speed", "forward and backward", "[128, 32]", "torch.distributions / native",
+     "diagonal [128, 32], with gradients"),
+    ("diagonal_speed", "forward and backward", "[4096, 256]", "torch.distributions / native",
+     "diagonal [4096, 256], with gradients"),
+    ("diagonal_speed", "forward and backward", "[65536, 256]", "… / fused mean",
+     "diagonal [65536, 256], `kl_loss` with gradients"),
+    ("diagonal_speed", "given differently, mean, gradients", "logvar against std [4096, 256]",
+     "torch.distributions / native", "log-variances against std [4096, 256], with gradients"),
+    ("full_speed", "coordinates, pairs", "3, 65536", "forward", "covariances 3 × 3, forward"),
+    ("full_speed", "coordinates, pairs", "16, 4096", "forward", "covariances 16 × 16, forward"),
+    ("full_speed", "coordinates, pairs", "16, 4096", "forward and backward", "covariances 16 × 16, with gradients"),
+    ("full_speed", "coordinates, pairs", "64, 256", "forward", "covariances 64 × 64, forward"),
+    ("full_speed", "coordinates, pairs", "512, 2", "forward", "covariances 512 × 512, forward"),
+)  # fmt: skip
+
+
+def speed_table() -> list[str]:
+    """The speed of the C library by two instruction sets, from the results of both."""
+    found = ["| against torch.distributions, one thread | AVX2 | AVX-512 |", "| --- | --: | --: |"]
+    for result, *place, title in _SPEED:
+        cells = (cell(RESULTS / f"{result}{suffix}.md", *place) for suffix in ("-avx2", ""))
+        found.append(f"| {title} | {' | '.join(cells)} |")
+    return found
+
+
+def cell(path: Path, table: str, row: str, column: str) -> str:
+    """The cell of a result, by the first cell of the head of its table, that of its row, and the head of its column."""
+    for lines in tables(path.read_text(encoding="utf-8")):
+        head, _, *rows = ([text.strip() for text in line.strip("| ").split(" | ")] for line in lines)
+        if head[0] == table:
+            return next(texts for texts in rows if texts[0] == row)[head.index(column)]
+    raise LookupError(f"{path.name} has no table that begins with {table!r}")
 
 
 def divergence_row(record: Record) -> str:
@@ -72,6 +112,7 @@ def pages() -> dict[str, str]:
         "divergences.md": "\n".join(divergence_table()),
         "divergences-reference.md": "\n".join(divergence_reference()),
         "scalars.md": "\n".join(scalar_table()),
+        "speed.md": "\n".join(speed_table()),
     }
     for path in sorted(RESULTS.iterdir()):
         text = path.read_text(encoding="utf-8")
