@@ -1,8 +1,8 @@
 """Not a claim but a debt: how many operations torch launches for a divergence of diagonals, counted on any machine.
 
-On a GPU each operation on tensors is a kernel launch, and below a few hundred thousand elements launches decide. Counted
-are the operations that compute (views and allocations are not launched) of the forward pass, and of forward and
-backward together, of the mean over [128, 32]; for kullback those of the reference formula, which runs on GPUs.
+On a GPU each operation on tensors is a kernel launch, and below a few hundred thousand elements launches decide.
+Counted are the operations that compute (views and allocations are not launched) of the forward pass, and of forward
+and backward together, of the mean over [128, 32]; for kullback those of the reference formula, which runs on GPUs.
 
     python benchmarks/launches.py
 """
