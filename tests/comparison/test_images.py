@@ -123,6 +123,21 @@ def test_a_column_of_names_is_no_image(tmp_path):
     assert compare(tmp_path / "a.npz", tmp_path / "b.npz", aggregate=False).images == {}
 
 
+class Bomb:
+    def __reduce__(self):
+        return print, ("unpickled",)
+
+
+@pytest.mark.parametrize(
+    "column", [np.array([Bomb()] * N), IMAGES[:5], np.float64(3.0)], ids=["pickled", "short", "one"]
+)
+def test_a_column_that_is_no_column_of_images_is_no_reason_to_fail(column, tmp_path, capfd):
+    for name, g in zip("ab", pair(), strict=True):
+        np.savez(tmp_path / f"{name}.npz", mu=g.mean, std=np.ones((N, 2)), image=column)
+    assert compare(tmp_path / "a.npz", tmp_path / "b.npz", aggregate=False).images == {}
+    assert "unpickled" not in capfd.readouterr().out
+
+
 @pytest.mark.parametrize("images", [IMAGES[:5], np.zeros(N), np.zeros((N, 2, 2, 2, 2)), 3.0])
 def test_what_is_no_array_of_images_says_so(images):
     with pytest.raises(ShapeError, match="one image for each of 12 rows"):

@@ -225,7 +225,8 @@ class Comparisons:
         values, vectors = torch.linalg.eigh(-0.5 * centring @ self.distances @ centring)
         values = values.clamp(min=0.0)
         points = torch.nn.functional.pad((vectors * values.sqrt()).flip(-1), (0, 1))[:, :2]
-        return points, float(values[-2:].sum() / values.sum().clamp(min=1e-300))
+        scatter = float(values.sum())
+        return points, float(values[-2:].sum()) / scatter if scatter > 0 else 1.0
 
     def findings(self) -> list[str]:
         """The main results as sentences with numbers, the most important first."""

@@ -42,12 +42,18 @@ class Posteriors:
         return len(self.gaussian)
 
     def image_rows(self, rows: Iterable[int]) -> "list[Any]":
-        """What the column of images contains for some rows; empty without such a column."""
+        """What the column of images contains for some rows; empty without such a column.
+
+        A column of that name that cannot be read, or has another number of rows, is none.
+        """
         if self.images is None:
             return []
-        column = self.images()
-        if len(column) != len(self):
-            raise PosteriorFileError(f"{self.source}: there are {len(column)} images for {len(self)} rows.")
+        try:
+            column = self.images()
+        except PosteriorFileError:
+            return []
+        if not column.ndim or len(column) != len(self):
+            return []
         return [column[row if self.order is None else self.order[row]] for row in rows]
 
     def with_images(self, images: Any) -> "Posteriors":
