@@ -6,9 +6,10 @@
 - ``native``: the same function over a C library (``native/``, through ``native_kernel.py``), where one could be built.
 
 ``choice.py`` says which runs and why, and is what the public functions ask: read it next. ``protocol.py`` is what a
-kernel must answer; ``inputs.py`` finds the tensors of a pair, ``layout.py`` says how they lie in memory,
-``autograd.py`` holds the autograd functions. To delete a kernel, remove its file, its import and its row of
-``choice.BACKENDS``. May import ``pairs/`` and what comes before. Next: ``divergences/``.
+kernel must answer; ``inputs.py`` finds the tensors of a pair, ``conversion.py`` brings two diagonals that were given
+differently to one parameterization, ``layout.py`` says how tensors lie in memory, ``autograd.py`` holds the autograd
+functions. To delete a kernel, remove its file, its import and its row of ``choice.BACKENDS``. May import ``pairs/`` and
+what comes before. Next: ``divergences/``.
 """
 
 from kullback.kernels.choice import Selection, selected, use
