@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -181,3 +183,10 @@ def test_aggregates_are_compared_for_two_models_unless_the_command_says_otherwis
 def test_top_is_how_many_inputs_are_listed():
     lines = run("--top", "4").stdout.splitlines()
     assert len([line for line in lines if line.startswith("kl_ab.largest.")]) == 4
+
+
+@pytest.mark.usefixtures("files")
+def test_a_reader_that_leaves_early_loses_no_output():
+    command = f"{sys.executable} -m kullback compare a.npz b.npz --no-aggregate --json out.json | head -1"
+    subprocess.run(["bash", "-c", command], capture_output=True, check=True)
+    assert json.loads(Path("out.json").read_text())["scalars"]["rows"] == 50

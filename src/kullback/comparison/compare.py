@@ -181,8 +181,9 @@ def _listed(summary: Summary, aligned: Coordinates | str) -> set[Any]:
 
 def _images(first: Posteriors, second: Posteriors, ids: Sequence[Any], listed: set[Any]) -> dict[Any, Image]:
     """The images of the listed inputs, where either model has them."""
-    rows = [row for row, id_ in enumerate(ids) if id_ in listed]
-    for posteriors in (first, second):
+    illustrated = [posteriors for posteriors in (first, second) if posteriors.images is not None]
+    rows = [row for row, id_ in enumerate(ids) if id_ in listed] if illustrated else []
+    for posteriors in illustrated:
         images = [as_image(x) for x in posteriors.image_rows(rows)]
         if any(image is not None for image in images):
             return {ids[row]: image for row, image in zip(rows, images, strict=True) if image is not None}

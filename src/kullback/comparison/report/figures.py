@@ -53,6 +53,13 @@ def _heights(comparison: "Comparison", pair: Pair) -> np.ndarray[Any, Any]:
     return np.where(values < MAX_DRAWABLE, values, 0.0)
 
 
+def _name_dimensions(axes: Any, comparison: "Comparison", order: np.ndarray[Any, Any]) -> None:
+    """Name as many of these dimensions, which stand at 0, 1, 2, …, as there is room for."""
+    step = max(1, len(order) // 12)
+    names = [comparison.dimension_name(int(i)) for i in order[::step]]
+    axes.set_xticks(np.arange(0, len(order), step), names)
+
+
 def _decomposition(comparison: "Comparison") -> Figure:
     found = comparison.coordinates
     assert found is not None
@@ -135,8 +142,7 @@ def _dimensions(comparison: "Comparison") -> Figure:
     between.set_ylabel("nats from each other")
     between.set_xlabel("latent dimension")
     legend_above(between)
-    step = max(1, len(order) // 12)
-    between.set_xticks(x[::step], [comparison.dimension_name(int(i)) for i in order[::step]])
+    _name_dimensions(between, comparison, order)
     for axes in (rates, between):
         axes.grid(visible=False, axis="x")
     return figure
@@ -268,8 +274,7 @@ def _left(comparison: "Comparison") -> Figure:
     axes.bar(len(order) + 0.5, min(found.from_correlations, MAX_DRAWABLE), 0.7, color=COLLAPSED, label="correlations")
     if found.from_correlations:
         legend_above(axes)
-    step = max(1, len(order) // 12)
-    axes.set_xticks(x[::step], [comparison.dimension_name(int(i)) for i in order[::step]])
+    _name_dimensions(axes, comparison, order)
     axes.set_xlabel(f"dimension of {short(comparison.names[1])}")
     axes.set_ylabel(f"nats left after {MAPS[found.best.kind]}")
     axes.grid(visible=False, axis="x")
@@ -297,8 +302,7 @@ def _widths(comparison: "Comparison") -> Figure:
     else:
         axes.set_ylim(bottom=0)
     legend_above(axes)
-    step = max(1, len(order) // 12)
-    axes.set_xticks(x[::step], [comparison.dimension_name(int(i)) for i in order[::step]])
+    _name_dimensions(axes, comparison, order)
     axes.set_xlabel("latent dimension")
     axes.set_ylabel("standard deviation")
     axes.grid(visible=False, axis="x")

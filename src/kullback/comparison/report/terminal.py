@@ -51,7 +51,7 @@ _COLUMNS = {pair: pair.label("A", "B") for pair in Pair}
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left")
+        table.add_column(Text(column), justify="right" if i else "left")
     return table
 
 
