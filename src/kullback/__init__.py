@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from kullback.all_pairs.pairwise import Augmented as Augmented
     from kullback.all_pairs.pairwise import augmented as augmented
     from kullback.all_pairs.pairwise import pairwise as pairwise
-    from kullback.comparison.compare import Comparison as Comparison
     from kullback.comparison.compare import compare as compare
     from kullback.comparison.compare_all import Comparisons as Comparisons
     from kullback.comparison.compare_all import compare_all as compare_all
+    from kullback.comparison.comparison import Comparison as Comparison
     from kullback.comparison.encode import encode as encode
     from kullback.comparison.statistics import Thresholds as Thresholds
     from kullback.divergences.cross_entropy import cross_entropy as cross_entropy
@@ -64,8 +64,9 @@ _NAMES_OF_MODULES = {
     "alignment.alignment": ("Alignment", "MeanDivergence"),
     "all_pairs.nearest": ("Neighbours", "nearest"),
     "all_pairs.pairwise": ("Augmented", "augmented", "pairwise"),
-    "comparison.compare": ("Comparison", "compare"),
+    "comparison.compare": ("compare",),
     "comparison.compare_all": ("Comparisons", "compare_all"),
+    "comparison.comparison": ("Comparison",),
     "comparison.statistics": ("Thresholds",),
     "comparison.encode": ("encode",),
     "divergences.cross_entropy": ("cross_entropy", "entropy"),

@@ -2,9 +2,9 @@
 
 - ``encode.py``: an encoder, run over all inputs; ``objects.py``: posteriors in memory; ``rows.py``: those of two
   models, checked and joined.
-- ``compare.py``: the public function, and its result as data, of three parts: ``summary.py``, the divergences as the
-  models stand, accumulated in mergeable batches; ``coordinates.py``, what is left after an alignment; ``aggregate.py``,
-  the distributions of all codes.
+- ``compare.py``: the public function; ``comparison.py``: its result as data, of three parts: ``summary.py``, the
+  divergences as the models stand, accumulated in mergeable batches; ``coordinates.py``, what is left after an
+  alignment; ``aggregate.py``, the distributions of all codes.
 - ``compare_all.py``: several models, each with each.
 - ``images.py``: the images of the inputs that are listed.
 - ``statistics.py``, ``scalars.py``: the numbers that are reported, and their names; ``findings.py`` and

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from kullback.alignment.align import Kind
-from kullback.comparison.compare import ALIGNMENTS, DEFAULT_THRESHOLDS, Comparison, compare_rows
+from kullback.comparison.compare import ALIGNMENTS, DEFAULT_THRESHOLDS, compare_rows
+from kullback.comparison.comparison import Comparison
 from kullback.comparison.images import checked_images
 from kullback.comparison.rows import paired, rows_of
 from kullback.comparison.statistics import Thresholds

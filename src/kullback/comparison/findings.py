@@ -16,7 +16,7 @@ from kullback.estimate.result import Estimate
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
-    from kullback.comparison.compare import Comparison
+    from kullback.comparison.comparison import Comparison
 
 _MAX_NAMED = 12
 

@@ -12,7 +12,7 @@ from kullback.comparison.summary import MODELS, Pair
 from kullback.estimate.result import Estimate
 
 if TYPE_CHECKING:
-    from kullback.comparison.compare import Comparison
+    from kullback.comparison.comparison import Comparison
 
 _STATISTICS = {
     "mean": "mean over all inputs",

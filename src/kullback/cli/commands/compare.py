@@ -22,8 +22,8 @@ from kullback.io.text import printable
 
 if TYPE_CHECKING:
     from kullback.alignment.align import Kind
-    from kullback.comparison.compare import Comparison
     from kullback.comparison.compare_all import Comparisons
+    from kullback.comparison.comparison import Comparison
 
 
 def _list_scalars(context: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001
@@ -202,7 +202,7 @@ def _several(
 
 def _failures(gates: "Sequence[Condition]", result: "Comparison | Comparisons") -> list[str]:
     """Why the command fails: the conditions that are met, of any pair."""
-    from kullback.comparison.compare import Comparison
+    from kullback.comparison.comparison import Comparison
 
     if isinstance(result, Comparison):
         named = {"": result}
@@ -235,7 +235,7 @@ def _print(result: "Comparison | Comparisons") -> None:
         return
     from rich.console import Console
 
-    from kullback.comparison.compare import Comparison
+    from kullback.comparison.comparison import Comparison
     from kullback.comparison.report import terminal
 
     if isinstance(result, Comparison):

@@ -29,7 +29,7 @@ from kullback.comparison.summary import MODELS, Pair
 from kullback.gaussians.gaussian import Gaussian
 
 if TYPE_CHECKING:
-    from kullback.comparison.compare import Comparison
+    from kullback.comparison.comparison import Comparison
 
 _MAX_POINTS = 2000
 

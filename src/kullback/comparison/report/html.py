@@ -27,7 +27,7 @@ from kullback.io.text import printable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from kullback.comparison.compare import Comparison
+    from kullback.comparison.comparison import Comparison
 
 _CAPTIONS = {
     "decomposition": "The mean divergence as the models stand, after each change of coordinates of the first model, "

@@ -13,7 +13,7 @@ from kullback.comparison.summary import MODELS, DivergenceSummary
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
-    from kullback.comparison.compare import Comparison
+    from kullback.comparison.comparison import Comparison
 
 
 T = TypeVar("T")

@@ -14,8 +14,8 @@ from kullback.comparison.summary import MODELS, Pair
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
-    from kullback.comparison.compare import Comparison
     from kullback.comparison.compare_all import Comparisons
+    from kullback.comparison.comparison import Comparison
 
 _MAX_DIMENSIONS = 16
 
