@@ -1,5 +1,12 @@
+import os
+
 import pytest
 import torch
+
+# Where there is no GPU, Triton interprets its kernels: asked before anything imports them.
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
+
 from hypothesis import settings
 from truth.twins import PRESENT
 

@@ -4,47 +4,21 @@ import pytest
 import torch
 from torch.testing import assert_close
 from truth import exact, pairs
-from truth.kinds import MAKE
-from truth.twins import FULL, both, full_operands
+from truth.twins import FULL, both, check_full_pairs, full_divergence, full_operands, full_selection
 
-from kullback import kernels, kl_divergence
-from kullback.kernels import selected
-
-
-def full_divergence(a, b, c, d, kind):
-    return kl_divergence(MAKE[kind](a, b, validate=False), MAKE[kind](c, d, validate=False))
-
-
-def full_selection(x, kind):
-    return selected(MAKE[kind](*x[:2], validate=False), MAKE[kind](*x[2:], validate=False))
+from kullback import kernels
 
 
 @pytest.mark.parametrize("kind", FULL)
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 8, 9, 16, 31, 32, 33, 40, 47, 64, 89])
-def test_full_pairs_have_the_formulas_values_and_gradients(body, by_formula, n, kind):
-    check_full_pairs(body, by_formula, n, kind)
+def test_full_pairs_have_the_formulas_values_and_gradients(body, n, kind):
+    check_full_pairs(body, n, kind)
 
 
 @pytest.mark.parametrize("kind", FULL)
 @pytest.mark.parametrize("n", [5, 8, 32, 33, 48])
-def test_full_pairs_are_as_exact_on_machines_with_fewer_instructions(older_machine, by_formula, n, kind):
-    check_full_pairs("native", by_formula, n, kind)
-
-
-def check_full_pairs(body, by_formula, n, kind):
-    for rows in (1, 7, 8, 9, 20) if n < 33 else (1, 3):
-        for dtype in (torch.float32, torch.float64):
-            leaves = [v.requires_grad_() for v in full_operands(rows, n, kind, dtype)]
-            assert full_selection(leaves, kind).backend == body
-            (value, found), _ = both(lambda *v: full_divergence(*v, kind), leaves, by_formula)
-            wide = [v.detach().double().requires_grad_() for v in leaves]
-            _, (want, truths) = both(lambda *v: full_divergence(*v, kind), wide, by_formula)
-            # Within 450 units in the last place; condition numbers are below 20, which either side feels.
-            eps = 450 * torch.finfo(dtype).eps
-            assert value.dtype == dtype
-            assert_close(value.double(), want, rtol=eps, atol=0)
-            for got, truth in zip(found, truths, strict=True):
-                assert_close(got.double(), truth, rtol=eps, atol=eps * float(truth.abs().max()))
+def test_full_pairs_are_as_exact_on_machines_with_fewer_instructions(older_machine, n, kind):
+    check_full_pairs("native", n, kind)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

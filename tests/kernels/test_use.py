@@ -11,6 +11,7 @@ import torch
 from kullback import Gaussian, kernels, kl_divergence
 from kullback.gaussians.scales.diagonal import Diagonal
 from kullback.kernels import choice, native_kernel
+from kullback.kernels.protocol import Inputs
 
 P = Gaussian.from_std(torch.zeros(4, 3), torch.ones(4, 3))
 
@@ -44,7 +45,7 @@ def test_other_threads_keep_their_own_choice():
 
 def test_what_is_not_there_says_so(monkeypatch):
     with (
-        pytest.raises(ValueError, match="the backends are one of native, torch, reference, got 'fastest'"),
+        pytest.raises(ValueError, match="the backends are one of native, triton, torch, reference, got 'fastest'"),
         kernels.use("fastest"),
     ):
         pass
@@ -59,7 +60,7 @@ def test_a_diagonal_kind_that_no_kernel_knows_is_left_to_the_formula():
     for backend in choice.BACKENDS:
         for kernel in backend.kernels:
             for work in ("kl", "kl_terms"):
-                assert kernel.unsupported_reason(work, "log_std", 3) is not None
+                assert kernel.unsupported_reason(work, Inputs((*unknown.tensors(),) * 2, "log_std", 1)) is not None
     assert kernels.selected(unknown, unknown).backend == "reference"
 
 

@@ -3,10 +3,19 @@
 import torch
 from torch.testing import assert_close
 
-from kullback.kernels import choice
+from kullback import kernels, kl_divergence
+from kullback.kernels import choice, selected
+from truth import oracle
+from truth.kinds import MAKE
+from truth.regimes import pair
+from truth.scalars import CONTRACT, scalars
 
-PRESENT = [backend.name for backend in choice.BACKENDS if backend.kernels and not backend.unavailable_reason()]
-"""The names of the backends that are here and have kernels."""
+PRESENT = [
+    backend.name
+    for backend in choice.BACKENDS
+    if backend.kernels and backend.name != "triton" and not backend.unavailable_reason()
+]
+"""The names of the backends that compute on a CPU here, and have kernels."""
 
 FULL = ("covariance", "scale_tril")
 """The kinds of full Gaussians that kernels know."""
@@ -48,3 +57,51 @@ def close(got, want, n, terms=4):
     assert got.shape == want.shape
     assert got.dtype == want.dtype
     assert_close(got, want, rtol=2 * (terms + max(n, 1).bit_length()) * eps, atol=0)
+
+
+def answering(body, dtype):
+    """Which backend computes pairs of diagonals where a body is asked for."""
+    return "reference" if body == "torch" and dtype == torch.float64 else body
+
+
+def check_each_coordinate(backend, given, regime, dtype, device="cpu"):
+    """Values and gradients of one-dimensional Gaussians are within the contract."""
+    x = tuple(v.to(device).requires_grad_() for v in pair(regime, given, dtype))
+    p, q = scalars(*x[:2], given), scalars(*x[2:], given)
+    assert selected(p, q).backend == backend
+    value = kl_divergence(p, q)
+    truths = oracle.truths([v.cpu() for v in x], given, given)
+    assert oracle.ulps(value.cpu(), [t.value for t in truths]) <= CONTRACT
+    gradients = torch.autograd.grad(value.sum(), x)
+    for name, gradient in zip(("mean_p", "scale_p", "mean_q", "scale_q"), gradients, strict=True):
+        sizes = [t.scale_q_parts if name == "scale_q" else getattr(t, name) for t in truths]
+        assert oracle.ulps(gradient.cpu(), [getattr(t, name) for t in truths], sizes) <= CONTRACT, name
+
+
+def full_divergence(a, b, c, d, kind):
+    return kl_divergence(MAKE[kind](a, b, validate=False), MAKE[kind](c, d, validate=False))
+
+
+def full_selection(x, kind):
+    return selected(MAKE[kind](*x[:2], validate=False), MAKE[kind](*x[2:], validate=False))
+
+
+def check_full_pairs(backend, n, kind, device="cpu", counts=None):
+    """Values and gradients of full Gaussians are those of the formula in double."""
+    for rows in counts or ((1, 7, 8, 9, 20) if n < 33 else (1, 3)):
+        for dtype in (torch.float32, torch.float64):
+            leaves = [v.to(device).requires_grad_() for v in full_operands(rows, n, kind, dtype)]
+            assert full_selection(leaves, kind).backend == backend
+            weight = torch.linspace(0.5, 2, rows, dtype=torch.float64)
+            value = full_divergence(*leaves, kind)
+            found = torch.autograd.grad(value, leaves, weight.to(value))
+            wide = [v.detach().cpu().double().requires_grad_() for v in leaves]
+            with kernels.use("reference"):
+                want = full_divergence(*wide, kind)
+                truths = torch.autograd.grad(want, wide, weight)
+            # Within 450 units in the last place; condition numbers are below 20, which either side feels.
+            eps = 450 * torch.finfo(dtype).eps
+            assert value.dtype == dtype
+            assert_close(value.cpu().double(), want, rtol=eps, atol=0)
+            for got, truth in zip(found, truths, strict=True):
+                assert_close(got.cpu().double(), truth, rtol=eps, atol=eps * float(truth.abs().max()))

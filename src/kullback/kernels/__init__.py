@@ -1,9 +1,11 @@
 """Faster ways of computing a few formulas of ``divergences/``, which define the result.
 
 - ``reference``: plain torch operations; under every transform, on every device.
-- ``torch``: one autograd function over torch arithmetic, diagonals tile by tile (``tiled_kernel.py``), full Gaussians
-  by its linear algebra (``factored_kernel.py``). No compiler needed.
-- ``native``: the same function over a C library (``native/``, through ``native_kernel.py``), where one could be built.
+- ``torch``: one autograd function over operations of torch in closed form: float32 diagonals
+  (``elementwise_kernel.py``), full Gaussians by its linear algebra (``factored_kernel.py``). On any device.
+- ``triton``: the same function over Triton kernels (``gpu/``, through ``triton_kernel.py``), on CUDA devices.
+- ``native``: the same function over a C library (``native/``, through ``native_kernel.py``), on CPUs, where one could
+  be built.
 
 ``choice.py`` says which runs and why, and is what the public functions ask: read it next. ``protocol.py`` is what a
 kernel must answer; ``inputs.py`` finds the tensors of a pair, ``conversion.py`` brings two diagonals that were given

@@ -13,11 +13,11 @@ from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.base import Scale
 from kullback.gaussians.scales.diagonal import Diagonal
 from kullback.gaussians.scales.matrix import Dense, Tril
-from kullback.kernels.inputs import constant
 from kullback.kernels.layout import laid_out
 from kullback.kernels.protocol import Inputs, Kernel, TermsKernel
 from kullback.numerics.gradients import any_requires_grad
 from kullback.numerics.guard import why_not_raw_memory
+from kullback.numerics.tensors import constant
 from kullback.pairs.base import GaussianPair
 from kullback.pairs.dispatch import diagonal_pair, make_pair
 
@@ -124,35 +124,43 @@ class _MeanKL(torch.autograd.Function):
         weights: Tensor | None,
     ) -> Tensor:  # fmt: skip
         ctx.save_for_backward(a, b, c, d, weights)
-        ctx.how, ctx.shapes = (parameterization, event_dims), (a.shape, b.shape, c.shape, d.shape)
+        ctx.how, ctx.shapes = (kernel, parameterization, event_dims), (a.shape, b.shape, c.shape, d.shape)
+        ctx.gradients = None
         laid, layout = laid_out((a, b, c, d), parameterization, event_dims)
-        share = constant(1.0 / layout.n_rows, a.dtype)
-        share = share if weights is None else share * weights.expand(layout.batch)
         wanted = ctx.needs_input_grad[:4]
-        if any(wanted):
+        if kernel.one_pass and any(wanted):
+            share = constant(1.0 / layout.n_rows, a)
+            share = share if weights is None else share * weights.expand(layout.batch)
             value, ctx.gradients = kernel.value_and_gradients(laid, layout, share, wanted)
         else:
             value = kernel.value(laid, layout)
-        total: Tensor = value.mean() if weights is None else (value * share).sum()
+        total: Tensor = value.mean() if weights is None else (value * weights).mean()
         return total
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         # Handed out once: they become the caller's, who may change them.
         gradients, ctx.gradients = ctx.gradients, None
-        if gradients is None or torch.is_grad_enabled() or why_not_raw_memory((upstream,)):
+        (kernel, *how), wanted = ctx.how, ctx.needs_input_grad[:4]
+        if torch.is_grad_enabled() or why_not_raw_memory((upstream,)):
             *tensors, weights = ctx.saved_tensors
 
             def mean(x: Sequence[Tensor]) -> tuple[Tensor]:
-                value = kl_reference(x, *ctx.how)
+                value = kl_reference(x, *how)
                 return ((value if weights is None else value * weights).mean(),)
 
-            grads = _by_reference(mean, tensors, ctx.needs_input_grad[:4], (upstream,))
+            grads = _by_reference(mean, tensors, wanted, (upstream,))
+        elif gradients is None:
+            *tensors, weights = ctx.saved_tensors
+            laid, layout = laid_out(tensors, *how)
+            share = upstream * (1.0 / layout.n_rows)
+            share = share if weights is None else share * weights.expand(layout.batch)
+            grads = _summed(kernel.gradients(laid, layout, share, wanted), ctx.shapes)
         else:
             grads = _summed(gradients, ctx.shapes)
-            factor = upstream.item()
-            if factor != 1.0:
-                grads = [x if x is None else x.mul_(factor) for x in grads]
+            # Only a CPU can say at once whether this is 1.
+            if not upstream.is_cpu or upstream.item() != 1.0:
+                grads = [x if x is None else x.mul_(upstream) for x in grads]
         return (*grads, None, None, None, None)
 
 

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from kullback.gaussians.gaussian import Gaussian
 from kullback.interop.registry import as_gaussian
-from kullback.kernels import autograd, native_kernel
+from kullback.kernels import autograd, native_kernel, triton_kernel
+from kullback.kernels.elementwise_kernel import ElementwiseKernel
 from kullback.kernels.factored_kernel import FactoredKernel
 from kullback.kernels.inputs import kernel_inputs
 from kullback.kernels.protocol import Inputs, Kernel, Work
-from kullback.kernels.tiled_kernel import TiledKernel
 from kullback.numerics.guard import active_transform, unreadable_tensor
 from kullback.numerics.tensors import broadcast_shapes
 
@@ -31,7 +31,8 @@ class Backend(NamedTuple):
 # In the order in which they are asked. A new backend is its kernels' files and its row.
 BACKENDS = (
     Backend("native", (native_kernel.NativeKernel(),), native_kernel.unavailable_reason),
-    Backend("torch", (TiledKernel(), FactoredKernel()), lambda: None),
+    Backend("triton", (triton_kernel.TritonKernel(),), triton_kernel.unavailable_reason),
+    Backend("torch", (ElementwiseKernel(), FactoredKernel()), lambda: None),
     Backend("reference", (), lambda: None),
 )
 
@@ -43,46 +44,43 @@ class Selection(NamedTuple):
     reason: str
 
 
-class AvailableBackends(NamedTuple):
-    """The backends that may compute, in order, and why no others."""
+class AllowedBackends(NamedTuple):
+    """The backends that may compute if they are there, in order, and why no others."""
 
     backends: tuple[Backend, ...]
     reason: str
 
 
-def available(name: str | None) -> AvailableBackends:
-    """The backends that are there, or the one that is asked for; beside them the reference formula always answers.
+def allowed(name: str | None) -> AllowedBackends:
+    """Every backend, or the one that is asked for; beside them the reference formula always answers.
 
     Raises:
         ValueError: if there is no such backend, or it is not there.
     """
     names = [backend.name for backend in BACKENDS]
     if not name:
-        missing = [
-            f"no {backend.name}: {backend.unavailable_reason()}" for backend in BACKENDS if backend.unavailable_reason()
-        ]
-        return AvailableBackends(tuple(b for b in BACKENDS if not b.unavailable_reason()), "; ".join(missing))
+        return AllowedBackends(BACKENDS, "")
     if name not in names:
         raise ValueError(f"the backends are one of {', '.join(names)}, got {name!r}.")
     backend = BACKENDS[names.index(name)]
     reason = backend.unavailable_reason()
     if reason:
         raise ValueError(f"the backend {name!r} is not there: {reason}.")
-    return AvailableBackends((backend,), "asked for by name")
+    return AllowedBackends((backend,), "asked for by name")
 
 
-_of_process = available(os.environ.get("KULLBACK_KERNEL"))
-_available: ContextVar[AvailableBackends] = ContextVar("kullback_kernels", default=_of_process)
+_of_process = allowed(os.environ.get("KULLBACK_KERNEL"))
+_allowed: ContextVar[AllowedBackends] = ContextVar("kullback_kernels", default=_of_process)
 
 
-def current() -> AvailableBackends:
+def current() -> AllowedBackends:
     """The backends that may compute here and now."""
-    return _available.get()
+    return _allowed.get()
 
 
 @contextlib.contextmanager
 def use(name: str | None) -> Iterator[None]:
-    """Compute by one backend within a ``with`` block: ``"native"``, ``"torch"`` or ``"reference"``.
+    """Compute by one backend within a ``with`` block: ``"native"``, ``"triton"``, ``"torch"`` or ``"reference"``.
 
     Pairs that it does not support are computed by the reference formula. None allows every backend that is there. The
     environment variable ``KULLBACK_KERNEL`` sets the same for a whole process.
@@ -98,11 +96,11 @@ def use(name: str | None) -> Iterator[None]:
         ...     print(kernels.selected(p, p).backend)
         reference
     """
-    token = _available.set(available(name))
+    token = _allowed.set(allowed(name))
     try:
         yield
     finally:
-        _available.reset(token)
+        _allowed.reset(token)
 
 
 def accelerated_kl(p: Gaussian, q: Gaussian) -> Tensor | None:
@@ -149,7 +147,7 @@ def _kernel(work: Work, p: Gaussian, q: Gaussian) -> tuple[Any, Inputs] | None:
     # In this order: torch.compile can trace the first question alone.
     if active_transform():
         return None
-    backends = _available.get().backends
+    backends = _allowed.get().backends
     if not backends[0].kernels:
         return None
     inputs = _readable_inputs(p, q)
@@ -161,12 +159,14 @@ def _kernel(work: Work, p: Gaussian, q: Gaussian) -> tuple[Any, Inputs] | None:
 
 def _first_that_may(backends: Sequence[Backend], work: Work, inputs: Inputs) -> tuple[str, Kernel | None, list[str]]:
     """The backend that computes this, its kernel (the reference formula has none), and why those before it do not."""
-    scale = inputs.tensors[1]
-    d = scale.shape[-1] if scale.ndim else 1
     reasons: list[str] = []
     for backend in backends:
+        missing = backend.unavailable_reason()
+        if missing:
+            reasons.append(f"no {backend.name}: {missing}")
+            continue
         for kernel in backend.kernels:
-            reason = kernel.unsupported_reason(work, inputs.parameterization, d)
+            reason = kernel.unsupported_reason(work, inputs)
             if reason is None:
                 return backend.name, kernel, reasons
             reasons.append(f"{backend.name} takes {reason}")
@@ -190,7 +190,8 @@ def selected(p: Any, q: Any) -> Selection:
         q: the same.
 
     Returns:
-        ``Selection(backend, reason)``: ``"native"``, ``"torch"`` or ``"reference"``, and why it is not a faster one.
+        ``Selection(backend, reason)``: ``"native"``, ``"triton"``, ``"torch"`` or ``"reference"``, and why none of
+        those before it.
 
     Example:
         >>> import torch
@@ -204,8 +205,8 @@ def selected(p: Any, q: Any) -> Selection:
     if transform:
         return Selection("reference", transform)
     p = as_gaussian(p, "p")
-    inputs, allowed = _readable_inputs(p, as_gaussian(q, "q")), current()
+    inputs, (backends, asked) = _readable_inputs(p, as_gaussian(q, "q")), current()
     if isinstance(inputs, str):
-        return Selection("reference", inputs if allowed.backends[0].kernels else allowed.reason)
-    name, _, reasons = _first_that_may(allowed.backends, "kl", inputs)
-    return Selection(name, "; ".join(filter(None, [allowed.reason, *reasons])) or "the fastest there is")
+        return Selection("reference", inputs if backends[0].kernels else asked)
+    name, _, reasons = _first_that_may(backends, "kl", inputs)
+    return Selection(name, "; ".join(filter(None, [asked, *reasons])) or "the fastest there is")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from kullback.gaussians.scales.diagonal import Diagonal, Parameterization
+from kullback.numerics.tensors import constant
 
 
 def converted(scale: Diagonal, kind: Parameterization) -> Tensor:
@@ -34,5 +35,5 @@ class _Converted(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
         (divisor,) = ctx.saved_tensors
-        slope = torch.addcdiv(torch.zeros((), dtype=divisor.dtype), upstream, divisor, value=ctx.factor)
+        slope = torch.addcdiv(constant(0.0, divisor), upstream, divisor, value=ctx.factor)
         return slope, None, None

@@ -1,17 +1,12 @@
 """The tensors that kernels compute on, of a pair of Gaussians; or why there are none."""
 
-import functools
-
-import torch
-from torch import Tensor
-
 from kullback.gaussians.gaussian import Gaussian, NumericGaussian
 from kullback.gaussians.scales.diagonal import Diagonal, Isotropic, common_parameterization
 from kullback.gaussians.scales.matrix import Dense, Tril
 from kullback.kernels.conversion import converted
 from kullback.kernels.protocol import Inputs
 from kullback.numerics.guard import unreadable_tensor
-from kullback.numerics.tensors import can_broadcast
+from kullback.numerics.tensors import can_broadcast, constant
 
 
 def kernel_inputs(p: Gaussian, q: Gaussian) -> Inputs | str:
@@ -35,17 +30,9 @@ def diagonal_inputs(p: Gaussian, q: Gaussian) -> Inputs | str:
         assert isinstance(scale_q, Isotropic)
         prior = scale_q.to(scale_p.parameterization)
         if a.shape == b.shape and a.ndim and p.event_shape == q.event_shape and prior.fits(a.dtype):
-            c, d = constant(q.number, a.dtype), constant(prior.number, a.dtype)
+            c, d = constant(q.number, a), constant(prior.number, a)
             return Inputs((a, b, c, d), scale_p.parameterization, p.event_dims)
     return _broadcast_diagonals(p, q, scale_p, scale_q)
-
-
-@functools.lru_cache(maxsize=64)
-def constant(x: float, dtype: torch.dtype) -> Tensor:
-    """A number as a tensor, which nobody may change."""
-    # An inference tensor could not be saved for a backward pass later.
-    with torch.inference_mode(mode=False):
-        return torch.full((), x, dtype=dtype)
 
 
 def _broadcast_diagonals(p: Gaussian, q: Gaussian, scale_p: Diagonal, scale_q: Diagonal) -> Inputs | str:
@@ -62,7 +49,7 @@ def _broadcast_diagonals(p: Gaussian, q: Gaussian, scale_p: Diagonal, scale_q: D
             number = scale.to(kind)
             if not number.fits(dtype):
                 return "a number that the dtype cannot hold"
-            scales.append(torch.full((), number.number, dtype=dtype))
+            scales.append(constant(number.number, tensors[0]))
         elif scale.parameterization == kind:
             scales.append(scale.value)
         else:
@@ -73,7 +60,7 @@ def _broadcast_diagonals(p: Gaussian, q: Gaussian, scale_p: Diagonal, scale_q: D
         return "events that differ"
     if p.event_dims and not any(x.ndim for x in tensors):
         return "no tensor of the shape of the event"
-    means = (torch.full((), g.number, dtype=dtype) if isinstance(g, NumericGaussian) else g.mean for g in (p, q))
+    means = (constant(g.number, tensors[0]) if isinstance(g, NumericGaussian) else g.mean for g in (p, q))
     return Inputs((next(means), scales[0], next(means), scales[1]), kind, p.event_dims)
 
 

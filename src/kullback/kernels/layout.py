@@ -106,9 +106,24 @@ def _by_rows(x: Tensor, batch: torch.Size, event: torch.Size) -> tuple[Tensor, i
     return x.expand(*batch, *event).contiguous(), step, 1
 
 
+def weight_and_step(weight: Tensor) -> tuple[Tensor, int]:
+    """The weights of the rows (copied where there is no one step between them), and the step from one to the next."""
+    if weight.ndim == 0:
+        return weight, 0
+    if weight.ndim == 1:
+        return weight, weight.stride(0)
+    if not any(weight.stride()):
+        return weight, 0
+    return weight.contiguous(), 1
+
+
 def gradient_buffers(tensors: Sequence[Tensor], layout: Layout, wanted: Sequence[bool]) -> list[Tensor | None]:
     """Memory for the gradient of each tensor that is wanted, of full shape."""
     return [
-        None if not want else empty_like(x) if x.shape == shape and x.is_contiguous() else empty(shape, x.dtype)
+        None
+        if not want
+        else empty_like(x)
+        if x.shape == shape and x.is_contiguous()
+        else empty(shape, x.dtype, x.device)
         for x, shape, want in zip(tensors, layout.shapes, wanted, strict=True)
     ]

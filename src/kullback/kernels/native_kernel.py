@@ -15,8 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kullback.kernels.layout import Layout, gradient_buffers
-from kullback.kernels.protocol import Work
+from kullback.kernels.layout import Layout, gradient_buffers, weight_and_step
+from kullback.kernels.protocol import Inputs, Work
 
 FILE = Path(__file__).parent / "native" / ("libkullback.dylib" if sys.platform == "darwin" else "libkullback.so")
 
@@ -51,13 +51,18 @@ class _Outputs(NamedTuple):
 class NativeKernel:
     """The C library as a kernel."""
 
-    def unsupported_reason(self, work: Work, parameterization: str, d: int) -> str | None:
+    one_pass = True
+
+    def unsupported_reason(self, work: Work, inputs: Inputs) -> str | None:
         """Why the library cannot do this; None if it can."""
+        parameterization = inputs.parameterization
+        if not inputs.tensors[0].is_cpu:
+            return "tensors on the CPU"
         if parameterization in _DIAGONAL:
             return None
         if work != "kl":
             return "pairs of diagonals"
-        served = parameterization in _FULL and d <= _LARGEST
+        served = parameterization in _FULL and inputs.d <= _LARGEST
         return None if served else f"diagonal and full Gaussians, these of at most {_LARGEST} coordinates"
 
     def value(self, tensors: Sequence[Tensor], layout: Layout) -> Tensor:
@@ -140,21 +145,11 @@ allow(os.environ.get("KULLBACK_INSTRUCTIONS") or INSTRUCTION_SETS[-1])
 def _differentiated(
     tensors: Sequence[Tensor], layout: Layout, value: int, weight: Tensor, wanted: Sequence[bool]
 ) -> list[Tensor | None]:
-    gradients, stride = gradient_buffers(tensors, layout, wanted), _weight_stride(weight)
-    if stride is None:
-        weight, stride = weight.contiguous(), 1
+    gradients = gradient_buffers(tensors, layout, wanted)
+    weight, stride = weight_and_step(weight)
     addresses = tuple([0 if x is None else x.data_ptr() for x in gradients])
     _call(tensors, layout, _Outputs(value, weight.data_ptr(), stride, addresses))
     return gradients
-
-
-def _weight_stride(weight: Tensor) -> int | None:
-    """The step from one row's weight to the next; None if there is no one step."""
-    if weight.ndim == 0:
-        return 0
-    if weight.ndim == 1:
-        return weight.stride(0)
-    return 0 if not any(weight.stride()) else (1 if weight.is_contiguous() else None)
 
 
 # The blocks of 64-bit integers that kullback.h declares.

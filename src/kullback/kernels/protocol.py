@@ -21,12 +21,21 @@ class Inputs(NamedTuple):
     parameterization: str
     event_dims: int
 
+    @property
+    def d(self) -> int:
+        """The length of the last dimension of the scales."""
+        scale = self.tensors[1]
+        return scale.shape[-1] if scale.ndim else 1
+
 
 class Kernel(Protocol):
     """One way of computing pairs. Nothing that it does is recorded for gradients."""
 
-    def unsupported_reason(self, work: Work, parameterization: str, d: int) -> str | None:
-        """Why the kernel cannot do this for pairs of d coordinates; None if it can. One that can do ``"kl_terms"`` is a
+    one_pass: bool
+    """Are value and gradients together cheaper than one after the other, gradients to be scaled afterwards?"""
+
+    def unsupported_reason(self, work: Work, inputs: Inputs) -> str | None:
+        """Why the kernel cannot do this for this pair; None if it can. One that can do ``"kl_terms"`` is a
         :class:`TermsKernel`.
         """
 

@@ -33,7 +33,7 @@ def is_concrete(x: Tensor) -> bool:
 
 
 def why_not_raw_memory(tensors: Sequence[Tensor]) -> str | None:
-    """Why C code may not read these tensors; None if it may."""
+    """Why a kernel may not read the memory of these tensors; None if it may."""
     return active_transform() or unreadable_tensor(tensors)
 
 
@@ -53,16 +53,16 @@ def active_transform() -> str | None:
 
 
 def unreadable_tensor(tensors: Sequence[Tensor]) -> str | None:
-    """What about the tensors keeps C code from reading them; None if nothing does."""
-    dtype = tensors[0].dtype
+    """What about the tensors keeps a kernel from reading their memory; None if nothing does."""
+    dtype, on_cpu, device = tensors[0].dtype, tensors[0].is_cpu, tensors[0].device
     for x in tensors:
         kind = type(x)
         if kind is not Tensor and kind is not Parameter:
             return f"a tensor of type {kind.__name__}"
         if x.dtype is not dtype or dtype not in _RAW_DTYPES:
             return "dtypes other than float32 or float64 throughout"
-        if not x.is_cpu:
-            return f"a tensor on {x.device}"
+        if x.is_cpu != on_cpu or not (on_cpu or x.device == device):
+            return f"tensors on {device} and {x.device}"
         if x.layout is not torch.strided or x.is_neg() or not _address(x):
             return "a tensor without plain memory (sparse, negated, batched or empty)"
     return None

@@ -1,6 +1,7 @@
 """The dtype, device and shape of tensors that meet, and the context in which a formula computes on them."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -78,6 +79,21 @@ def can_broadcast(*shapes: Sequence[int]) -> bool:
     except ShapeError:
         return False
     return True
+
+
+def constant(x: float, like: Tensor) -> Tensor:
+    """A number as a tensor like another one, which nobody may change."""
+    if like.is_cuda and torch.cuda.is_current_stream_capturing():
+        # Its value will be there when the graph is replayed, and only then.
+        return torch.full((), x, dtype=like.dtype, device=like.device)
+    return _kept_constant(x, like.dtype, like.device)
+
+
+@functools.lru_cache(maxsize=64)
+def _kept_constant(x: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    # An inference tensor could not be saved for a backward pass later.
+    with torch.inference_mode(mode=False):
+        return torch.full((), x, dtype=dtype, device=device)
 
 
 def no_autocast(device: torch.device) -> Any:

@@ -16,8 +16,10 @@ def info() -> None:
     from kullback.kernels import choice, native_kernel
 
     allowed = choice.current()
-    names = ", ".join(backend.name for backend in allowed.backends)
-    reason = f" ({allowed.reason})" if allowed.reason else ""
+    missing = {backend.name: backend.unavailable_reason() for backend in allowed.backends}
+    names = ", ".join(name for name, why in missing.items() if not why)
+    reasons = [f"no {name}: {why}" for name, why in missing.items() if why]
+    reason = f" ({allowed.reason or '; '.join(reasons)})" if allowed.reason or reasons else ""
     click.echo(f"kullback: {__version__}")
     click.echo(f"torch: {torch.__version__}, {torch.get_num_threads()} threads")
     click.echo(f"python: {platform.python_version()}, {platform.system()} {platform.machine()}")

@@ -1,0 +1,1 @@
+"""The bodies of the Triton kernels: what a GPU runs."""
