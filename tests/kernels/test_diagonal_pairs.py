@@ -17,7 +17,7 @@ from truth.twins import PRESENT, answering, both, check_each_coordinate, close, 
 
 import kullback
 from kullback import Gaussian, ShapeError, kernels, kl_divergence
-from kullback.kernels import selected
+from kullback.kernels import choice, selected
 from kullback.kernels.layout import laid_out
 
 
@@ -237,13 +237,34 @@ def test_a_trace_holds_torch_operations_and_no_addresses(body):
     close(traced(*other), divergence(*other), 5)
 
 
-def test_parameters_are_served_and_half_precision_is_not(body):
+@pytest.mark.parametrize("dtypes", [(torch.float16, torch.float16), (torch.bfloat16, torch.float32), (torch.float16,)])
+def test_half_precision_is_computed_in_float32_as_the_formula_does(body, by_formula, dtypes):
+    x = operands(4, 5)
+    for given in DIAGONAL:
+        # Two Gaussians, or one and the prior.
+        leaves = [v.to(dtypes[i // 2]).requires_grad_() for i, v in enumerate(x[: 2 * len(dtypes)])]
+        other = [Gaussian.standard(5)] if len(dtypes) == 1 else []
+
+        def result(*v, given=given, other=other):
+            p, *q = (MAKE[given](*v[i : i + 2]) for i in range(0, len(v), 2))
+            assert selected(p, *q, *other).backend == choice.current().backends[0].name
+            return kl_divergence(p, *q, *other)
+
+        (value, found), (want, truths) = both(result, leaves, by_formula)
+        assert value.dtype == torch.float32
+        close(value, want, 5)
+        for got, truth, leaf in zip(found, truths, leaves, strict=True):
+            assert got.dtype == leaf.dtype
+            assert_close(got, truth)
+
+
+def test_parameters_are_served(body):
     x = operands(4, 5)
     p, q = Gaussian.from_std(Parameter(x[0]), Parameter(x[1])), Gaussian.from_std(*x[2:])
     assert selected(p, q).backend == body
     kl_divergence(p, q).sum().backward()
     assert p.mean.grad is not None
-    assert selected(p.to(torch.bfloat16), q).backend == "reference"
+    assert selected(p.to(torch.bfloat16), q).backend == body
     assert selected(Gaussian.from_std(x[0][:0], x[1][:0]), q[:0]).backend == "reference"
     assert kl_divergence(p[:0], q[:0]).shape == (0,)
 

@@ -128,7 +128,7 @@ class _MeanKL(torch.autograd.Function):
         ctx.gradients = None
         laid, layout = laid_out((a, b, c, d), parameterization, event_dims)
         wanted = ctx.needs_input_grad[:4]
-        if kernel.one_pass and any(wanted):
+        if any(wanted) and kernel.in_one_pass(layout):
             share = constant(1.0 / layout.n_rows, a)
             share = share if weights is None else share * weights.expand(layout.batch)
             value, ctx.gradients = kernel.value_and_gradients(laid, layout, share, wanted)
@@ -160,7 +160,7 @@ class _MeanKL(torch.autograd.Function):
             grads = _summed(gradients, ctx.shapes)
             # Only a CPU can say at once whether this is 1.
             if not upstream.is_cpu or upstream.item() != 1.0:
-                grads = [x if x is None else x.mul_(upstream) for x in grads]
+                torch._foreach_mul_([x for x in grads if x is not None], upstream)
         return (*grads, None, None, None, None)
 
 

@@ -16,8 +16,8 @@ from kullback.kernels.elementwise_kernel import ElementwiseKernel
 from kullback.kernels.factored_kernel import FactoredKernel
 from kullback.kernels.inputs import kernel_inputs
 from kullback.kernels.protocol import Inputs, Kernel, Work
-from kullback.numerics.guard import active_transform, unreadable_tensor
-from kullback.numerics.tensors import broadcast_shapes
+from kullback.numerics.guard import OTHER_DTYPES, active_transform, unreadable_tensor
+from kullback.numerics.tensors import broadcast_shapes, compute_dtype
 
 
 class Backend(NamedTuple):
@@ -174,6 +174,15 @@ def _first_that_may(backends: Sequence[Backend], work: Work, inputs: Inputs) -> 
 
 
 def _readable_inputs(p: Gaussian, q: Gaussian) -> Inputs | str:
+    inputs = _inputs_as_given(p, q)
+    if inputs != OTHER_DTYPES:
+        return inputs
+    # As the reference formula does: half precision is computed in float32, and what differs in what it promotes to.
+    dtype = compute_dtype([*p.tensors(), *q.tensors()])
+    return _inputs_as_given(p.to(dtype), q.to(dtype))
+
+
+def _inputs_as_given(p: Gaussian, q: Gaussian) -> Inputs | str:
     inputs = kernel_inputs(p, q)
     return inputs if isinstance(inputs, str) else unreadable_tensor(inputs.tensors) or inputs
 

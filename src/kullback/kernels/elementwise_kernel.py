@@ -29,14 +29,16 @@ _LIMIT = 700.0
 class ElementwiseKernel:
     """Pairs of float32 diagonals."""
 
-    one_pass = False
-
     def unsupported_reason(self, work: Work, inputs: Inputs) -> str | None:
         """Why this cannot do it; None if it can."""
         x = inputs.tensors[0]
         if work == "kl" and inputs.parameterization in _KINDS and x.dtype == torch.float32 and x.device.type != "mps":
             return None
         return "divergences of pairs of float32 diagonals, where there is float64 too"
+
+    def in_one_pass(self, layout: Layout) -> bool:
+        """They are not: they share little."""
+        return False
 
     def value(self, tensors: Sequence[Tensor], layout: Layout) -> Tensor:
         """The divergence of each row."""

@@ -41,12 +41,14 @@ class Parts(NamedTuple):
 class FactoredKernel:
     """Pairs of covariances or of Cholesky factors, by the linear algebra of torch."""
 
-    one_pass = True
-
     def unsupported_reason(self, work: Work, inputs: Inputs) -> str | None:
         """Why this cannot do it; None if it can."""
         served = work == "kl" and inputs.parameterization in MATRICES and inputs.tensors[0].device.type != "mps"
         return None if served else "divergences of pairs of full Gaussians, where there is float64"
+
+    def in_one_pass(self, layout: Layout) -> bool:
+        """They are: both need the factors."""
+        return True
 
     def value(self, tensors: Sequence[Tensor], layout: Layout) -> Tensor:
         """The divergence of each row."""

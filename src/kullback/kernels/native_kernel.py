@@ -51,8 +51,6 @@ class _Outputs(NamedTuple):
 class NativeKernel:
     """The C library as a kernel."""
 
-    one_pass = True
-
     def unsupported_reason(self, work: Work, inputs: Inputs) -> str | None:
         """Why the library cannot do this; None if it can."""
         parameterization = inputs.parameterization
@@ -64,6 +62,10 @@ class NativeKernel:
             return "pairs of diagonals"
         served = parameterization in _FULL and inputs.d <= _LARGEST
         return None if served else f"diagonal and full Gaussians, these of at most {_LARGEST} coordinates"
+
+    def in_one_pass(self, layout: Layout) -> bool:
+        """They are: all is read once."""
+        return True
 
     def value(self, tensors: Sequence[Tensor], layout: Layout) -> Tensor:
         """The divergence of each row."""

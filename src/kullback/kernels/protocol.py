@@ -31,13 +31,13 @@ class Inputs(NamedTuple):
 class Kernel(Protocol):
     """One way of computing pairs. Nothing that it does is recorded for gradients."""
 
-    one_pass: bool
-    """Are value and gradients together cheaper than one after the other, gradients to be scaled afterwards?"""
-
     def unsupported_reason(self, work: Work, inputs: Inputs) -> str | None:
         """Why the kernel cannot do this for this pair; None if it can. One that can do ``"kl_terms"`` is a
         :class:`TermsKernel`.
         """
+
+    def in_one_pass(self, layout: Layout) -> bool:
+        """Are value and gradients together, which then are scaled, cheaper than one after the other?"""
 
     def value(self, tensors: Sequence[Tensor], layout: Layout) -> Tensor:
         """The divergence of each row."""

@@ -29,6 +29,9 @@ _NUMBERS, _MATRIX_NUMBERS = 1024, 256
 # So many programs occupy a device; rows are split only below.
 _PROGRAMS = 512
 
+# Of so few numbers of each operand, reading and writing them takes less time than a launch.
+_FEW = 2**20
+
 # Triton compiles for devices of this compute capability and later ones.
 _CAPABILITY = (7, 0)
 
@@ -46,8 +49,6 @@ def unavailable_reason() -> str | None:
 class TritonKernel:
     """Pairs of diagonals, and of full Gaussians of few coordinates."""
 
-    one_pass = False
-
     def unsupported_reason(self, work: Work, inputs: Inputs) -> str | None:
         """Why the kernels cannot do this; None if they can."""
         x = inputs.tensors[0]
@@ -60,19 +61,13 @@ class TritonKernel:
         served = inputs.parameterization in MATRICES and inputs.d <= _LARGEST
         return None if served else f"diagonal and full Gaussians, these of at most {_LARGEST} coordinates"
 
+    def in_one_pass(self, layout: Layout) -> bool:
+        """They are where launches take longer than memory."""
+        return layout.n_rows * layout.n <= _FEW
+
     def value(self, tensors: Sequence[Tensor], layout: Layout) -> Tensor:
         """The divergence of each row."""
-        if layout.parameterization in MATRICES:
-            result = torch.empty(layout.batch, dtype=tensors[0].dtype, device=tensors[0].device)
-            _launch_full(tensors, layout, value=result)
-            return result
-        height, width = _tile(tensors, layout)
-        programs, parts = -(-layout.n_rows // height), 1
-        if programs < _PROGRAMS:
-            parts = min(-(-layout.n // width), -(-_PROGRAMS // programs))
-        sums = torch.empty((parts, layout.n_rows), dtype=tensors[0].dtype, device=tensors[0].device)
-        _launch_diagonal(tensors, layout, parts, value=sums)
-        return (sums if parts == 1 else sums.sum(0)).reshape(layout.batch)
+        return _launched(tensors, layout, None, _NONE)
 
     def gradients(
         self, tensors: Sequence[Tensor], layout: Layout, weight: Tensor, wanted: Sequence[bool]
@@ -88,8 +83,9 @@ class TritonKernel:
     def value_and_gradients(
         self, tensors: Sequence[Tensor], layout: Layout, weight: Tensor, wanted: Sequence[bool]
     ) -> tuple[Tensor, list[Tensor | None]]:
-        """One after the other."""
-        return self.value(tensors, layout), self.gradients(tensors, layout, weight, wanted)
+        """Both by one launch."""
+        gradients = gradient_buffers(tensors, layout, wanted)
+        return _launched(tensors, layout, weight, gradients), gradients
 
     def terms(self, tensors: Sequence[Tensor], layout: Layout) -> tuple[Tensor, Tensor]:
         """The mean and the covariance term of each coordinate."""
@@ -98,6 +94,23 @@ class TritonKernel:
         assert covariance is not None
         _launch_diagonal(tensors, layout, _columns(tensors, layout), terms=(mean, covariance))
         return mean, covariance
+
+
+def _launched(
+    tensors: Sequence[Tensor], layout: Layout, weight: Tensor | None, gradients: Sequence[Tensor | None]
+) -> Tensor:
+    """The divergence of each row; the derivatives, too, of those that are wanted."""
+    dtype, device = tensors[0].dtype, tensors[0].device
+    if layout.parameterization in MATRICES:
+        result = torch.empty(layout.batch, dtype=dtype, device=device)
+        _launch_full(tensors, layout, result, weight, gradients)
+        return result
+    programs, parts = -(-layout.n_rows // _tile(tensors, layout)[0]), 1
+    if programs < _PROGRAMS:
+        parts = min(_columns(tensors, layout), -(-_PROGRAMS // programs))
+    sums = torch.empty((parts, layout.n_rows), dtype=dtype, device=device)
+    _launch_diagonal(tensors, layout, parts, sums, weight, gradients)
+    return (sums if parts == 1 else sums.sum(0)).reshape(layout.batch)
 
 
 @functools.cache

@@ -19,6 +19,9 @@ _function_modes = torch._C._len_torch_function_stack
 _jit_tracing = torch._C._get_tracing_state
 _RAW_DTYPES = (torch.float32, torch.float64)
 
+OTHER_DTYPES = "dtypes other than float32 or float64 throughout"
+"""Why kernels do not read tensors that :func:`~kullback.numerics.tensors.compute_dtype` casts to what they read."""
+
 
 def is_concrete(x: Tensor) -> bool:
     """True for an ordinary tensor with values, outside compilation, tracing and function transforms."""
@@ -60,7 +63,7 @@ def unreadable_tensor(tensors: Sequence[Tensor]) -> str | None:
         if kind is not Tensor and kind is not Parameter:
             return f"a tensor of type {kind.__name__}"
         if x.dtype is not dtype or dtype not in _RAW_DTYPES:
-            return "dtypes other than float32 or float64 throughout"
+            return OTHER_DTYPES
         if x.is_cpu != on_cpu or not (on_cpu or x.device == device):
             return f"tensors on {device} and {x.device}"
         if x.layout is not torch.strided or x.is_neg() or not _address(x):
