@@ -1,6 +1,7 @@
 """The Kullback–Leibler divergence by a kernel, as autograd functions whose gradients are recomputed from the inputs.
 
-Where a gradient has to be differentiated again, or is taken under a transform, the reference formula answers.
+A gradient of diagonals that has to be differentiated again is a function with a derivative in closed form. Gradients of
+full Gaussians, and what is taken under a transform, are left to the reference formula.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,9 +16,10 @@ from kullback.gaussians.scales.diagonal import Diagonal
 from kullback.gaussians.scales.matrix import Dense, Tril
 from kullback.kernels.layout import laid_out
 from kullback.kernels.protocol import Inputs, Kernel, TermsKernel
+from kullback.kernels.second_derivatives import DERIVATIVES
 from kullback.numerics.gradients import any_requires_grad
 from kullback.numerics.guard import why_not_raw_memory
-from kullback.numerics.tensors import constant
+from kullback.numerics.tensors import constant, sum_event
 from kullback.pairs.base import GaussianPair
 from kullback.pairs.dispatch import diagonal_pair, make_pair
 
@@ -83,15 +85,48 @@ class _KL(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         kernel, event_dims, layout = ctx.how
         tensors, wanted = ctx.saved_tensors, ctx.needs_input_grad[:4]
-        if torch.is_grad_enabled() or why_not_raw_memory((upstream,)):
-            kind = layout.parameterization
+        kind = layout.parameterization
+        if why_not_raw_memory((upstream,)) or (torch.is_grad_enabled() and kind not in DERIVATIVES):
             grads = _by_reference(lambda x: (kl_reference(x, kind, event_dims),), tensors, wanted, (upstream,))
+        elif torch.is_grad_enabled():
+            grads = _Gradients.apply(*tensors, upstream, kernel, kind, event_dims, wanted)  # type: ignore[no-untyped-call]
         elif layout.is_plain:
             grads = kernel.gradients(tensors, layout, upstream, wanted)
         else:
-            laid, layout = laid_out(tensors, layout.parameterization, event_dims)
+            laid, layout = laid_out(tensors, kind, event_dims)
             grads = _summed(kernel.gradients(laid, layout, upstream, wanted), [x.shape for x in tensors])
         return (*grads, None, None, None)
+
+
+class _Gradients(torch.autograd.Function):
+    """The gradients of the weighted sum of the divergences of diagonals."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, a: Tensor, b: Tensor, c: Tensor, d: Tensor, weight: Tensor, kernel: Kernel, parameterization: str,
+        event_dims: int, wanted: Sequence[bool],
+    ) -> tuple[Tensor | None, ...]:  # fmt: skip
+        ctx.save_for_backward(a, b, c, d, weight)
+        ctx.how, ctx.shapes = (parameterization, event_dims), (a.shape, b.shape, c.shape, d.shape)
+        laid, layout = laid_out((a, b, c, d), parameterization, event_dims)
+        return tuple(_summed(kernel.gradients(laid, layout, weight, wanted), ctx.shapes))
+
+    @staticmethod
+    def backward(ctx: Any, *direction: Tensor | None) -> tuple[Tensor | None, ...]:
+        (a, b, c, d, weight), (parameterization, event_dims) = ctx.saved_tensors, ctx.how
+        derivatives, delta = DERIVATIVES[parameterization], a - c
+        of_p, v, of_q, w = (constant(0.0, a) if x is None else x for x in direction)
+        u = of_p - of_q
+        slope = None
+        if ctx.needs_input_grad[4]:
+            gradient = derivatives.gradient(delta, b, d)
+            slope = sum_event(gradient[0] * u + gradient[1] * v + gradient[2] * w, event_dims)
+        weights = weight.reshape(*weight.shape, *[1] * event_dims)
+        mean, scale_p, scale_q = (weights * x for x in derivatives.hessian_product(delta, b, d, u, v, w))
+        found = [
+            x if want else None for x, want in zip((mean, scale_p, -mean, scale_q), ctx.needs_input_grad, strict=False)
+        ]
+        return (*_summed(found, ctx.shapes), slope, None, None, None, None)
 
 
 class _KLTerms(torch.autograd.Function):
@@ -124,9 +159,9 @@ class _MeanKL(torch.autograd.Function):
         weights: Tensor | None,
     ) -> Tensor:  # fmt: skip
         ctx.save_for_backward(a, b, c, d, weights)
-        ctx.how, ctx.shapes = (kernel, parameterization, event_dims), (a.shape, b.shape, c.shape, d.shape)
-        ctx.gradients = None
+        ctx.shapes, ctx.gradients = (a.shape, b.shape, c.shape, d.shape), None
         laid, layout = laid_out((a, b, c, d), parameterization, event_dims)
+        ctx.how = kernel, parameterization, event_dims, torch.Size(layout.batch)
         wanted = ctx.needs_input_grad[:4]
         if any(wanted) and kernel.in_one_pass(layout):
             share = constant(1.0 / layout.n_rows, a)
@@ -141,21 +176,25 @@ class _MeanKL(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         # Handed out once: they become the caller's, who may change them.
         gradients, ctx.gradients = ctx.gradients, None
-        (kernel, *how), wanted = ctx.how, ctx.needs_input_grad[:4]
-        if torch.is_grad_enabled() or why_not_raw_memory((upstream,)):
+        (kernel, kind, event_dims, batch), wanted = ctx.how, ctx.needs_input_grad[:4]
+        again = torch.is_grad_enabled()
+        if why_not_raw_memory((upstream,)) or (again and kind not in DERIVATIVES):
             *tensors, weights = ctx.saved_tensors
 
             def mean(x: Sequence[Tensor]) -> tuple[Tensor]:
-                value = kl_reference(x, *how)
+                value = kl_reference(x, kind, event_dims)
                 return ((value if weights is None else value * weights).mean(),)
 
             grads = _by_reference(mean, tensors, wanted, (upstream,))
-        elif gradients is None:
+        elif again or gradients is None:
             *tensors, weights = ctx.saved_tensors
-            laid, layout = laid_out(tensors, *how)
-            share = upstream * (1.0 / layout.n_rows)
-            share = share if weights is None else share * weights.expand(layout.batch)
-            grads = _summed(kernel.gradients(laid, layout, share, wanted), ctx.shapes)
+            share = upstream * (1.0 / batch.numel())
+            share = share.expand(batch) if weights is None else share * weights.expand(batch)
+            if again:
+                grads = _Gradients.apply(*tensors, share, kernel, kind, event_dims, wanted)  # type: ignore[no-untyped-call]
+            else:
+                laid, layout = laid_out(tensors, kind, event_dims)
+                grads = _summed(kernel.gradients(laid, layout, share, wanted), ctx.shapes)
         else:
             grads = _summed(gradients, ctx.shapes)
             # Only a CPU can say at once whether this is 1.
