@@ -14,7 +14,7 @@ from truth.twins import operands
 from kullback import Gaussian, kl_divergence
 from kullback.losses import kl_loss
 
-REGIMES = ("ordinary", "near-identical, 2^-1 ... 2^-50", "nearly collapsed", "log-variances near 80 (float64: 700)")
+REGIMES = ("ordinary", "near-identical, 2^-1 ... 2^-50", "nearly collapsed", "means 1e4, std 1e-3")
 COUNT = 12
 
 
