@@ -46,7 +46,7 @@ class ElementwiseKernel:
         result = torch.empty(layout.n_rows, dtype=torch.float32, device=tensors[0].device)
         for rows in _tiles(layout, tensors[0]):
             torch.sum(kind.terms(*_rows(tensors, layout, rows)), -1, dtype=torch.float32, out=result[rows])
-        return result.mul_(0.5).reshape(layout.batch)
+        return (result if kind.factor == 1.0 else result.mul_(kind.factor)).reshape(layout.batch)
 
     def gradients(
         self, tensors: Sequence[Tensor], layout: Layout, weight: Tensor, wanted: Sequence[bool]
@@ -92,7 +92,9 @@ class _Kind(NamedTuple):
     """What is computed of the mean and the scale of p and of q."""
 
     terms: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-    """Twice the term of each coordinate."""
+    """The terms of each coordinate."""
+    factor: float
+    """What their sum is multiplied by to be the divergence."""
     slopes: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], _Slopes]
     """The derivatives, times the weights, which come last."""
 
@@ -101,16 +103,16 @@ def _difference(x: Tensor, y: Tensor) -> Tensor:
     return x.double().sub_(y)
 
 
-def _psi(change: Tensor, t: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """Of t = (a - b) / b, t - log(1 + t); the logarithm is that of the larger number over the smaller, or minus it."""
+def _log_ratio(change: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """The logarithm of a / b from a - b: that of the larger number over the smaller, or minus it."""
     least = threshold(torch.minimum(a, b), 0.0, torch.nan)
-    return t - change.div(least).abs_().log1p_().copysign_(change)
+    return change.div(least).abs_().log1p_().copysign_(change)
 
 
 def _std_terms(mean_p: Tensor, a: Tensor, mean_q: Tensor, b: Tensor) -> Tensor:
     change, z = _difference(a, b), _difference(mean_p, mean_q).div_(b)
     t = change / b
-    return _psi(change, t, a, b).mul_(2.0).addcmul_(t, t).addcmul_(z, z)
+    return torch.addcmul(t, t, t, value=0.5).sub_(_log_ratio(change, a, b)).addcmul_(z, z, value=0.5)
 
 
 def _std_slopes(mean_p: Tensor, a: Tensor, mean_q: Tensor, b: Tensor, w: Tensor) -> _Slopes:
@@ -122,7 +124,7 @@ def _std_slopes(mean_p: Tensor, a: Tensor, mean_q: Tensor, b: Tensor, w: Tensor)
 
 def _variance_terms(mean_p: Tensor, a: Tensor, mean_q: Tensor, b: Tensor) -> Tensor:
     change, delta = _difference(a, b), _difference(mean_p, mean_q)
-    return _psi(change, change / b, a, b).addcmul_(delta, delta / b)
+    return (change / b).sub_(_log_ratio(change, a, b)).addcmul_(delta, delta / b)
 
 
 def _variance_slopes(mean_p: Tensor, a: Tensor, mean_q: Tensor, b: Tensor, w: Tensor) -> _Slopes:
@@ -150,7 +152,7 @@ def _variances(logvar: Tensor) -> Tensor:
 
 
 _KINDS = {
-    "std": _Kind(_std_terms, _std_slopes),
-    "variance": _Kind(_variance_terms, _variance_slopes),
-    "logvar": _Kind(_logvar_terms, _logvar_slopes),
+    "std": _Kind(_std_terms, 1.0, _std_slopes),
+    "variance": _Kind(_variance_terms, 0.5, _variance_slopes),
+    "logvar": _Kind(_logvar_terms, 0.5, _logvar_slopes),
 }
