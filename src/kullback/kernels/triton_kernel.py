@@ -24,7 +24,7 @@ _DIAGONAL = ("std", "variance", "logvar")
 _LARGEST = 16
 
 # What a program of 32 lanes and more holds in its registers: numbers of diagonals, and of matrices.
-_NUMBERS, _MATRIX_NUMBERS = 1024, 256
+_NUMBERS, _MATRIX_NUMBERS = 512, 256
 
 # So many programs occupy a device; rows are split only below.
 _PROGRAMS = 512
