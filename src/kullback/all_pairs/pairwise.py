@@ -37,8 +37,8 @@ def pairwise(p: Any, q: Any, divergence: str | Function = "kl") -> Any:
     coordinates, are computed by one matrix product. So that no pair needs a decomposition, the Bhattacharyya and the
     Hellinger distance of full covariances of up to 64 coordinates, and the 2-Wasserstein distance of 2 or 3, are
     computed by elementary operations where no gradients are asked for. Every entry that lost digits to cancellation is
-    computed again. Other divergences and pairs are computed tile by tile. The diagonal of ``pairwise(p, p)`` is exactly 0. The
-    Kullback–Leibler divergence of diagonal covariances needs little memory beyond the result.
+    computed again. Other divergences and pairs are computed tile by tile. The diagonal of ``pairwise(p, p)`` is exactly
+    0. The Kullback–Leibler divergence of diagonal covariances needs little memory beyond the result.
 
     Shape:
         ``(n, m)`` for batches of shapes ``(n,)`` and ``(m,)``: a row for each Gaussian of p, a column for each of q.

@@ -2,7 +2,8 @@
 
 - ``reference``: plain torch operations; under every transform, on every device.
 - ``torch``: one autograd function over torch arithmetic, diagonals tile by tile (``tiled_kernel.py``), full Gaussians
-  by its linear algebra (``factored_kernel.py``). No compiler needed.
+  by its linear algebra (``factored_kernel.py``); and operations of torch for low-rank ones (``low_rank_kernel.py``). No
+  compiler needed.
 - ``native``: the same function over a C library (``native/``, through ``native_kernel.py``), where one could be built.
 
 ``choice.py`` says which runs and why, and is what the public functions ask: read it next. ``protocol.py`` is what a

@@ -10,14 +10,16 @@ import torch
 from torch import Tensor
 
 from kullback.gaussians.gaussian import Gaussian
+from kullback.gaussians.scales.low_rank import LowRank
 from kullback.interop.registry import as_gaussian
-from kullback.kernels import autograd, native_kernel
+from kullback.kernels import autograd, low_rank_kernel, native_kernel
 from kullback.kernels.factored_kernel import FactoredKernel
 from kullback.kernels.inputs import kernel_inputs
 from kullback.kernels.protocol import Inputs, Kernel, Work
 from kullback.kernels.tiled_kernel import TiledKernel
 from kullback.numerics.guard import active_transform, unreadable_tensor
 from kullback.numerics.tensors import broadcast_shapes
+from kullback.pairs.dispatch import diagonal_pair
 
 
 class Backend(NamedTuple):
@@ -108,7 +110,24 @@ def use(name: str | None) -> Iterator[None]:
 def accelerated_kl(p: Gaussian, q: Gaussian) -> Tensor | None:
     """The Kullback–Leibler divergence by a kernel; None if the reference formula is to answer."""
     kernel_and_inputs = _kernel("kl", p, q)
-    return kernel_and_inputs if kernel_and_inputs is None else autograd.kl(*kernel_and_inputs)
+    if kernel_and_inputs is not None:
+        return autograd.kl(*kernel_and_inputs)
+    return low_rank_kernel.kl(p, q, _diagonal_kl) if _why_not_low_rank(p, q) is None else None
+
+
+def _diagonal_kl(p: Gaussian, q: Gaussian) -> Tensor:
+    value = accelerated_kl(p, q)
+    return diagonal_pair(p, q).kl() if value is None else value
+
+
+def _why_not_low_rank(p: Gaussian, q: Gaussian) -> str | None:
+    """Why a pair is not computed by the low-rank kernel, which is one of the backend ``torch``; None if it is."""
+    if LowRank not in (type(p.scale), type(q.scale)):
+        return "no low-rank covariance"
+    transform = active_transform()
+    if transform or all(backend.name != "torch" for backend in _available.get().backends):
+        return transform or "the backend torch is not allowed"
+    return low_rank_kernel.unsupported_reason(p, q)
 
 
 def accelerated_mean_kl(p: Gaussian, q: Gaussian, weights: Tensor | None) -> Tensor | None:
@@ -203,8 +222,10 @@ def selected(p: Any, q: Any) -> Selection:
     transform = active_transform()
     if transform:
         return Selection("reference", transform)
-    p = as_gaussian(p, "p")
-    inputs, allowed = _readable_inputs(p, as_gaussian(q, "q")), current()
+    p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
+    if _why_not_low_rank(p, q) is None:
+        return Selection("torch", "the only kernel of low-rank covariances")
+    inputs, allowed = _readable_inputs(p, q), current()
     if isinstance(inputs, str):
         return Selection("reference", inputs if allowed.backends[0].kernels else allowed.reason)
     name, _, reasons = _first_that_may(allowed.backends, "kl", inputs)
