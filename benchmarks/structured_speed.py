@@ -1,4 +1,6 @@
-"""Claim: low-rank pairs cost about what torch.distributions takes, all pairs of small covariances a fraction of calls.
+"""Claim: low-rank pairs with gradients cost no more than in torch.distributions, small covariances a fraction of calls.
+
+The values alone of low-rank pairs take up to 1.7 times what torch takes, which keeps fewer digits near p = q.
 
 Low-rank pairs: the divergence from raw tensors, float32, and with the gradients of its mean. The peer is the pair of
 two LowRankMultivariateNormal of the same rank, also where ours is against a diagonal, which torch refuses. All pairs:
