@@ -123,3 +123,12 @@ def test_lists_arrays_and_numbers_become_full_gaussians():
     assert isinstance(bounds.lower, np.ndarray)
     parts = kullback.kl_decomposition(p, p)
     assert parts.total_correlation is None
+
+
+def test_what_was_read_before_does_not_decide_what_an_object_of_the_same_type_is():
+    p = Independent(Normal(torch.zeros(3), torch.ones(3)), 1)
+    assert kullback.as_gaussian(p).event_shape == (3,)
+    with pytest.raises(NoClosedForm, match="Gamma"):
+        kullback.as_gaussian(Independent(Gamma(torch.ones(3), torch.ones(3)), 1))
+    nested = Independent(Independent(Normal(torch.zeros(2, 3), 1.0), 1), 1)
+    assert kullback.as_gaussian(nested).event_shape == (2, 3)

@@ -3,6 +3,7 @@
 - ``pairwise.py``: the matrix of all divergences, and vectors for a vector index.
 - ``nearest.py``: the nearest Gaussians, without that matrix.
 - ``expanded.py``: the Kullback–Leibler divergence as an inner product, with a bound of its rounding error.
+- ``one_pass.py``: distances of full covariances without a decomposition for each pair, with such a bound.
 
 May import ``divergences/`` and what comes before. Next: ``losses/``.
 """

@@ -20,7 +20,7 @@ rounding error of the inverse.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -60,6 +60,8 @@ class ExpandedKL:
     norm_p: Tensor | None = None  # (n,), None for diagonal covariances
     norm_q: Tensor | None = None  # (m,)
 
+    pairs_at_once: ClassVar[int] = 2**18
+
     def detach(self) -> "ExpandedKL":
         """The same vectors, without gradients."""
         parts: dict[str, Any] = {name: x if x is None else x.detach() for name, x in vars(self).items()}
@@ -76,7 +78,12 @@ class ExpandedKL:
         """The divergences of these rows of p from all of q, with the rounding error of the product."""
         return torch.addmm(self.constant[rows, None], self.left[rows], self.right.mT)
 
-    def uncertain(self, values: Tensor, rows: slice, dtype: torch.dtype) -> Tensor | None:
+    def screened(self, rows: slice, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+        """The same, and which of them are too inaccurate for a result of this dtype; None if none is."""
+        values = self.values(rows)
+        return values, self._uncertain(values, rows, dtype)
+
+    def _uncertain(self, values: Tensor, rows: slice, dtype: torch.dtype) -> Tensor | None:
         """Which of these values are NaN, or too inaccurate for a result of this dtype; None if none is."""
         ratio = _SMALLEST_RATIO[dtype] * self.left.shape[1]
         # value > ratio * (5 value + sizes), solved for the value.

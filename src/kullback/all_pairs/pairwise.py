@@ -7,10 +7,14 @@ import torch
 from torch import Tensor
 
 from kullback.all_pairs.expanded import ExpandedKL, expanded, expanded_diagonals
+from kullback.all_pairs.one_pass import Bhattacharyya, OnePass, Wasserstein2, one_pass
 from kullback.divergences.api import as_common_tensors, check_events
+from kullback.divergences.bhattacharyya import bhattacharyya
+from kullback.divergences.hellinger import from_bhattacharyya, hellinger
 from kullback.divergences.jeffreys import jeffreys
 from kullback.divergences.kl import kl_divergence
 from kullback.divergences.registry import function_of, record_of
+from kullback.divergences.wasserstein2 import wasserstein2
 from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.interop.registry import as_gaussian
@@ -20,11 +24,8 @@ from kullback.numerics.memory import empty
 from kullback.numerics.screened import recompute
 from kullback.numerics.tensors import common_device, no_autocast
 
-# Elements of the result that are computed at once.
-_TILE_ELEMENTS = 2**18
-
-# Elements of the vectors of the pairs that are computed again at once.
-_GATHERED_ELEMENTS = 2**22
+# Elements of the scales of pairs that are computed at once.
+_ELEMENTS = 2**18
 
 Function = Callable[[Any, Any], Any]
 
@@ -33,9 +34,11 @@ def pairwise(p: Any, q: Any, divergence: str | Function = "kl") -> Any:
     r"""The matrix of the divergences :math:`D(p_i \,\|\, q_j)` of all Gaussians of p from all of q.
 
     The Kullback–Leibler and the Jeffreys divergence of diagonal covariances, and of full covariances of up to 64
-    coordinates, are computed by one matrix product; every entry that lost digits to cancellation is computed again.
-    Other divergences and pairs are computed tile by tile. The diagonal of ``pairwise(p, p)`` is exactly 0. The
-    Kullback–Leibler divergence of diagonal covariances needs little memory beyond the result.
+    coordinates, are computed by one matrix product. So that no pair needs a decomposition, the Bhattacharyya and the
+    Hellinger distance of full covariances of up to 64 coordinates, and the 2-Wasserstein distance of 2 or 3, are
+    computed by elementary operations where no gradients are asked for. Every entry that lost digits to cancellation is
+    computed again. Other divergences and pairs are computed tile by tile. The diagonal of ``pairwise(p, p)`` is exactly
+    0. The Kullback–Leibler divergence of diagonal covariances needs little memory beyond the result.
 
     Shape:
         ``(n, m)`` for batches of shapes ``(n,)`` and ``(m,)``: a row for each Gaussian of p, a column for each of q.
@@ -85,45 +88,65 @@ def as_torch(p: Gaussian, q: Gaussian, dtype: torch.dtype | None = None) -> tupl
 def _pairwise(p: Gaussian, q: Gaussian, function: Function) -> Tensor:
     if function is jeffreys:
         return _pairwise(p, q, kl_divergence) + _pairwise(q, p, kl_divergence).mT
-    expansion = expanded(p, q, torch.float64) if function is kl_divergence and len(p) and len(q) else None
-    if expansion is None:
+    if function is hellinger:
+        return from_bhattacharyya(_pairwise(p, q, bhattacharyya))
+    form = _form(p, q, function) if len(p) and len(q) else None
+    if form is None:
         return _tiled(p, q, function)
-    exact = _by_product(p.detach(), q.detach(), expansion.detach())
     if not any_requires_grad(*p.tensors(), *q.tensors()):
-        return exact
-    return with_value(expansion.values(slice(None)).to(exact.dtype), exact)
+        return _screened(p, q, function, form)
+    assert isinstance(form, ExpandedKL)
+    exact = _screened(p.detach(), q.detach(), function, form.detach())
+    return with_value(form.values(slice(None)).to(exact.dtype), exact)
 
 
-def _by_product(p: Gaussian, q: Gaussian, expansion: ExpandedKL) -> Tensor:
-    """The Kullback–Leibler divergences by a matrix product; the uncertain ones are computed again."""
+def _form(p: Gaussian, q: Gaussian, function: Function) -> ExpandedKL | OnePass | None:
+    """The fast form of a divergence, if there is one that has what is asked for."""
+    if function is kl_divergence:
+        return expanded(p, q, torch.float64)
+    if function not in _ONE_PASS or any_requires_grad(*p.tensors(), *q.tensors()):
+        return None
+    return one_pass(_ONE_PASS[function], p, q)
+
+
+# The divergences of full covariances that have such a form, which has no derivatives.
+_ONE_PASS: dict[Function, type[OnePass]] = {bhattacharyya: Bhattacharyya, wasserstein2: Wasserstein2}
+
+
+def _screened(p: Gaussian, q: Gaussian, function: Function, form: ExpandedKL | OnePass) -> Tensor:
+    """The divergences by a fast form; those that are uncertain are computed again."""
     n, m, dtype = len(p), len(q), p.mean.dtype
     result = empty((n, m), dtype, p.device)
-    step = max(1, _TILE_ELEMENTS // max(m, 1))
+    step = max(1, form.pairs_at_once // max(m, 1))
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))
-        values = expansion.values(rows)
-        uncertain = expansion.uncertain(values, rows, dtype)
+        values, uncertain = form.screened(rows, dtype)
         result[rows] = values
         if uncertain is not None and bool(uncertain.any()):
-            _recompute(result[rows], uncertain, p[rows], q, max(1, _GATHERED_ELEMENTS // expansion.left.shape[1]))
+            _recompute(result[rows], uncertain, p[rows], q, function)
     return result
 
 
-def _recompute(values: Tensor, uncertain: Tensor, p: Gaussian, q: Gaussian, pairs_at_once: int) -> None:
+def _recompute(values: Tensor, uncertain: Tensor, p: Gaussian, q: Gaussian, function: Function) -> None:
     recompute(
         values,
         uncertain,
-        whole_rows=lambda row: kl_divergence(p[int(row)], q),
-        entries=lambda i, j: kl_divergence(p[i], q[j]),
-        rows_at_once=1,
-        entries_at_once=pairs_at_once,
+        whole_rows=lambda rows: function(p[rows][:, None], q),
+        entries=lambda i, j: function(p[i], q[j]),
+        rows_at_once=_pairs_at_once(p, q) // max(len(q), 1) + 1,
+        entries_at_once=_pairs_at_once(p, q),
     )
+
+
+def _pairs_at_once(p: Gaussian, q: Gaussian) -> int:
+    """How many pairs are computed at once by the formula of single pairs."""
+    numbers = p.event_size * (1 if p.scale.is_diagonal and q.scale.is_diagonal else p.event_size)
+    return max(1, _ELEMENTS // max(numbers, 1))
 
 
 def _tiled(p: Gaussian, q: Gaussian, function: Function) -> Tensor:
     """The divergences by broadcasting, some rows at a time."""
-    size = q.event_size * (1 if p.scale.is_diagonal and q.scale.is_diagonal else q.event_size)
-    step = max(1, 8 * _TILE_ELEMENTS // max(len(q) * size, 1))
+    step = max(1, _pairs_at_once(p, q) // max(len(q), 1))
     tiles = [from_callers_type(function(p[i : i + step][:, None], q)) for i in range(0, max(len(p), 1), step)]
     return torch.cat(tiles)
 

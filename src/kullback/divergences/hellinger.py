@@ -35,7 +35,11 @@ def hellinger(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
         >>> round(float(hellinger(Gaussian.from_std([0.0], [1.0]), Gaussian.from_std([2.0], [1.0]))), 6)
         0.627271
     """
-    distance = 0.5 * of_order(make_pair(p, q), 0.5)
+    return from_bhattacharyya(0.5 * of_order(make_pair(p, q), 0.5), squared=squared)
+
+
+def from_bhattacharyya(distance: Tensor, *, squared: bool = False) -> Tensor:
+    """The Hellinger distance of Gaussians that have this Bhattacharyya distance."""
     affinity = torch.exp(-distance)
     # Its derivative is taken from the exponential: that of expm1 is formed by adding 1, and drowns in it far apart.
     square = affinity.detach() - affinity - torch.expm1(-distance.detach())

@@ -26,13 +26,23 @@ READERS: tuple[Reader, ...] = tuple(
 
 def convert(x: Any, name: str) -> Converted:
     """``x`` as a Gaussian or a mixture of them; None if no reader knows it. ``name`` is what errors call it."""
+    known = _READER_OF.get(type(x))
+    if known is not None:
+        converted = known(x, name, convert)
+        if converted is not None:
+            return converted
     if isinstance(x, Gaussian | Mixture):
         return x
     for read in READERS:
         converted = read(x, name, convert)
         if converted is not None:
+            _READER_OF[type(x)] = read
             return converted
     return None
+
+
+# Of types that have been met: what read an object of the type is asked first.
+_READER_OF: dict[type, Reader] = {}
 
 
 def as_gaussian(x: Any, name: str = "x") -> Gaussian:

@@ -2,7 +2,8 @@
 
 - ``reference``: plain torch operations; under every transform, on every device.
 - ``torch``: one autograd function over operations of torch in closed form: float32 diagonals
-  (``elementwise_kernel.py``), full Gaussians by its linear algebra (``factored_kernel.py``). On any device.
+  (``elementwise_kernel.py``), full Gaussians by its linear algebra (``factored_kernel.py``), on any device; on CPUs
+  also low-rank ones, by r × r matrices (``low_rank_kernel.py``).
 - ``triton``: the same function over Triton kernels (``gpu/``, through ``triton_kernel.py``), on CUDA devices.
 - ``native``: the same function over a C library (``native/``, through ``native_kernel.py``), on CPUs, where one could
   be built.

@@ -11,13 +11,14 @@ from torch import Tensor
 
 from kullback.gaussians.gaussian import Gaussian
 from kullback.interop.registry import as_gaussian
-from kullback.kernels import autograd, native_kernel, triton_kernel
+from kullback.kernels import autograd, low_rank_kernel, native_kernel, triton_kernel
 from kullback.kernels.elementwise_kernel import ElementwiseKernel
 from kullback.kernels.factored_kernel import FactoredKernel
 from kullback.kernels.inputs import kernel_inputs
-from kullback.kernels.protocol import Inputs, Kernel, Work
+from kullback.kernels.protocol import GaussianKernel, Inputs, Kernel, Work
 from kullback.numerics.guard import OTHER_DTYPES, active_transform, unreadable_tensor
 from kullback.numerics.tensors import broadcast_shapes, compute_dtype
+from kullback.pairs.dispatch import diagonal_pair
 
 
 class Backend(NamedTuple):
@@ -26,13 +27,14 @@ class Backend(NamedTuple):
     name: str
     kernels: tuple[Kernel, ...]
     unavailable_reason: Callable[[], str | None]
+    for_gaussians: tuple[GaussianKernel, ...] = ()
 
 
 # In the order in which they are asked. A new backend is its kernels' files and its row.
 BACKENDS = (
     Backend("native", (native_kernel.NativeKernel(),), native_kernel.unavailable_reason),
     Backend("triton", (triton_kernel.TritonKernel(),), triton_kernel.unavailable_reason),
-    Backend("torch", (ElementwiseKernel(), FactoredKernel()), lambda: None),
+    Backend("torch", (ElementwiseKernel(), FactoredKernel()), lambda: None, (low_rank_kernel.LowRankKernel(),)),
     Backend("reference", (), lambda: None),
 )
 
@@ -106,7 +108,17 @@ def use(name: str | None) -> Iterator[None]:
 def accelerated_kl(p: Gaussian, q: Gaussian) -> Tensor | None:
     """The Kullback–Leibler divergence by a kernel; None if the reference formula is to answer."""
     kernel_and_inputs = _kernel("kl", p, q)
-    return kernel_and_inputs if kernel_and_inputs is None else autograd.kl(*kernel_and_inputs)
+    if kernel_and_inputs is not None:
+        return autograd.kl(*kernel_and_inputs)
+    if (p.scale.is_diagonal and q.scale.is_diagonal) or active_transform():
+        return None
+    _, kernel = _first_for_gaussians(_allowed.get().backends, p, q)
+    return None if kernel is None else kernel.kl(p, q, _diagonal_kl)
+
+
+def _diagonal_kl(p: Gaussian, q: Gaussian) -> Tensor:
+    value = accelerated_kl(p, q)
+    return diagonal_pair(p, q).kl() if value is None else value
 
 
 def accelerated_mean_kl(p: Gaussian, q: Gaussian, weights: Tensor | None) -> Tensor | None:
@@ -173,6 +185,15 @@ def _first_that_may(backends: Sequence[Backend], work: Work, inputs: Inputs) -> 
     return "reference", None, reasons
 
 
+def _first_for_gaussians(backends: Sequence[Backend], p: Gaussian, q: Gaussian) -> tuple[str, GaussianKernel | None]:
+    """The backend that computes a pair of other Gaussians, and its kernel (the reference formula has none)."""
+    for backend in backends:
+        for kernel in backend.for_gaussians:
+            if kernel.unsupported_reason(p, q) is None:
+                return backend.name, kernel
+    return "reference", None
+
+
 def _readable_inputs(p: Gaussian, q: Gaussian) -> Inputs | str:
     inputs = _inputs_as_given(p, q)
     if inputs != OTHER_DTYPES:
@@ -213,9 +234,10 @@ def selected(p: Any, q: Any) -> Selection:
     transform = active_transform()
     if transform:
         return Selection("reference", transform)
-    p = as_gaussian(p, "p")
-    inputs, (backends, asked) = _readable_inputs(p, as_gaussian(q, "q")), current()
+    p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
+    inputs, (backends, asked) = _readable_inputs(p, q), current()
     if isinstance(inputs, str):
-        return Selection("reference", inputs if backends[0].kernels else asked)
+        name, _ = _first_for_gaussians(backends, p, q)
+        return Selection(name, inputs if backends[0].kernels else asked)
     name, _, reasons = _first_that_may(backends, "kl", inputs)
     return Selection(name, "; ".join(filter(None, [asked, *reasons])) or "the fastest there is")

@@ -1,10 +1,11 @@
 """What a kernel must answer, and what it computes on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
+from kullback.gaussians.gaussian import Gaussian
 from kullback.kernels.layout import Layout
 
 Work = Literal["kl", "kl_terms"]
@@ -58,3 +59,13 @@ class TermsKernel(Kernel, Protocol):
 
     def terms(self, tensors: Sequence[Tensor], layout: Layout) -> tuple[Tensor, Tensor]:
         """The mean and the covariance term of each coordinate, of batch and event shape."""
+
+
+class GaussianKernel(Protocol):
+    """One way of computing pairs that are not four tensors, by operations of torch, which differentiates them."""
+
+    def unsupported_reason(self, p: Gaussian, q: Gaussian) -> str | None:
+        """Why the kernel cannot do this pair; None if it can."""
+
+    def kl(self, p: Gaussian, q: Gaussian, diagonal_kl: Callable[[Gaussian, Gaussian], Tensor]) -> Tensor:
+        """The divergence of each row, by that of diagonals."""
