@@ -18,6 +18,7 @@ from kullback.numerics.gradients import any_requires_grad, with_value
 from kullback.numerics.guard import active_transform, is_concrete
 from kullback.numerics.linear_algebra import finite_or_zero, whitened
 from kullback.numerics.procrustes import Rotation, square_by_norms
+from kullback.numerics.rows import replaced
 from kullback.numerics.tensors import broadcast_shapes
 from kullback.pairs.dispatch import covariance_difference, diagonal_pair
 
@@ -88,30 +89,27 @@ def _of_covariances(p: Gaussian, q: Gaussian) -> tuple[Tensor, Tensor]:
 def _lengths(p: Gaussian, q: Gaussian, factor_p: Tensor, factor_q: Tensor) -> Tensor:
     """The norm of L_p − L_q Q, by the trace formula where that is accurate enough."""
     square, accurate = square_by_norms(factor_p, factor_q, _ULPS)
-    lengths = square.sqrt()
-    if not accurate.all():
-        rest = ~accurate
-        difference = covariance_difference(p.scale, q.scale, p.event_shape).expand_as(factor_p)[rest]
-        factor_p, factor_q = factor_p[rest], factor_q[rest]
+    if accurate.all():
+        return square.sqrt()
+
+    def by_difference(factor_p: Tensor, factor_q: Tensor, difference: Tensor) -> Tensor:
         turned = factor_q @ Rotation.of(factor_q.mT @ factor_p).matrix()
-        lengths[rest] = length(_factor_difference(factor_p, turned, difference), (-2, -1))
-    return lengths
+        return length(_factor_difference(factor_p, turned, difference), (-2, -1))
+
+    difference = covariance_difference(p.scale, q.scale, p.event_shape)
+    return replaced(square.sqrt(), ~accurate, by_difference, factor_p, factor_q, difference)
 
 
 def _factor_difference(factor_p: Tensor, factor_q: Tensor, difference: Tensor) -> Tensor:
     """L_p − L_q of factors that are as close as they can be; its value near p = q from Σp − Σq."""
-    plain = factor_p - factor_q
-    difference, factor = difference.detach(), factor_q.detach()
+    plain, difference, factor = factor_p - factor_q, difference.detach(), factor_q.detach()
     # No entry of Σp − Σq = L_q E L_qᵀ is larger than E times the trace of Σq.
-    possible = difference.abs().amax((-2, -1)) <= _NEAR * factor.square().sum((-2, -1))
-    if is_concrete(possible) and not possible.any():
-        return plain
-    near, x = _fixed_point(difference, factor)
-    return with_value(plain, torch.where(near[..., None, None], x @ factor, plain))
+    perhaps_near = difference.abs().amax((-2, -1)) <= _NEAR * factor.square().sum((-2, -1))
+    return with_value(plain, replaced(plain.detach(), perhaps_near, _fixed_point, plain.detach(), difference, factor))
 
 
-def _fixed_point(difference: Tensor, factor_q: Tensor) -> tuple[Tensor, Tensor]:
-    """X for small relative differences, and where it is valid."""
+def _fixed_point(plain: Tensor, difference: Tensor, factor_q: Tensor) -> Tensor:
+    """X L_q for small relative differences of the covariances, ``plain`` for others."""
     near = torch.linalg.matrix_norm(whitened(difference, factor_q)) < _NEAR
     weights, basis = torch.linalg.eigh(finite_or_zero(factor_q @ factor_q.mT))
     rotated = torch.where(near[..., None, None], basis.mT @ difference @ basis, 0.0)
@@ -120,4 +118,4 @@ def _fixed_point(difference: Tensor, factor_q: Tensor) -> tuple[Tensor, Tensor]:
     x = rotated / sums
     for _ in range(_STEPS):
         x = (rotated - (x * weights.unsqueeze(-2)) @ x) / sums
-    return near, basis @ x @ basis.mT
+    return torch.where(near[..., None, None], basis @ x @ basis.mT @ factor_q, plain)
