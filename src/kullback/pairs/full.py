@@ -32,6 +32,10 @@ _NEAR = 0.5
 # The norm of N is at most that of E over √2 (1 − ‖E‖).
 _NEAR_FACTOR = 0.75
 
+# Up to this ratio of the root mean square of the eigenvalues of (1 − α)E to α, below which none of I + (1 − α)E is, the
+# sum is formed.
+_LARGE = 16.0
+
 
 @dataclass(frozen=True, eq=False)
 class Factor:
@@ -66,6 +70,11 @@ class Factor:
         return self.log_diagonal.diag_embed() + self.strict
 
     @classmethod
+    def of_tril(cls, matrix: Tensor) -> "Factor":
+        """The factor I + N itself."""
+        return cls(2.0 * matrix.diagonal(dim1=-2, dim2=-1).log(), matrix.tril(-1))
+
+    @classmethod
     def of_logarithmic(cls, matrix: Tensor) -> "Factor":
         """The factor of such a matrix."""
         return cls(matrix.diagonal(dim1=-2, dim2=-1), matrix.tril(-1))
@@ -94,8 +103,7 @@ def relative_factor(factor_p: Tensor, factor_q: Tensor, difference: Tensor | Non
 
 def factor_of_excess(excess: Tensor) -> Factor:
     """The Cholesky factor of I + X, accurate to the last digits of X however small X is."""
-    plain = cholesky(identity_like(excess) + excess)
-    factor = Factor(2.0 * plain.diagonal(dim1=-2, dim2=-1).log(), plain.tril(-1))
+    factor = Factor.of_tril(cholesky(identity_like(excess) + excess))
     value = factor.detach().logarithmic()
     return factor.with_value(replaced(value, is_near(excess), _corrected, value, excess.detach()))
 
@@ -172,16 +180,21 @@ class FullPair(GaussianPair):
         return (y * (0.5 * y)).sum(-1)
 
     def _between(self, alpha: float) -> Factor:
-        """The factor of αI + (1 − α)(I + E), by orthogonal transformations, since a product of factors squares their
-        condition; with the value that belongs to (1 − α)E where that is small.
+        """The factor of αI + (1 − α)(I + E): of I + (1 − α)E, or where that is large by orthogonal transformations,
+        since a product of factors squares their condition.
         """
-        rows = (1.0 - alpha) ** 0.5 * self.factor.matrix().mT
-        stacked = torch.cat([alpha**0.5 * identity_like(rows).expand_as(rows), rows], -2)
-        factor = lower_factor(finite_or_zero(stacked))
-        by_rows = Factor(2.0 * factor.diagonal(dim1=-2, dim2=-1).log(), factor.tril(-1))
-        excess, value = (1.0 - alpha) * self.factor.detach().excess(), by_rows.detach().logarithmic()
-        by_excess = replaced(value, is_near(excess), lambda x: factor_of_excess(x).logarithmic(), excess)
-        return by_rows.with_value(by_excess)
+        matrix = self.factor.matrix()
+        excess = (1.0 - alpha) * self.factor.excess()
+        limit = max(_NEAR, alpha * _LARGE * matrix.shape[-1] ** 0.5)
+        large = ~(torch.linalg.matrix_norm(excess.detach()) < limit)
+        moderate = torch.where(large[..., None, None], 0.0, excess)
+
+        def by_rows(matrix: Tensor) -> Tensor:
+            rows = (1.0 - alpha) ** 0.5 * matrix.mT
+            stacked = torch.cat([alpha**0.5 * identity_like(rows).expand_as(rows), rows], -2)
+            return Factor.of_tril(lower_factor(finite_or_zero(stacked))).logarithmic()
+
+        return Factor.of_logarithmic(replaced(factor_of_excess(moderate).logarithmic(), large, by_rows, matrix))
 
 
 @dataclass(frozen=True, eq=False)
