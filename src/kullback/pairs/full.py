@@ -32,8 +32,7 @@ _NEAR = 0.5
 # The norm of N is at most that of E over √2 (1 − ‖E‖).
 _NEAR_FACTOR = 0.75
 
-# Up to this ratio of the root mean square of the eigenvalues of (1 − α)E to α, below which none of I + (1 − α)E is, the
-# sum is formed.
+# Up to this ratio of the mean eigenvalue of (1 − α)(I + E) to α, below which none of the sum is, the sum is formed.
 _LARGE = 16.0
 
 
@@ -183,18 +182,19 @@ class FullPair(GaussianPair):
         """The factor of αI + (1 − α)(I + E): of I + (1 − α)E, or where that is large by orthogonal transformations,
         since a product of factors squares their condition.
         """
-        matrix = self.factor.matrix()
-        excess = (1.0 - alpha) * self.factor.excess()
-        limit = max(_NEAR, alpha * _LARGE * matrix.shape[-1] ** 0.5)
-        large = ~(torch.linalg.matrix_norm(excess.detach()) < limit)
-        moderate = torch.where(large[..., None, None], 0.0, excess)
+        matrix, n, beta = self.factor.matrix(), self.factor.minus_identity(), 1.0 - alpha
+        trace, size = matrix.detach().square().sum((-2, -1)), torch.linalg.matrix_norm(n.detach())
+        near = beta * (2.0 * size + size.square()) < _NEAR
+        large = ~(near | (beta * trace < alpha * _LARGE * matrix.shape[-1]))
+        n = torch.where(large[..., None, None], 0.0, n)
+        excess = beta * (n + n.mT + n @ n.mT)
 
         def by_rows(matrix: Tensor) -> Tensor:
-            rows = (1.0 - alpha) ** 0.5 * matrix.mT
+            rows = beta**0.5 * matrix.mT
             stacked = torch.cat([alpha**0.5 * identity_like(rows).expand_as(rows), rows], -2)
             return Factor.of_tril(lower_factor(finite_or_zero(stacked))).logarithmic()
 
-        return Factor.of_logarithmic(replaced(factor_of_excess(moderate).logarithmic(), large, by_rows, matrix))
+        return Factor.of_logarithmic(replaced(factor_of_excess(excess).logarithmic(), large, by_rows, matrix))
 
 
 @dataclass(frozen=True, eq=False)
