@@ -103,9 +103,10 @@ def _lengths(p: Gaussian, q: Gaussian, factor_p: Tensor, factor_q: Tensor) -> Te
 def _factor_difference(factor_p: Tensor, factor_q: Tensor, difference: Tensor) -> Tensor:
     """L_p − L_q of factors that are as close as they can be; its value near p = q from Σp − Σq."""
     plain, difference, factor = factor_p - factor_q, difference.detach(), factor_q.detach()
-    # No entry of Σp − Σq = L_q E L_qᵀ is larger than E times the trace of Σq.
-    perhaps_near = difference.abs().amax((-2, -1)) <= _NEAR * factor.square().sum((-2, -1))
-    return with_value(plain, replaced(plain.detach(), perhaps_near, _fixed_point, plain.detach(), difference, factor))
+    value = plain.detach()
+    # As close as they can be, they are no farther apart than (I + E)^½ L_qᵀ and L_qᵀ, for Σp − Σq = L_q E L_qᵀ.
+    perhaps_near = torch.linalg.matrix_norm(value) <= _NEAR * torch.linalg.matrix_norm(factor)
+    return with_value(plain, replaced(value, perhaps_near, _fixed_point, value, difference, factor))
 
 
 def _fixed_point(plain: Tensor, difference: Tensor, factor_q: Tensor) -> Tensor:
