@@ -1,4 +1,7 @@
-"""Claim: the Wasserstein distance of full covariances, of which FID is made, takes less time than torch's eigenvalues.
+"""Claim: far apart and well conditioned, the Wasserstein distance of 2,048 coordinates is faster than torch's eigvals.
+
+Close and ill-conditioned pairs are not: they take singular values or vectors. Other divergences of full covariances are
+slower than what one composes by hand, which loses the digits near p = q.
 
 The peers compute the trace formula: the eigenvalues of Σp Σq (torch; gradients go through eigenvectors, and at 2,048
 coordinates are left out), or the square root of the product (scipy). Covariances of float64, of three kinds: well

@@ -110,8 +110,8 @@ def factor_of_excess(excess: Tensor) -> Factor:
 def _corrected(logarithmic: Tensor, excess: Tensor) -> Tensor:
     """A factor in logarithmic form, corrected by a Newton step where ``excess`` is small."""
     gate = is_near(excess)[..., None, None]
-    plain = Factor.of_logarithmic(logarithmic).minus_identity()
-    n = _newton(torch.where(gate, plain, 0.0), torch.where(gate, excess, 0.0))
+    n = Factor.of_logarithmic(torch.where(gate, logarithmic, 0.0)).minus_identity()
+    n = _newton(n, torch.where(gate, excess, 0.0))
     value = Factor(2.0 * torch.log1p(n.diagonal(dim1=-2, dim2=-1)), n.tril(-1))
     return torch.where(gate, value.logarithmic(), logarithmic)
 
