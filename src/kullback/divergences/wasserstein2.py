@@ -1,11 +1,11 @@
 r"""The 2-Wasserstein distance (Bures metric on the covariances).
 
-With factors L and the orthogonal Q that brings them closest, the polar factor of :math:`L_q^\top L_p`, the square is
-:math:`\|\Delta\|^2 + \|L_p - L_q Q\|_F^2`; the trace formula subtracts what this never adds. Near p = q the matrix
-:math:`L_p - L_q Q = X L_q Q` still cancels, so there X is found from the difference of the covariances,
+With factors L and the orthogonal Q that brings them closest the square is :math:`\|\Delta\|^2 + \|L_p - L_q Q\|_F^2`;
+the trace formula subtracts what this never adds. Near p = q the matrix :math:`L_p - L_q Q = X L_q Q` still cancels, so
+there X is found from the difference of the covariances,
 :math:`\Sigma_p - \Sigma_q = X \Sigma_q + \Sigma_q X + X \Sigma_q X`, by fixed-point steps in the eigenbasis of
-:math:`\Sigma_q`. Decompositions carry no derivatives: Q is held constant, and differentiated by its own first-order
-equation.
+:math:`\Sigma_q`. The trace formula needs no singular vectors, and gives values without derivatives where a bound of its
+rounding errors says that nothing is lost.
 """
 
 import torch
@@ -14,14 +14,20 @@ from torch import Tensor
 from kullback.divergences.api import divergence
 from kullback.gaussians.gaussian import Gaussian
 from kullback.numerics.elementary import length
-from kullback.numerics.gradients import with_value
+from kullback.numerics.gradients import any_requires_grad, with_value
+from kullback.numerics.guard import active_transform, may_read_values
 from kullback.numerics.linear_algebra import finite_or_zero, whitened
+from kullback.numerics.procrustes import Rotation, square_by_norms
+from kullback.numerics.rows import replaced
 from kullback.numerics.tensors import broadcast_shapes
 from kullback.pairs.dispatch import covariance_difference, diagonal_pair
 
-# GaussianPair differences up to this are taken by the fixed point, which gains a factor of at least 100 a step.
+# Relative differences up to this are taken by the fixed point, which gains a factor of at least 100 a step.
 _NEAR = 1e-2
 _STEPS = 8
+
+# The trace formula is taken where its error is less than this many units in the last place.
+_ULPS = 450
 
 
 @divergence
@@ -58,34 +64,53 @@ def wasserstein2(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
         pair = diagonal_pair(p, q)
         components = torch.stack(torch.broadcast_tensors(p.mean - q.mean, pair.std_difference()), -1)
         dims = tuple(range(-1 - len(p.event_shape), 0))
-    else:
-        delta, matrix = (p.mean - q.mean).unsqueeze(-1), _factor_difference(p, q)
-        batch = broadcast_shapes(delta.shape[:-1], matrix.shape[:-1])
-        components = torch.cat([delta.expand(*batch, 1), matrix.expand(*batch, matrix.shape[-1])], -1)
-        dims = (-2, -1)
-    return components.square().sum(dims) if squared else length(components, dims)
+        return components.square().sum(dims) if squared else length(components, dims)
+    delta, (scales, turn) = p.mean - q.mean, _of_covariances(p, q)
+    batch = broadcast_shapes(delta.shape[:-1], scales.shape[:-1])
+    components = torch.cat([x.expand(*batch, x.shape[-1]) for x in (delta, scales)], -1)
+    if squared:
+        return components.square().sum(-1) + turn
+    distance = length(components, (-1,))
+    return distance + turn / (2.0 * torch.where(distance > 0, distance, 1.0).detach())
 
 
-def _factor_difference(p: Gaussian, q: Gaussian) -> Tensor:
-    """L_p − L_q Q, whose squared norm is that of the covariances' part."""
-    factor_p, factor_q = p.scale.factor_matrix(p.event_shape), q.scale.factor_matrix(q.event_shape)
-    cross = factor_q.mT @ factor_p
-    u, s, v = torch.linalg.svd(finite_or_zero(cross.detach()))
-    polar: Tensor = u @ v
-    # How the polar factor turns when its matrix changes: a Sylvester equation, solved in the basis of v.
-    rotated = polar.mT @ (cross - cross.detach())
-    turn = v @ (rotated - rotated.mT) @ v.mT
-    sums = s.unsqueeze(-1) + s.unsqueeze(-2)
-    turn = v.mT @ (turn / torch.where(sums > 0, sums, 1.0)) @ v
-    rotation = polar + polar @ (turn + 0.5 * turn @ turn)
-    plain: Tensor = factor_p - factor_q @ rotation
-    difference = covariance_difference(p.scale, q.scale, p.event_shape).detach()
-    near, value = _fixed_point(difference, factor_q.detach())
-    return with_value(plain, torch.where(near[..., None, None], value @ factor_q.detach() @ polar, plain))
+def _of_covariances(p: Gaussian, q: Gaussian) -> tuple[Tensor, Tensor]:
+    """Components whose squares add up to the covariances' part, and what else has its derivatives."""
+    factor_p, factor_q = (g.scale.factor_matrix(g.event_shape) for g in (p, q))
+    readable = may_read_values(factor_p) and may_read_values(factor_q) and active_transform() is None
+    if readable and not any_requires_grad(factor_p, factor_q):
+        return _lengths(p, q, *torch.broadcast_tensors(factor_p, factor_q)).unsqueeze(-1), factor_p.new_zeros(())
+    rotation = Rotation.of(factor_q.mT @ factor_p)
+    difference = covariance_difference(p.scale, q.scale, p.event_shape)
+    matrix = _factor_difference(factor_p, factor_q @ rotation.matrix(), difference)
+    return matrix.flatten(-2), rotation.turn(factor_q.mT @ matrix)
 
 
-def _fixed_point(difference: Tensor, factor_q: Tensor) -> tuple[Tensor, Tensor]:
-    """X for small relative differences, and where it is valid."""
+def _lengths(p: Gaussian, q: Gaussian, factor_p: Tensor, factor_q: Tensor) -> Tensor:
+    """The norm of L_p − L_q Q, by the trace formula where that is accurate enough."""
+    square, accurate = square_by_norms(factor_p, factor_q, _ULPS)
+    if accurate.all():
+        return square.sqrt()
+
+    def by_difference(factor_p: Tensor, factor_q: Tensor, difference: Tensor) -> Tensor:
+        turned = factor_q @ Rotation.of(factor_q.mT @ factor_p).matrix()
+        return length(_factor_difference(factor_p, turned, difference), (-2, -1))
+
+    difference = covariance_difference(p.scale, q.scale, p.event_shape)
+    return replaced(square.sqrt(), ~accurate, by_difference, factor_p, factor_q, difference)
+
+
+def _factor_difference(factor_p: Tensor, factor_q: Tensor, difference: Tensor) -> Tensor:
+    """L_p − L_q of factors that are as close as they can be; its value near p = q from Σp − Σq."""
+    plain, difference, factor = factor_p - factor_q, difference.detach(), factor_q.detach()
+    value = plain.detach()
+    # As close as they can be, they are no farther apart than (I + E)^½ L_qᵀ and L_qᵀ, for Σp − Σq = L_q E L_qᵀ.
+    perhaps_near = torch.linalg.matrix_norm(value) <= _NEAR * torch.linalg.matrix_norm(factor)
+    return with_value(plain, replaced(value, perhaps_near, _fixed_point, value, difference, factor))
+
+
+def _fixed_point(plain: Tensor, difference: Tensor, factor_q: Tensor) -> Tensor:
+    """X L_q for small relative differences of the covariances, ``plain`` for others."""
     near = torch.linalg.matrix_norm(whitened(difference, factor_q)) < _NEAR
     weights, basis = torch.linalg.eigh(finite_or_zero(factor_q @ factor_q.mT))
     rotated = torch.where(near[..., None, None], basis.mT @ difference @ basis, 0.0)
@@ -94,4 +119,4 @@ def _fixed_point(difference: Tensor, factor_q: Tensor) -> tuple[Tensor, Tensor]:
     x = rotated / sums
     for _ in range(_STEPS):
         x = (rotated - (x * weights.unsqueeze(-2)) @ x) / sums
-    return near, basis @ x @ basis.mT
+    return torch.where(near[..., None, None], basis @ x @ basis.mT @ factor_q, plain)

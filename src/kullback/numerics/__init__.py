@@ -1,12 +1,12 @@
 """Functions of numbers and tensors that know nothing of Gaussians.
 
 - ``elementary.py``: scalar functions in forms that do not cancel; ``linear_algebra.py``: factors and solves that give
-  NaN instead of exceptions.
+  NaN instead of exceptions; ``procrustes.py``: the rotation that brings two matrices closest.
 - ``tensors.py``: the dtype, device and shape of tensors that meet; ``arrays.py``: NumPy arrays in and out.
 - ``guard.py``: whether values and memory may be read; ``memory.py``: memory for large results.
-- ``gradients.py``: values with the derivatives of another expression; ``screened.py``: fast scores, of which only the
-  uncertain ones are computed again; ``immutable.py``: what the immutable types share; ``display.py``: tables for
-  notebooks.
+- ``gradients.py``: values with the derivatives of another expression; ``rows.py``: rows of a batch that are computed
+  otherwise than the rest; ``screened.py``: fast scores, of which only the uncertain ones are computed again.
+- ``immutable.py``: what the immutable types share; ``display.py``: tables for notebooks.
 
 May import ``errors`` alone. Next: ``gaussians/``.
 """

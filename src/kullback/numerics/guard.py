@@ -35,6 +35,11 @@ def is_concrete(x: Tensor) -> bool:
     )
 
 
+def may_read_values(x: Tensor) -> bool:
+    """True where a program may branch on the values of a tensor: not while a CUDA graph is recorded, either."""
+    return is_concrete(x) and not (x.is_cuda and torch.cuda.is_current_stream_capturing())
+
+
 def why_not_raw_memory(tensors: Sequence[Tensor]) -> str | None:
     """Why a kernel may not read the memory of these tensors; None if it may."""
     return active_transform() or unreadable_tensor(tensors)

@@ -23,10 +23,17 @@ from kullback.numerics.linear_algebra import (
     solve_lower_vector,
     whitened,
 )
+from kullback.numerics.rows import replaced
 from kullback.pairs.base import GaussianPair
 
 # Up to this Frobenius norm of E a Newton step improves on the difference of the factors. Both agree around it.
 _NEAR = 0.5
+
+# The norm of N is at most that of E over √2 (1 − ‖E‖).
+_NEAR_FACTOR = 0.75
+
+# Up to this ratio of the mean eigenvalue of (1 − α)(I + E) to α, below which none of the sum is, the sum is formed.
+_LARGE = 16.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,35 +64,56 @@ class Factor:
         """The same factor, cut off from the graph of gradients."""
         return Factor(self.log_diagonal.detach(), self.strict.detach())
 
-    def with_value(self, value: "Factor", where: Tensor) -> "Factor":
-        """This factor's derivatives with the value of another one, for the matrices that ``where`` selects."""
-        return Factor(
-            with_value(self.log_diagonal, torch.where(where[..., None], value.log_diagonal, self.log_diagonal)),
-            with_value(self.strict, torch.where(where[..., None, None], value.strict, self.strict)),
-        )
+    def logarithmic(self) -> Tensor:
+        """Both parts in one matrix."""
+        return self.log_diagonal.diag_embed() + self.strict
+
+    @classmethod
+    def of_tril(cls, matrix: Tensor) -> "Factor":
+        """The factor I + N itself."""
+        return cls(2.0 * matrix.diagonal(dim1=-2, dim2=-1).log(), matrix.tril(-1))
+
+    @classmethod
+    def of_logarithmic(cls, matrix: Tensor) -> "Factor":
+        """The factor of such a matrix."""
+        return cls(matrix.diagonal(dim1=-2, dim2=-1), matrix.tril(-1))
+
+    def with_value(self, logarithmic: Tensor) -> "Factor":
+        """This factor's derivatives with the value of another one, in logarithmic form."""
+        value = Factor.of_logarithmic(logarithmic)
+        return Factor(with_value(self.log_diagonal, value.log_diagonal), with_value(self.strict, value.strict))
 
 
 def relative_factor(factor_p: Tensor, factor_q: Tensor, difference: Tensor | None) -> Factor:
     """The Cholesky factor of L_q⁻¹ Σp L_q⁻ᵀ; corrected by ``difference``, Σp − Σq, if the factors are not exact."""
     log_diagonal = 2.0 * log_ratio(factor_p.diagonal(dim1=-2, dim2=-1), factor_q.diagonal(dim1=-2, dim2=-1))
     factor = Factor(log_diagonal, solve_lower(factor_q, factor_p - factor_q).tril(-1))
-    return factor if difference is None else _corrected(factor, whitened(difference.detach(), factor_q.detach()))
+    if difference is None:
+        return factor
+
+    def corrected(logarithmic: Tensor, difference: Tensor, factor_q: Tensor) -> Tensor:
+        return _corrected(logarithmic, whitened(difference, factor_q))
+
+    plain = factor.detach()
+    perhaps_near = torch.linalg.matrix_norm(plain.minus_identity()) < _NEAR_FACTOR
+    value = plain.logarithmic()
+    return factor.with_value(replaced(value, perhaps_near, corrected, value, difference.detach(), factor_q.detach()))
 
 
 def factor_of_excess(excess: Tensor) -> Factor:
     """The Cholesky factor of I + X, accurate to the last digits of X however small X is."""
-    plain = cholesky(identity_like(excess) + excess)
-    factor = Factor(2.0 * plain.diagonal(dim1=-2, dim2=-1).log(), plain.tril(-1))
-    return _corrected(factor, excess.detach())
+    factor = Factor.of_tril(cholesky(identity_like(excess) + excess))
+    value = factor.detach().logarithmic()
+    return factor.with_value(replaced(value, is_near(excess), _corrected, value, excess.detach()))
 
 
-def _corrected(factor: Factor, excess: Tensor) -> Factor:
-    """The factor, its value corrected by a Newton step where ``excess`` is small; the derivatives stay its own."""
-    near = is_near(excess)
-    gate = near[..., None, None]
-    excess = torch.where(gate, excess, 0.0)
-    n = _newton(torch.where(gate, factor.detach().minus_identity(), 0.0), excess)
-    return factor.with_value(Factor(2.0 * torch.log1p(n.diagonal(dim1=-2, dim2=-1)), n.tril(-1)), near)
+def _corrected(logarithmic: Tensor, excess: Tensor) -> Tensor:
+    """A factor in logarithmic form, corrected by a Newton step where ``excess`` is small."""
+    gate = is_near(excess)[..., None, None]
+    n = Factor.of_logarithmic(torch.where(gate, logarithmic, 0.0)).minus_identity()
+    n = _newton(n, torch.where(gate, excess, 0.0))
+    value = Factor(2.0 * torch.log1p(n.diagonal(dim1=-2, dim2=-1)), n.tril(-1))
+    return torch.where(gate, value.logarithmic(), logarithmic)
 
 
 def is_near(excess: Tensor) -> Tensor:
@@ -151,17 +179,22 @@ class FullPair(GaussianPair):
         return (y * (0.5 * y)).sum(-1)
 
     def _between(self, alpha: float) -> Factor:
-        """The factor of αI + (1 − α)(I + E), by orthogonal transformations, since a product of factors squares their
-        condition; with the value that belongs to (1 − α)E where that is small.
+        """The factor of αI + (1 − α)(I + E): of I + (1 − α)E, or where that is large by orthogonal transformations,
+        since a product of factors squares their condition.
         """
-        rows = (1.0 - alpha) ** 0.5 * self.factor.matrix().mT
-        stacked = torch.cat([alpha**0.5 * identity_like(rows).expand_as(rows), rows], -2)
-        factor = lower_factor(finite_or_zero(stacked))
-        by_rows = Factor(2.0 * factor.diagonal(dim1=-2, dim2=-1).log(), factor.tril(-1))
-        excess = (1.0 - alpha) * self.factor.detach().excess()
-        near = is_near(excess)
-        by_excess = factor_of_excess(torch.where(near[..., None, None], excess, 0.0))
-        return by_rows.with_value(by_excess, near)
+        matrix, n, beta = self.factor.matrix(), self.factor.minus_identity(), 1.0 - alpha
+        trace, size = matrix.detach().square().sum((-2, -1)), torch.linalg.matrix_norm(n.detach())
+        near = beta * (2.0 * size + size.square()) < _NEAR
+        large = ~(near | (beta * trace < alpha * _LARGE * matrix.shape[-1]))
+        n = torch.where(large[..., None, None], 0.0, n)
+        excess = beta * (n + n.mT + n @ n.mT)
+
+        def by_rows(matrix: Tensor) -> Tensor:
+            rows = beta**0.5 * matrix.mT
+            stacked = torch.cat([alpha**0.5 * identity_like(rows).expand_as(rows), rows], -2)
+            return Factor.of_tril(lower_factor(finite_or_zero(stacked))).logarithmic()
+
+        return Factor.of_logarithmic(replaced(factor_of_excess(excess).logarithmic(), large, by_rows, matrix))
 
 
 @dataclass(frozen=True, eq=False)
