@@ -104,6 +104,22 @@ def test_priors_of_numbers_terms_and_losses_with_weights_are_those_of_the_formul
         assert_close(got, want, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_float32(body, by_formula, dtype):
+    x = [v.to(dtype).requires_grad_() for v in operands(5, 7)]
+
+    def results(device):
+        a, b, c, d = (v.to(device) for v in x)
+        p, prior = Gaussian.from_logvar(a, b), Gaussian.standard(7)
+        value = kl_divergence(p, Gaussian.from_logvar(c, d)) + kl_divergence(p, prior)
+        return value.cpu(), *torch.autograd.grad(value.sum(), x)
+
+    assert selected(Gaussian.from_logvar(*on_device(*x[:2])), Gaussian.standard(7)).backend == body
+    for got, want in zip(results(DEVICE), by_formula(results, "cpu"), strict=True):
+        assert got.dtype == want.dtype
+        assert_close(got, want)
+
+
 def test_kinds_may_differ(body, by_formula):
     x = [v.requires_grad_() for v in operands(5, 7)]
 

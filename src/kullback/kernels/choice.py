@@ -200,7 +200,8 @@ def _readable_inputs(p: Gaussian, q: Gaussian) -> Inputs | str:
         return inputs
     # As the reference formula does: half precision is computed in float32, and what differs in what it promotes to.
     dtype = compute_dtype([*p.tensors(), *q.tensors()])
-    return _inputs_as_given(p.to(dtype), q.to(dtype))
+    p, q = (g.to(dtype) if g.tensors() else g for g in (p, q))
+    return _inputs_as_given(p, q)
 
 
 def _inputs_as_given(p: Gaussian, q: Gaussian) -> Inputs | str:

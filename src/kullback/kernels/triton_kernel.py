@@ -144,13 +144,14 @@ def _launch_diagonal(
     from kullback.kernels.gpu.diagonal import diagonal
 
     height, width = _tile(tensors, layout)
-    weights = (None, 0) if weight is None else weight_and_step(weight)
-    with _on_device(tensors[0]):
-        diagonal[-(-layout.n_rows // height), parts](
-            *tensors, *layout.row_stride, *layout.column_stride, *weights, value, *gradients, *terms,
-            layout.n_rows, layout.n, parts,
-            kind=layout.parameterization, bits=8 * tensors[0].dtype.itemsize, height=height, width=width,
-        )  # fmt: skip
+    weight, step = (None, 0) if weight is None else weight_and_step(weight)
+    steps = *layout.row_stride, *layout.column_stride
+    sizes = layout.n_rows, layout.n, parts
+    constants = layout.parameterization, 8 * tensors[0].dtype.itemsize, height, width
+    arguments = *tensors, *steps, weight, step, value, *gradients, *terms, *sizes, *constants
+    made = value, *gradients, *terms
+    grid = -(-layout.n_rows // height), parts, 1
+    _launch(diagonal, grid, arguments, (*tensors, weight), made, (steps, step, sizes, constants), warps=4)
 
 
 def _launch_full(
@@ -164,14 +165,46 @@ def _launch_full(
 
     width = 1 << (layout.n - 1).bit_length()
     height = max(1, _MATRIX_NUMBERS // width**2)
-    weights = (None, 0) if weight is None else weight_and_step(weight)
-    factors = layout.parameterization == "scale_tril"
-    with _on_device(tensors[0]):
-        full[(-(-layout.n_rows // height),)](
-            *tensors, *layout.row_stride, *weights, value, *gradients, layout.n_rows, layout.n,
-            factors=factors, correctable=not factors and tensors[0].dtype == torch.float64,
-            height=height, width=width, num_warps=max(1, width**2 // _MATRIX_NUMBERS),
-        )  # fmt: skip
+    weight, step = (None, 0) if weight is None else weight_and_step(weight)
+    factors, steps, sizes = layout.parameterization == "scale_tril", layout.row_stride, (layout.n_rows, layout.n)
+    constants = factors, not factors and tensors[0].dtype == torch.float64, height, width
+    arguments = *tensors, *steps, weight, step, value, *gradients, *sizes, *constants
+    made = value, *gradients
+    grid = -(-layout.n_rows // height), 1, 1
+    _launch(full, grid, arguments, (*tensors, weight), made, (steps, step, sizes, constants), warps=1)
+
+
+# What Triton has compiled, by all that it looks at in the arguments: to launch it takes half as long.
+_compiled: dict[tuple[Any, ...], Any] = {}
+_MOST_COMPILED = 1024
+
+
+def _launch(
+    kernel: Any,
+    grid: tuple[int, int, int],
+    arguments: Sequence[Any],
+    given: Sequence[Tensor | None],
+    made: Sequence[Tensor | None],
+    numbers: tuple[Any, ...],
+    warps: int,
+) -> None:
+    """Launch a kernel on its arguments, which are tensors that were given, tensors made here, and numbers."""
+    x, addresses = arguments[0], 0
+    for tensor in given:
+        addresses |= 0 if tensor is None else tensor.data_ptr()
+    # Triton also looks at which addresses are multiples of 16. Those of what is made here are.
+    aligned = addresses % 16 == 0
+    key = kernel.__name__, numbers, x.dtype, x.device, given[-1] is None, tuple([tensor is None for tensor in made])
+    compiled = _compiled.get(key) if aligned else None
+    with _on_device(x):
+        if compiled is not None:
+            compiled[grid](*arguments)
+            return
+        compiled = kernel[grid](*arguments, num_warps=warps)
+    if compiled is not None and aligned:  # interpreting, Triton compiles nothing
+        if len(_compiled) >= _MOST_COMPILED:
+            _compiled.clear()
+        _compiled[key] = compiled
 
 
 _NOTHING = contextlib.nullcontext()
