@@ -22,7 +22,7 @@ def check_scale_shape(mean: Tensor | float, value: Tensor | float, event: torch.
             f"{parameterization} {shape_of(value)}). Events do not broadcast"
             + (f"; one scale for all of a row's coordinates: {parameterization}.expand(...)." if 1 in shape else ".")
         )
-    if isinstance(mean, Tensor) and value.shape != mean.shape:
+    if isinstance(mean, Tensor) and value.shape != mean.shape[max(mean.ndim - value.ndim, 0) :]:
         broadcast_shapes(mean.shape, value.shape, error=lambda: _batches(mean, value, parameterization))
 
 

@@ -1,5 +1,6 @@
 """How the tensors of a pair lie in memory: rows, one step from each to the next."""
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -28,82 +29,62 @@ class Layout(NamedTuple):
 
 def laid_out(tensors: Sequence[Tensor], parameterization: str, event_dims: int) -> tuple[Sequence[Tensor], Layout]:
     """The tensors as a kernel takes them (copied only where there is no one step between rows), and their layout."""
+    a, b, c, d = tensors
+    shapes, strides = (a.shape, b.shape, c.shape, d.shape), (a.stride(), b.stride(), c.stride(), d.stride())
+    layout, copied = _layout(shapes, strides, parameterization, event_dims)
+    if copied:
+        whole = zip(tensors, layout.shapes, copied, strict=True)
+        tensors = [x.expand(shape).contiguous() if copy else x for x, shape, copy in whole]
+    return tensors, layout
+
+
+@functools.lru_cache(maxsize=256)
+def _layout(
+    shapes: tuple[torch.Size, ...], strides: tuple[tuple[int, ...], ...], parameterization: str, event_dims: int
+) -> tuple[Layout, tuple[bool, ...]]:
+    """How tensors of these shapes and strides lie once some of them are copied, and which; empty if none is."""
     scale_dims = event_dims + 1 if parameterization in MATRICES else event_dims
-    layout = _contiguous(tensors, parameterization, event_dims, scale_dims)
-    if layout is None:
-        layout = _shared_prior(tensors, parameterization, event_dims)
-    if layout is not None:
-        return tensors, layout
-    return _strided(tensors, parameterization, event_dims, scale_dims)
-
-
-def _contiguous(tensors: Sequence[Tensor], parameterization: str, event_dims: int, scale_dims: int) -> Layout | None:
-    """All of full shape and contiguous: what training loops pass."""
-    a, b, c, d = tensors
-    shape = a.shape
-    if not (
-        shape == c.shape
-        and b.shape == d.shape
-        and (shape == b.shape if scale_dims == event_dims else b.shape == (*shape, shape[-1]))
-        and a.is_contiguous()
-        and b.is_contiguous()
-        and c.is_contiguous()
-        and d.is_contiguous()
-    ):
-        return None
-    batch = shape[: len(shape) - event_dims]
-    n_rows = batch.numel()
-    n = a.numel() // n_rows
-    step = n if scale_dims == event_dims else n * n
-    strides = (n, step, n, step)
-    return Layout(parameterization, batch, (shape, b.shape) * 2, n_rows, n, strides, (1, 1, 1, 1), is_plain=True)
-
-
-def _shared_prior(tensors: Sequence[Tensor], parameterization: str, event_dims: int) -> Layout | None:
-    """P contiguous, q two numbers: the standard normal."""
-    a, b, c, d = tensors
-    shape = a.shape
-    if c.ndim or d.ndim or shape != b.shape or not (a.is_contiguous() and b.is_contiguous()):
-        return None
-    batch = shape[: len(shape) - event_dims]
-    n_rows = batch.numel()
-    n = a.numel() // n_rows
-    return Layout(parameterization, batch, (shape,) * 4, n_rows, n, (n, n, 0, 0), (1, 1, 0, 0), is_plain=False)
-
-
-def _strided(
-    tensors: Sequence[Tensor], parameterization: str, event_dims: int, scale_dims: int
-) -> tuple[Sequence[Tensor], Layout]:
-    """Whatever broadcasts; what has no one step between its rows is copied."""
     dims = (event_dims, scale_dims, event_dims, scale_dims)
-    pairs = [(x, k) for x, k in zip(tensors, dims, strict=True) if x.ndim]
-    event = max((x.shape[x.ndim - k :][:event_dims] for x, k in pairs), key=len, default=torch.Size())
-    batch = broadcast_shapes(*(x.shape[: x.ndim - k] for x, k in pairs))
+    pairs = [(shape, k) for shape, k in zip(shapes, dims, strict=True) if shape]
+    event = max((shape[len(shape) - k :][:event_dims] for shape, k in pairs), key=len, default=torch.Size())
+    batch = broadcast_shapes(*(shape[: len(shape) - k] for shape, k in pairs))
     n = event.numel()
     events = [event if k == event_dims else torch.Size((n, n)) for k in dims]
-    laid = [_by_rows(x, batch, e) for x, e in zip(tensors, events, strict=True)]
-    rows, columns = tuple(r for _, r, _ in laid), tuple(c for _, _, c in laid)
-    shapes = tuple((*batch, *e) for e in events)
-    return [x for x, _, _ in laid], Layout(
-        parameterization, batch, shapes, batch.numel(), n, rows, columns, is_plain=False
-    )
+    steps = [_steps(*x, batch, e) for x, e in zip(zip(shapes, strides, strict=True), events, strict=True)]
+    found = [(e.numel(), 1) if x is None else x for x, e in zip(steps, events, strict=True)]
+    whole = tuple(batch + e for e in events)
+    copied = tuple(x is None for x in steps)
+    layout = Layout(
+        parameterization, batch, whole, batch.numel(), n, tuple(r for r, _ in found), tuple(c for _, c in found),
+        is_plain=shapes == whole and not any(copied),
+    )  # fmt: skip
+    return layout, copied if any(copied) else ()
 
 
-def _by_rows(x: Tensor, batch: torch.Size, event: torch.Size) -> tuple[Tensor, int, int]:
-    """One tensor, its step between rows and its step between coordinates."""
-    if x.ndim == 0:
-        return x, 0, 0
-    outer, step = x.ndim - len(event), event.numel()
-    inside = x if outer == 0 else x[(0,) * outer]
-    if inside.is_contiguous():
-        if x.shape[:outer].numel() == 1 or not any(x.stride()[:outer]):
-            return x, 0, 1
-        if x.shape[:outer] == batch:
-            if outer == 1:
-                return x, x.stride(0), 1
-            if x.is_contiguous():
-                return x, step, 1
-    return x.expand(*batch, *event).contiguous(), step, 1
+def _steps(shape: torch.Size, stride: tuple[int, ...], batch: torch.Size, event: torch.Size) -> tuple[int, int] | None:
+    """The steps of a tensor between rows and between coordinates; None if there is no one step."""
+    if not shape:
+        return 0, 0
+    outer = len(shape) - len(event)
+    if not _is_contiguous(shape[outer:], stride[outer:]):
+        return None
+    if shape[:outer].numel() == 1 or not any(stride[:outer]):
+        return 0, 1
+    if shape[:outer] == batch:
+        if outer == 1:
+            return stride[0], 1
+        if _is_contiguous(shape, stride):
+            return event.numel(), 1
+    return None
+
+
+def _is_contiguous(shape: torch.Size, stride: tuple[int, ...]) -> bool:
+    step = 1
+    for n, s in zip(reversed(shape), reversed(stride), strict=True):
+        if n != 1 and s != step:
+            return False
+        step *= n
+    return True
 
 
 def weight_and_step(weight: Tensor) -> tuple[Tensor, int]:

@@ -59,8 +59,9 @@ def broadcast_shapes(*shapes: Sequence[int], error: Callable[[], str] | None = N
     Raises:
         ShapeError: with the message that ``error`` gives, if they do not broadcast.
     """
-    if len(set(map(tuple, shapes))) == 1:
-        return torch.Size(shapes[0])
+    distinct = set(map(tuple, shapes)) - {()}
+    if len(distinct) < 2:
+        return torch.Size(distinct.pop() if distinct else ())
     result = []
     for sizes in zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1):
         wanted = [n for n in sizes if n != 1]
