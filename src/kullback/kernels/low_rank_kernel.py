@@ -24,6 +24,7 @@ from kullback.gaussians.scales.low_rank import LowRank
 from kullback.gaussians.scales.stack import as_low_rank
 from kullback.numerics.guard import unreadable_tensor
 from kullback.numerics.linear_algebra import finite_or_zero, identity_like, solve_lower
+from kullback.numerics.tensors import no_autocast
 from kullback.pairs.dispatch import make_pair
 
 # Elements of the factors that are multiplied at once: they stay in the cache.
@@ -61,13 +62,14 @@ class LowRankKernel:
         batch = p.batch_shape
         if len(batch) != 1:
             p, q = (_as_rows(g) for g in (p, q))
-        values, uncertain = _in_chunks(p, q, diagonal_kl)
-        if bool(uncertain.any()):
-            # By themselves: the derivatives of what overflows in one row would reach the others.
-            certain, values = ~uncertain, values.detach()
-            if bool(certain.any()):
-                values = values.masked_scatter(certain, _in_chunks(p[certain], q[certain], diagonal_kl)[0])
-            values = values.masked_scatter(uncertain, make_pair(p[uncertain], q[uncertain]).kl())
+        with no_autocast(p.mean.device):
+            values, uncertain = _in_chunks(p, q, diagonal_kl)
+            if bool(uncertain.any()):
+                # By themselves: the derivatives of what overflows in one row would reach the others.
+                certain, values = ~uncertain, values.detach()
+                if bool(certain.any()):
+                    values = values.masked_scatter(certain, _in_chunks(p[certain], q[certain], diagonal_kl)[0])
+                values = values.masked_scatter(uncertain, make_pair(p[uncertain], q[uncertain]).kl())
         return values.reshape(batch)
 
 

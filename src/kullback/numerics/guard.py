@@ -72,6 +72,8 @@ def unreadable_tensor(tensors: Sequence[Tensor]) -> str | None:
         if x.is_cpu != on_cpu or not (on_cpu or x.device == device):
             return f"tensors on {device} and {x.device}"
         if x.layout is not torch.strided or x.is_neg() or not _address(x):
+            if x.is_meta:
+                return "a tensor on meta"
             return "a tensor without plain memory (sparse, negated, batched or empty)"
     return None
 
