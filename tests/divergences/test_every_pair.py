@@ -6,25 +6,13 @@ import pytest
 import torch
 from torch.testing import assert_close
 from truth.kinds import KINDS, MAKE, build, operands
-from truth.records import takes
+from truth.records import FUNCTIONS, takes
 from truth.versions import needs_torch_2_8
 
 import kullback
 from kullback import Gaussian
 from kullback.divergences.registry import RECORDS
 
-FUNCTIONS = {
-    **{record.module: getattr(kullback, record.name) for record in RECORDS},
-    "renyi": lambda p, q: kullback.renyi(p, q, 0.3),
-    "renyi above 1": lambda p, q: kullback.renyi(p, q, 1.1),
-    "hellinger": lambda p, q: kullback.hellinger(p, q, squared=True),
-    "wasserstein2": lambda p, q: kullback.wasserstein2(p, q, squared=True),
-    "fisher_rao": lambda p, q: kullback.fisher_rao(p, q, squared=True),
-    "cross_entropy": kullback.cross_entropy,
-    "entropy": lambda p, q: kullback.entropy(p) + kullback.entropy(q),
-    "kl_decomposition": lambda p, q: sum(kullback.kl_decomposition(p, q)[:2]),
-    "fisher_rao_bounds": lambda p, q: sum(kullback.fisher_rao_bounds(p, q)),
-}
 PAIRS = [(a, b) for a in KINDS for b in KINDS]
 TABLE = [(name, pair) for name in FUNCTIONS for pair in PAIRS if takes(name, *pair)]
 

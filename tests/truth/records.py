@@ -16,3 +16,18 @@ def takes(name: str, *kinds: str) -> bool:
 def of(name: str):
     function = getattr(kullback, RECORDS[name].name)
     return (lambda p, q: function(p, q, 0.4)) if RECORDS[name].required else function
+
+
+FUNCTIONS = {
+    **{record.module: getattr(kullback, record.name) for record in TABLE},
+    "renyi": lambda p, q: kullback.renyi(p, q, 0.3),
+    "renyi above 1": lambda p, q: kullback.renyi(p, q, 1.1),
+    "hellinger": lambda p, q: kullback.hellinger(p, q, squared=True),
+    "wasserstein2": lambda p, q: kullback.wasserstein2(p, q, squared=True),
+    "fisher_rao": lambda p, q: kullback.fisher_rao(p, q, squared=True),
+    "cross_entropy": kullback.cross_entropy,
+    "entropy": lambda p, q: kullback.entropy(p) + kullback.entropy(q),
+    "kl_decomposition": lambda p, q: sum(kullback.kl_decomposition(p, q)[:2]),
+    "fisher_rao_bounds": lambda p, q: sum(kullback.fisher_rao_bounds(p, q)),
+}
+"""Every divergence, as a function of two Gaussians that is smooth."""

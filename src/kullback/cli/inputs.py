@@ -33,7 +33,7 @@ POSTERIOR_FILES = f"""\b
 Files: {", ".join(suffixes("posteriors"))}; nothing is ever unpickled.
 Columns, one row for each input, found by name:
   mean      mu, mean, loc
-  scale     std, stddev, scale | var, variance | logvar, log_var
+  scale     std, stddev, scale | var, variance | logvar, log_var | log_std, log_sigma, log_scale
             (sigma may be any of them: say --scale)
   identity  id (optional; rows of two files are joined by it)
 Labels distinguish the models of one file: mu_1, logvar_1, mu_2, logvar_2."""

@@ -59,8 +59,9 @@ def compare(
             Independent(Normal) or an output of diffusers or pythae; ``(mean, scale)``, two tensors or NumPy arrays of
             shape ``(N, d)`` or ``(N, C, H, W)``; or the path of a file that contains one model.
         b: the posteriors of the second model, of the same shape. Two files are joined by their ids if both have some.
-        scale: what the second of two arrays is, ``"std"``, ``"variance"`` or ``"logvar"``; and what a column of a file
-            contains whose name does not say it (``sigma``). What states its scale by itself is not affected.
+        scale: what the second of two arrays is, ``"std"``, ``"variance"``, ``"logvar"`` or ``"log_std"``; and what a
+            column of a file contains whose name does not say it (``sigma``). What states its scale by itself is not
+            affected.
         prior: the Gaussian that both models are compared with; None is the standard normal.
         align: the kinds of alignment, as :func:`align` takes them; () for none.
         aggregate: whether the aggregated posteriors are compared too, of 2,000 rows at most.

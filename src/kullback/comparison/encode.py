@@ -48,7 +48,7 @@ def encode(
             :func:`as_gaussian` takes; or ``(mean, scale)``, two tensors or arrays, with ``scale`` stated.
         loader: a ``DataLoader``, or another iterable of batches. Of a batch that is a tuple or a list, such as
             ``(images, labels)``, the encoder gets the first element.
-        scale: what the second of two arrays is: ``"std"``, ``"variance"`` or ``"logvar"``.
+        scale: what the second of two arrays is: ``"std"``, ``"variance"``, ``"logvar"`` or ``"log_std"``.
         inputs: what the encoder gets of a batch instead: a key (``"image"``, 1), or a function of the batch. Batches
             that are dictionaries need it.
         device: where batches are moved to; None is the device of the parameters of the module.

@@ -107,8 +107,15 @@ _READINGS: dict[str, tuple[Change[Callable[[Tensor], Tensor]], ...]] = {
     "logvar": (
         Change(None, torch.exp),
         Change("the log-variances are taken for logarithms of standard deviations", lambda x: torch.exp(2.0 * x)),
+        Change("logarithms of standard deviations are taken for log-variances", lambda x: torch.exp(0.5 * x)),
         Change("the log-variances are taken for standard deviations", torch.square),
         Change("the log-variances are taken for variances", lambda x: x),
+    ),
+    "log_std": (
+        Change(None, lambda x: torch.exp(2.0 * x)),
+        Change("the logarithms of standard deviations are taken for log-variances", torch.exp),
+        Change("the logarithms of standard deviations are taken for standard deviations", torch.square),
+        Change("the logarithms of standard deviations are taken for variances", lambda x: x),
     ),
 }
 

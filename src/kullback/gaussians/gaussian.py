@@ -36,9 +36,10 @@ class Gaussian:
         3 for image latents ``(B, C, H, W)``, 0 for independent one-dimensional Gaussians). Everything before is batch,
         and broadcasts; events never do.
 
-    A Gaussian keeps what it was given: means, and scales as standard deviations, variances, log-variances, covariances,
-    their Cholesky factors, precisions, or low-rank factors. It forms a d × d matrix of nothing else unless a formula
-    says so. If everything was NumPy (or lists), results are NumPy arrays. Instances are immutable pytrees of torch.
+    A Gaussian keeps what it was given: means, and scales as standard deviations, variances, logarithms of either,
+    covariances, their Cholesky factors, precisions, or low-rank factors. It forms a d × d matrix of nothing else unless
+    a formula says so. If everything was NumPy (or lists), results are NumPy arrays. Instances are immutable pytrees of
+    torch.
 
     Example:
         >>> import torch
@@ -94,6 +95,19 @@ class Gaussian:
         The log-variance is never exponentiated to be taken back: -200 and 200 are ordinary inputs in float32.
         """
         return _diagonal(mean, logvar, "logvar", event_dims, validate=validate)
+
+    @classmethod
+    def from_log_std(cls, mean: Any, log_std: Any, *, event_dims: int = 1, validate: bool | None = None) -> "Gaussian":
+        """Gaussians from means and logarithms of standard deviations, as policies have them; otherwise as
+        :meth:`from_logvar`, of twice the logarithms, to the last bit.
+
+        Example:
+            >>> from kullback import kl_divergence
+            >>> p = Gaussian.from_log_std([0.0], [-1.0])
+            >>> kl_divergence(p, Gaussian.from_logvar([0.0], [-2.0]))
+            array(0.)
+        """
+        return _diagonal(mean, log_std, "log_std", event_dims, validate=validate)
 
     @classmethod
     def from_covariance(cls, mean: Any, covariance: Any, *, validate: bool | None = None) -> "Gaussian":

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _ROLES = {
     "mean": r"mu|mean|means|loc",
     "logvar": r"log[_-]?vars?|log[_-]?variances?",
+    "log_std": r"log[_-]?stds?|log[_-]?std[_-]?devs?|log[_-]?sigmas?|log[_-]?scales?",
     "std": r"std[_-]?devs?|stds?|scale",
     "variance": r"vars?|variances?",
     "sigma": r"sigma_sq(?:uared)?|sigma2|sigmas?",
@@ -26,7 +27,7 @@ _CHECKPOINT = re.compile(r"(^|\.)(weight|bias|running_mean|running_var|num_batch
 
 _IMAGES = ("image", "images", "img")
 
-SCALES: "tuple[Parameterization, ...]" = ("std", "variance", "logvar")
+SCALES: "tuple[Parameterization, ...]" = ("std", "variance", "logvar", "log_std")
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def models(names: Iterable[str]) -> list[ModelColumns]:
         listed = ", ".join(map(repr, names[:12])) + ", …" * (len(names) > 12) or "none"
         raise PosteriorFileError(
             f"no posteriors found, there is no {lacking}. Columns are {listed}. Name the mean mu, mean or loc, and the "
-            "scale std, stddev or scale, var or variance, logvar or log_var."
+            "scale std, stddev or scale, var or variance, logvar or log_var, log_std, log_sigma or log_scale."
         )
     return result
 

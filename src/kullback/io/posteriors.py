@@ -169,9 +169,9 @@ class PosteriorFile:
 def open_posteriors(path: str | os.PathLike[str]) -> PosteriorFile:
     """The models in a file of any format in ``formats/`` that may contain posteriors.
 
-    Columns are found by their names: ``mu|mean|loc`` and ``std|stddev|scale``, ``var|variance`` or
-    ``logvar|log_var``, optionally with the label of a model (``mu_1``, ``beta.logvar``); ``id`` identifies rows. Each
-    column has the shape ``(N, *event)``, with one row for each input.
+    Columns are found by their names: ``mu|mean|loc`` and ``std|stddev|scale``, ``var|variance``, ``logvar|log_var`` or
+    ``log_std|log_sigma|log_scale``, optionally with the label of a model (``mu_1``, ``beta.logvar``); ``id`` identifies
+    rows. Each column has the shape ``(N, *event)``, with one row for each input.
 
     Raises:
         PosteriorFileError: if the file does not exist, is damaged, or does not contain posteriors.

@@ -8,12 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kullback.gaussians.scales.diagonal import Diagonal, Parameterization
+from kullback.gaussians.scales.diagonal import POSITIVE, Diagonal, Parameterization
 from kullback.numerics.tensors import constant
 
 
 def converted(scale: Diagonal, kind: Parameterization) -> Tensor:
     """The values of a scale in the parameterization in which it meets another; NaN where they are not positive."""
+    if scale.parameterization not in POSITIVE:
+        return scale.to(kind).value
     result: Tensor = _Converted.apply(scale.value, scale.parameterization, kind)  # type: ignore[no-untyped-call]
     return result
 

@@ -1,7 +1,7 @@
 """The tensors that kernels compute on, of a pair of Gaussians; or why there are none."""
 
 from kullback.gaussians.gaussian import Gaussian, NumericGaussian
-from kullback.gaussians.scales.diagonal import Diagonal, Isotropic, common_parameterization
+from kullback.gaussians.scales.diagonal import COMPARED_AS, Diagonal, Isotropic, common_parameterization
 from kullback.gaussians.scales.matrix import Dense, Tril
 from kullback.kernels.conversion import converted
 from kullback.kernels.protocol import Inputs
@@ -19,6 +19,8 @@ def diagonal_inputs(p: Gaussian, q: Gaussian) -> Inputs | str:
     scale_p, scale_q = p.scale, q.scale
     if not (isinstance(scale_p, Diagonal) and isinstance(scale_q, Diagonal)):
         return "not a pair of diagonals"
+    if scale_p.parameterization in COMPARED_AS:
+        return _broadcast_diagonals(p, q, scale_p, scale_q)
     if type(p) is type(q) is Gaussian and type(scale_p) is type(scale_q) is Diagonal:
         a, b, c, d = p.mean, scale_p.value, q.mean, scale_q.value
         alike = scale_p.parameterization == scale_q.parameterization and p.event_dims == q.event_dims

@@ -1,4 +1,4 @@
-"""One scale for each coordinate, as standard deviations, variances or log-variances.
+"""One scale for each coordinate, as standard deviations, variances or the logarithms of either.
 
 A log-variance of 200 is an ordinary input, and its standard deviation is not a float32. So nothing is converted before
 a formula asks for it, and formulas that know better (``pairs/diagonal.py``) never ask.
@@ -19,7 +19,7 @@ from kullback.numerics.immutable import register_pytree
 from kullback.numerics.linear_algebra import lower_factor
 from kullback.numerics.tensors import expand_event, sum_event
 
-Parameterization = Literal["std", "variance", "logvar"]
+Parameterization = Literal["std", "variance", "logvar", "log_std"]
 
 # Parameterizations whose values are positive; the others are any finite numbers.
 POSITIVE: tuple[Parameterization, ...] = ("std", "variance")
@@ -34,7 +34,16 @@ _CONVERT: dict[tuple[Parameterization, Parameterization], Any] = {
     ("variance", "logvar"): lambda x, f: f.log(x),
     ("logvar", "std"): lambda x, f: f.exp(0.5 * x),
     ("logvar", "variance"): lambda x, f: f.exp(x),
+    ("std", "log_std"): lambda x, f: f.log(x),
+    ("variance", "log_std"): lambda x, f: 0.5 * f.log(x),
+    ("logvar", "log_std"): lambda x, f: 0.5 * x,
+    ("log_std", "std"): lambda x, f: f.exp(x),
+    ("log_std", "variance"): lambda x, f: f.exp(2.0 * x),
+    ("log_std", "logvar"): lambda x, f: 2.0 * x,
 }
+
+# What is compared as another parameterization, because doubling rounds nothing.
+COMPARED_AS: dict[Parameterization, Parameterization] = {"log_std": "logvar"}
 
 # What two scales that were given differently are compared in: the first of these that either was given in.
 _COMMON: tuple[Parameterization, ...] = ("logvar", "std")
@@ -106,8 +115,8 @@ class Diagonal(Scale):
 
     def precision_matrix(self, event: torch.Size) -> Tensor:
         """The inverses of the variances on the diagonal."""
-        if self.parameterization == "logvar":
-            return _flat(expand_event(torch.exp(-self.value), event), event).diag_embed()
+        if self.parameterization not in POSITIVE:
+            return _flat(expand_event(torch.exp(-self.to("logvar").value), event), event).diag_embed()
         return _flat(1.0 / self.variances(event), event).diag_embed()
 
     def marginal(self, index: list[int]) -> "Diagonal":
@@ -226,11 +235,11 @@ def common_parameterization(*scales: Diagonal) -> Parameterization:
     """The parameterization in which scales are compared.
 
     A Python number is converted exactly enough to take the others', as long as their dtype can hold it there; arrays
-    given differently meet in log-variance if one is that, else in standard deviation.
+    given differently meet in log-variance if one is a logarithm, else in standard deviation.
     """
     numbers = [scale for scale in scales if isinstance(scale, Isotropic)]
     arrays = [scale for scale in scales if not isinstance(scale, Isotropic)]
-    kinds = {scale.parameterization for scale in arrays or numbers}
+    kinds = {COMPARED_AS.get(scale.parameterization, scale.parameterization) for scale in arrays or numbers}
     common = kinds.pop() if len(kinds) == 1 else next(kind for kind in _COMMON if kind in kinds)
     if not numbers:
         return common
