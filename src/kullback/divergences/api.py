@@ -8,11 +8,12 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import torch
 
 from kullback.divergences.docstrings import completed
-from kullback.divergences.registry import enter
-from kullback.errors import ShapeError
+from kullback.divergences.registry import INVARIANT, enter
+from kullback.errors import NoClosedForm, ShapeError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
 from kullback.gaussians.scales.diagonal import Isotropic, common_parameterization
+from kullback.interop.pairs import kl_by_torch, without_common_transforms
 from kullback.interop.registry import as_gaussian
 from kullback.kernels.choice import KERNELS
 from kullback.numerics.arrays import ArrayKind, common_array_kind, to_callers_type
@@ -47,6 +48,7 @@ def public(formula: Callable[Concatenate[Gaussian, Gaussian, P], R]) -> Callable
     For a type checker the further arguments and the result are those of the formula: tensors.
     """
     further = [x for x in inspect.signature(formula).parameters.values() if x.name not in ("p", "q")]
+    by_others = _OTHERS.get(formula.__name__)
     names, positional = [x.name for x in further], [x.name for x in further if x.kind is x.POSITIONAL_OR_KEYWORD]
     accelerated = KERNELS.get(formula.__name__)
     result_type = formula.__annotations__["return"]
@@ -56,7 +58,16 @@ def public(formula: Callable[Concatenate[Gaussian, Gaussian, P], R]) -> Callable
     def function(p: Any, q: Any, *more: Any, **named: Any) -> Any:
         if more or named:
             _check_arguments(formula.__name__, names, positional, more, named)
-        p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
+        if not (isinstance(p, Gaussian) and isinstance(q, Gaussian)):
+            if formula.__name__ in INVARIANT:
+                p, q = without_common_transforms(p, q)
+            try:
+                p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
+            except NoClosedForm:
+                value = None if by_others is None else by_others(p, q)
+                if value is None:
+                    raise
+                return value
         if accelerated is not None:
             value = accelerated(p, q)
             if value is not None:
@@ -70,6 +81,10 @@ def public(formula: Callable[Concatenate[Gaussian, Gaussian, P], R]) -> Callable
         return _to_callers_type(result, common_array_kind((p.array_kind, q.array_kind)), type(result))
 
     return function  # type: ignore[return-value]
+
+
+# What else may have the divergence of what are not two Gaussians.
+_OTHERS: dict[str, Callable[[Any, Any], Any]] = {"kl_divergence": kl_by_torch}
 
 
 # What a docstring says where its own formula has nothing else to say.

@@ -48,7 +48,10 @@ def kl_divergence(p: Gaussian, q: Gaussian) -> Tensor:
 
     Args:
         p: a :class:`~kullback.Gaussian`, or what stands for one: a ``torch.distributions`` Normal, Independent,
-            MultivariateNormal or LowRankMultivariateNormal, a GPyTorch MultivariateNormal, a diffusers posterior.
+            MultivariateNormal or LowRankMultivariateNormal, a GPyTorch MultivariateNormal, a diffusers posterior. Of
+            two distributions with the same transforms (tanh-squashed policies, log-normals) those under them are
+            compared. Two distributions of torch of which one is no Gaussian get torch's own closed form, where it has
+            one.
         q: the same.
 
     Returns:

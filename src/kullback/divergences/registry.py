@@ -143,6 +143,10 @@ def record_of(name: str) -> Record:
     raise ValueError(f"divergence is one of {', '.join(record.module for record in RECORDS)}, got {name!r}.")
 
 
+INVARIANT = frozenset(record.name for record in RECORDS if record.invariance == "affine")
+"""What a change of variables on both sides does not change: divergences of densities, and of the parameters alone."""
+
+
 # The public functions whose files have been imported, by name.
 _FUNCTIONS: dict[str, Callable[..., Any]] = {}
 

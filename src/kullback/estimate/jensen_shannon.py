@@ -15,6 +15,7 @@ from kullback.estimate.averaging import (
     to_estimate,
 )
 from kullback.estimate.result import Estimate
+from kullback.interop.pairs import without_common_transforms
 
 
 def jensen_shannon_estimate(
@@ -60,7 +61,7 @@ def jensen_shannon_estimate(
         (0.337, 65536)
     """
     settings = Settings(tolerance, n, seed)
-    p, q = as_densities(p, q)
+    p, q = as_densities(*without_common_transforms(p, q))
     expectations = [(p, of_log_densities(p, q, _log_ratio)), (q, of_log_densities(q, p, _log_ratio))]
     mean = mean_of_averages(expectations, settings, batch_dims(p, q))
     return to_estimate(mean, (p, q), settings, "k1")

@@ -2,5 +2,6 @@
 
 ``registry.py`` finds the readers and holds the conversion that public functions call, :func:`kullback.as_gaussian`. A
 reader recognizes its own objects without importing their library, and is handed ``convert`` for the objects inside
-them. May import ``gaussians/`` and what comes before. Next: ``pairs/``.
+them. ``pairs.py`` looks at both arguments of a divergence together. May import ``gaussians/`` and what comes before.
+Next: ``pairs/``.
 """

@@ -11,16 +11,17 @@ from kullback import interop
 from kullback.errors import NoClosedForm
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
+from kullback.interop.wrapped import is_wrapper
 
 Converted = Gaussian | Mixture | None
 Reader = Callable[[Any, str, "Callable[[Any, str], Converted]"], Converted]
 
 _MODULES = [module.name for module in pkgutil.iter_modules(interop.__path__)]
 
-# The reader of every other module of this package, in the order of their names: each passes on what is not its own, and
-# GPyTorch's distributions, which are also torch's, are asked for first.
+# The reader of every module of this package for one kind of object, in the order of their names: each passes on what is
+# not its own, and GPyTorch's distributions, which are also torch's, are asked for first.
 READERS: tuple[Reader, ...] = tuple(
-    importlib.import_module(f"{__package__}.{name}").read for name in _MODULES if name != "registry"
+    importlib.import_module(f"{__package__}.{name}").read for name in _MODULES if name not in ("registry", "pairs")
 )
 
 
@@ -50,8 +51,9 @@ def as_gaussian(x: Any, name: str = "x") -> Gaussian:
 
     Args:
         x: a Gaussian; a ``torch.distributions`` Normal, Independent of Normals, MultivariateNormal or
-            LowRankMultivariateNormal; a GPyTorch MultivariateNormal; a diffusers posterior, or the output that holds
-            it as ``latent_dist``; the output of a pythae encoder.
+            LowRankMultivariateNormal, or an affine image of one; what holds one as ``.distribution``; a GPyTorch
+            MultivariateNormal; a diffusers posterior, or the output that holds it as ``latent_dist``; the output of a
+            pythae encoder.
         name: what an error calls it.
 
     Raises:
@@ -75,14 +77,16 @@ def as_gaussian(x: Any, name: str = "x") -> Gaussian:
             "bounds: kl_bounds(p, q). Estimate with its error: kl_estimate(p, q). Of entropies: entropy_bounds, "
             "entropy_estimate."
         )
+    x = x.distribution if is_wrapper(x) else x
     if isinstance(x, distributions.Distribution):
         kind = type(x).__name__
         while isinstance(x, distributions.Independent):
             x = x.base_dist
             kind = f"{kind}({type(x).__name__})"
         raise NoClosedForm(
-            f"{name} is a torch.distributions {kind}: no exact divergence is implemented for it. Normal, "
-            "Independent(Normal), MultivariateNormal and LowRankMultivariateNormal are."
+            f"{name} is a torch.distributions {kind}: no exact divergence is implemented for it. There is one for "
+            "Normal, Independent(Normal), MultivariateNormal and LowRankMultivariateNormal, their affine images, "
+            "and for pairs with the same transforms. An estimate with its error: kl_estimate(p, q)."
         )
     hint = "Build one: Gaussian.from_std(mean, std), from_variance(...), from_logvar(...) or from_covariance(...)."
     if isinstance(x, Tensor) or hasattr(x, "__array__"):

@@ -1,0 +1,151 @@
+"""Changes of variables on both sides, affine images, wrappers, and distributions that only torch knows."""
+
+import pytest
+import torch
+from torch import distributions as D
+from torch.testing import assert_close
+from truth.records import FULL, of
+
+import kullback
+from kullback import Gaussian, NoClosedForm, as_gaussian, kl_divergence, kl_estimate, wasserstein2
+
+MEANS, STDS = torch.randn(2, 4, 3).unbind(), (torch.rand(2, 4, 3) + 0.5).unbind()
+BASES = [D.Independent(D.Normal(m, s), 1) for m, s in zip(MEANS, STDS, strict=True)]
+FULL_BASES = [D.MultivariateNormal(m, torch.diag_embed(s) + 0.2) for m, s in zip(MEANS, STDS, strict=True)]
+TRANSFORMS = {
+    "tanh": lambda: D.TanhTransform(cache_size=1),
+    "exp": D.ExpTransform,
+    "affine": lambda: D.AffineTransform(0.3, -2.0),
+    "tanh, then affine": lambda: [D.TanhTransform(), D.AffineTransform(torch.ones(3), 2.0)],
+    "composed": lambda: D.ComposeTransform([D.SigmoidTransform(), D.AffineTransform(0.0, 3.0)]),
+    "stick breaking": D.StickBreakingTransform,
+}
+
+
+@pytest.mark.parametrize("name", FULL)
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("bases", [BASES, FULL_BASES])
+def test_the_same_change_of_variables_on_both_sides_changes_nothing(name, transform, bases):
+    p, q = (D.TransformedDistribution(base, TRANSFORMS[transform]()) for base in bases)
+    if name == "wasserstein2":
+        if transform != "affine":
+            with pytest.raises(NoClosedForm, match="kl_estimate"):
+                wasserstein2(p, q)
+        return
+    assert_close(of(name)(p, q), of(name)(*bases), rtol=0, atol=0)
+
+
+def test_it_may_lie_inside_an_independent_and_gradients_flow():
+    mean = MEANS[0].clone().requires_grad_()
+    p, q = (
+        D.Independent(D.TransformedDistribution(D.Normal(m, s), D.TanhTransform()), 1)
+        for m, s in ((mean, STDS[0]), (MEANS[1], STDS[1]))
+    )
+    want = kl_divergence(D.Independent(D.Normal(mean, STDS[0]), 1), BASES[1])
+    assert_close(kl_divergence(p, q), want, rtol=0, atol=0)
+    assert_close(torch.autograd.grad(kl_divergence(p, q).sum(), mean), torch.autograd.grad(want.sum(), mean))
+
+
+def test_log_normals_are_as_far_apart_as_their_normals():
+    p, q = D.LogNormal(torch.tensor(0.0), torch.tensor(1.0)), D.LogNormal(torch.tensor(1.0), torch.tensor(2.0))
+    assert_close(kl_divergence(p, q), torch.distributions.kl_divergence(p, q))
+    p, q = (D.LogisticNormal(m, s) for m, s in zip(MEANS, STDS, strict=True))
+    assert_close(kl_divergence(p, q), kl_divergence(*BASES))
+
+
+def test_an_affine_image_of_a_gaussian_is_a_gaussian():
+    shift, factor = torch.randn(3), torch.tensor([2.0, -0.5, 1.5])
+    chain = [D.AffineTransform(shift, factor), D.ComposeTransform([D.AffineTransform(1.0, 3.0)])]
+    for base in (BASES[0], FULL_BASES[0]):
+        image, g = as_gaussian(D.TransformedDistribution(base, chain)), as_gaussian(base)
+        assert_close(image.mean, 3.0 * (shift + factor * g.mean) + 1.0)
+        size = 3.0 * factor
+        assert_close(image.covariance_matrix, size[:, None] * g.covariance_matrix * size)
+        plain = Gaussian.from_covariance(torch.zeros(3), torch.eye(3))
+        assert_close(wasserstein2(D.TransformedDistribution(base, chain), plain), wasserstein2(image, plain))
+    logs = as_gaussian(D.TransformedDistribution(D.Normal(torch.zeros(3), torch.ones(3)), D.AffineTransform(0.0, -2.0)))
+    assert_close(logs.stddev, torch.full((3,), 2.0))
+
+
+def test_different_transforms_have_no_closed_form_and_estimates_are_named():
+    squashed = D.TransformedDistribution(BASES[0], D.TanhTransform())
+    for other in (BASES[1], D.TransformedDistribution(BASES[1], D.SigmoidTransform())):
+        with pytest.raises(NoClosedForm, match="kl_estimate"):
+            kl_divergence(squashed, other)
+    # What folds is no change of variables: torch has its own form of it.
+    p, q = D.HalfNormal(torch.tensor(1.0)), D.HalfNormal(torch.tensor(2.0))
+    assert_close(kl_divergence(p, q), torch.distributions.kl_divergence(p, q))
+    with pytest.raises(NoClosedForm):
+        kullback.jeffreys(p, q)
+
+
+def test_an_estimate_of_squashed_densities_is_that_of_what_is_under_them():
+    p, q = (D.TransformedDistribution(D.Independent(D.Normal(torch.full((2,), m), 1.0), 1), D.TanhTransform())
+            for m in (3.0, 4.0))  # fmt: skip
+    estimate = kl_estimate(p, q, seed=0, n=256)
+    # Where tanh rounds to 1 there would be nothing left to estimate from.
+    assert abs(float(estimate.value) - 1.0) < 5 * float(estimate.standard_error) < 0.1
+
+
+class DiagGaussian:
+    """As Stable-Baselines3's: log-densities are summed over actions."""
+
+    def __init__(self, mean, log_std):
+        self.distribution = D.Normal(mean, log_std.exp())
+
+    def log_prob(self, actions):
+        return self.distribution.log_prob(actions).sum(-1)
+
+
+class Squashed(DiagGaussian):
+    def log_prob(self, actions):
+        gaussian = torch.atanh(actions.clamp(-0.999, 0.999))
+        return super().log_prob(gaussian) - torch.log1p(-actions.clamp(-0.999, 0.999).square()).sum(-1)
+
+
+class OfCategorical:
+    def __init__(self, logits):
+        self.distribution = D.Categorical(logits=logits)
+
+    def log_prob(self, action):
+        return self.distribution.log_prob(action)
+
+
+def test_objects_that_hold_a_distribution_are_opened():
+    before = torch.get_rng_state()
+    p, q = (DiagGaussian(m, s.log()) for m, s in zip(MEANS, STDS, strict=True))
+    assert_close(kl_divergence(p, q), kl_divergence(*BASES))
+    assert_close(kl_divergence(p, Gaussian.standard(3)), kl_divergence(BASES[0], Gaussian.standard(3)))
+    assert_close(kl_divergence(p, BASES[1]), kl_divergence(*BASES))
+    squashed = [Squashed(m, s.log()) for m, s in zip(MEANS, STDS, strict=True)]
+    assert_close(kl_divergence(*squashed), kl_divergence(*BASES))
+    for other in (p, BASES[1]):
+        with pytest.raises(NoClosedForm, match="changes the variables"):
+            kl_divergence(squashed[0], other)
+    assert torch.equal(torch.get_rng_state(), before)
+    logits = torch.randn(2, 4, 6).unbind()
+    want = torch.distributions.kl_divergence(*(D.Categorical(logits=x) for x in logits))
+    assert_close(kl_divergence(*(OfCategorical(x) for x in logits)), want)
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        lambda: [D.Categorical(logits=x) for x in torch.randn(2, 4, 6)],
+        lambda: [D.Independent(D.Bernoulli(x), 1) for x in torch.rand(2, 4, 6)],
+        lambda: [D.Beta(x, x + 1) for x in torch.rand(2, 4) + 0.5],
+        lambda: [D.Gamma(x, x + 1) for x in torch.rand(2, 4) + 0.5],
+        lambda: [D.Dirichlet(x) for x in torch.rand(2, 4, 3) + 0.5],
+        lambda: [D.Laplace(x, x + 1) for x in torch.rand(2, 4) + 0.5],
+        lambda: [D.Normal(torch.zeros(3), 1.0), D.Laplace(torch.zeros(3), 1.0)],
+    ],
+)
+def test_torch_answers_for_what_only_torch_knows(pair):
+    p, q = pair()
+    assert_close(kl_divergence(p, q), torch.distributions.kl_divergence(p, q), rtol=0, atol=0)
+
+
+def test_what_nobody_knows_says_how_to_estimate_it():
+    for pair in ((D.Laplace(0.0, 1.0), D.Cauchy(0.0, 1.0)), (D.Cauchy(0.0, 1.0), Gaussian.standard(1))):
+        with pytest.raises(NoClosedForm, match="kl_estimate"):
+            kl_divergence(*pair)
