@@ -36,7 +36,7 @@ def test_what_slipped_past_validation_gives_nan(name):
 
 
 def test_a_nan_mean_propagates():
-    p = Gaussian.from_covariance(torch.tensor([0.0, torch.nan]), torch.eye(2))
+    p = Gaussian.from_covariance(torch.tensor([0.0, torch.nan]), torch.eye(2), validate=False)
     for name in FULL:
         assert torch.isnan(of(name)(p, Gaussian.standard(2))), name
 

@@ -11,7 +11,15 @@ from torch.distributions import Independent, Laplace, Normal
 from torch.testing import assert_close
 from truth.kinds import DIAGONAL, MAKE
 
-from kullback import Gaussian, NoClosedForm, ShapeError, as_gaussian, kl_divergence, kl_per_dimension
+from kullback import (
+    Gaussian,
+    NoClosedForm,
+    NotPositiveDefinite,
+    ShapeError,
+    as_gaussian,
+    kl_divergence,
+    kl_per_dimension,
+)
 
 
 def test_what_was_given_is_kept():
@@ -216,7 +224,6 @@ def test_the_repr_says_shapes_parameterization_dtype_and_device():
         (lambda: Gaussian.from_std(torch.zeros(3), torch.ones(2)), ShapeError, r"\(3,\), std has \(2,\)"),
         (lambda: Gaussian.from_std(torch.zeros(4, 3), torch.ones(5, 3)), ShapeError, "batches do not broadcast"),
         (lambda: Gaussian.from_std(torch.zeros(4, 3), torch.ones(4, 1)), ShapeError, "expand"),
-        (lambda: Gaussian.from_std(0.0, 1.0), ShapeError, "event_dims=0"),
         (lambda: Gaussian.from_std([torch.zeros(3)], 1.0), TypeError, r"torch\.stack"),
         (lambda: Gaussian.from_std([[0.0], [0.0, 1.0]], 1.0), ValueError, "rectangular"),
         (lambda: Gaussian.from_std("mu", 1.0), TypeError, "got str"),
@@ -246,7 +253,60 @@ def test_bad_input_says_what_where_got_and_what_to_do(make, error, says):
         make()
 
 
-def test_validation_can_be_switched_off_and_a_nan_mean_propagates():
+def test_a_nan_mean_is_refused_with_its_place_and_propagates_where_validation_is_off():
     Gaussian.from_std(torch.zeros(2), -torch.ones(2), validate=False)
-    p = Gaussian.from_std(torch.tensor([torch.nan, 0.0]), 1.0)
-    assert torch.isnan(kl_divergence(p, Gaussian.standard(2)))
+    mean = torch.tensor([[0.0, 0.0], [torch.nan, 0.0]])
+    with pytest.raises(ValueError, match=r"from_std got a mean that is NaN \(at \[1, 0\]\)"):
+        Gaussian.from_std(mean, 1.0)
+    for make, scale in ((Gaussian.from_logvar, torch.zeros(2, 2)), (Gaussian.from_covariance, torch.eye(2))):
+        with pytest.raises(ValueError, match="a mean that is NaN"):
+            make(mean, scale)
+        assert torch.isnan(kl_divergence(make(mean, scale, validate=False), Gaussian.standard(2))).tolist() == [
+            False,
+            True,
+        ]
+    # An infinite mean is infinitely far away, and the sum of two is no NaN of theirs.
+    infinite = Gaussian.from_std(torch.tensor([torch.inf, -torch.inf]), 1.0)
+    assert kl_divergence(infinite, Gaussian.standard(2)) == torch.inf
+
+
+def test_two_numbers_are_a_one_dimensional_gaussian():
+    for p in (Gaussian.from_std(5.0, 3.0), Gaussian.from_std(torch.tensor(5.0), 3.0), Gaussian.from_variance(5, 9)):
+        assert p.event_shape == p.batch_shape == ()
+        assert float(kl_divergence(p, Gaussian.standard(()))) == pytest.approx((9 - 1 - 2 * math.log(3) + 25) / 2)
+    with pytest.raises(ShapeError, match="event_dims=0"):
+        Gaussian.from_std(0.0, torch.ones(5))
+
+
+@pytest.mark.parametrize(
+    ("mean", "message"),
+    [
+        (lambda: torch.zeros(3).to_sparse(), r"mean is a sparse tensor.*mean\.to_dense"),
+        (lambda: torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)]), "mean is a nested tensor"),
+        (lambda: np.ma.masked_greater(np.array([0.0, 1e9]), 1e6), "1 of whose 2 values are masked"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype stage")
+def test_what_hides_values_is_refused(mean, message):
+    with pytest.raises(TypeError, match=message):
+        Gaussian.from_std(mean(), 1.0)
+
+
+def test_a_masked_array_that_masks_nothing_is_an_array():
+    assert Gaussian.from_std(np.ma.masked_array([1.0, 2.0]), 1.0).mean.tolist() == [1.0, 2.0]
+
+
+def test_a_covariance_that_is_positive_definite_only_by_rounding_is_said_to_be_so():
+    doubtful = 0
+    for seed in range(60):
+        turn = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(seed)))[0]
+        disc = turn @ torch.diag(torch.tensor([1.0, 0.25, 0.0])) @ turn.T
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                Gaussian.from_covariance(torch.zeros(3), disc)
+        except NotPositiveDefinite:
+            continue
+        assert "positive definite only by rounding" in str(caught[0].message)
+        doubtful += 1
+    assert 5 < doubtful < 55

@@ -127,7 +127,7 @@ class Gaussian:
             >>> Gaussian.from_covariance([0.0, 0.0], [[2.0, 1.0], [1.0, 2.0]])
             Gaussian(batch_shape=(), event_shape=(2,), given as covariance, dtype=float64, device=cpu)
         """
-        location, matrix, kind = inputs.mean_and_matrix(mean, covariance, "covariance")
+        location, matrix, kind = inputs.mean_and_matrix(mean, covariance, "covariance", validate=validate)
         check_positive_definite(matrix, "covariance", validate=validate)
         return Gaussian(location, Dense(matrix), 1, kind)
 
@@ -136,7 +136,7 @@ class Gaussian:
         """Gaussians from means and lower Cholesky factors L of the covariance L Lᵀ, ``(*batch, d, d)`` with a positive
         diagonal; otherwise as :meth:`from_covariance`.
         """
-        location, matrix, kind = inputs.mean_and_matrix(mean, scale_tril, "scale_tril")
+        location, matrix, kind = inputs.mean_and_matrix(mean, scale_tril, "scale_tril", validate=validate)
         check_factor(matrix, "scale_tril", validate=validate)
         return Gaussian(location, Tril(matrix), 1, kind)
 
@@ -145,7 +145,7 @@ class Gaussian:
         """Gaussians from means and precisions (inverses of covariances), ``(*batch, d, d)``, symmetric and positive
         definite; otherwise as :meth:`from_covariance`. Nothing is inverted before a formula has to.
         """
-        location, matrix, kind = inputs.mean_and_matrix(mean, precision, "precision")
+        location, matrix, kind = inputs.mean_and_matrix(mean, precision, "precision", validate=validate)
         check_positive_definite(matrix, "precision", validate=validate)
         return Gaussian(location, Precision(matrix), 1, kind)
 
@@ -557,7 +557,7 @@ def _diagonal(
 ) -> Gaussian:
     location, kept, kind = inputs.diagonal(mean, scale, parameterization, event_dims, validate=validate)
     if isinstance(location, Tensor):
-        return Gaussian(location, kept, int(event_dims), kind)
+        return Gaussian(location, kept, min(int(event_dims), location.ndim), kind)
     assert isinstance(kept, Isotropic)
     return NumericGaussian(location, kept, torch.Size())
 

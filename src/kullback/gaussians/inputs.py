@@ -14,6 +14,7 @@ from kullback.gaussians.scales.low_rank import LowRank
 from kullback.gaussians.validation import (
     check_finite,
     check_matrix_shape,
+    check_mean,
     check_scale_shape,
     check_scale_values,
     shape_of,
@@ -38,12 +39,15 @@ def diagonal(
     Raises as :meth:`Gaussian.from_std` does.
     """
     if _are_plain(mean, scale, event_dims):
+        check_mean(mean, parameterization, validate=validate)
         check_scale_values(scale, parameterization, validate=validate)
         return Given(mean, Diagonal(scale, parameterization), ArrayKind.TORCH)
     location, kind = to_tensor(mean, "mean")
     value, scale_kind = to_tensor(scale, parameterization)
     event_dims = whole_number(event_dims, "event_dims")
     dims = location.ndim if isinstance(location, Tensor) else 0
+    if dims == 0 and event_dims == 1 and not (isinstance(value, Tensor) and value.ndim):
+        event_dims = 0  # one number beside one number is a one-dimensional Gaussian
     if event_dims > dims:
         raise ShapeError(
             f"from_{parameterization} got a mean of shape {shape_of(location)} and event_dims={event_dims}: "
@@ -51,6 +55,7 @@ def diagonal(
         )
     event = location.shape[dims - event_dims :] if isinstance(location, Tensor) else torch.Size()
     check_scale_shape(location, value, event, parameterization)
+    check_mean(location, parameterization, validate=validate)
     check_scale_values(value, parameterization, validate=validate)
     kind = common_array_kind((kind, scale_kind))
     if not isinstance(value, Tensor):
@@ -58,7 +63,9 @@ def diagonal(
     return Given(_beside(location, value, ()), Diagonal(value, parameterization), kind)
 
 
-def mean_and_matrix(mean: Any, matrix: Any, name: str, *, square: bool = True) -> tuple[Tensor, Tensor, ArrayKind]:
+def mean_and_matrix(
+    mean: Any, matrix: Any, name: str, *, validate: bool | None, square: bool = True
+) -> tuple[Tensor, Tensor, ArrayKind]:
     """A mean ``(*batch, d)`` and a matrix with d rows; ``name`` is the constructor's argument.
 
     Raises as :meth:`Gaussian.from_covariance` does.
@@ -66,6 +73,7 @@ def mean_and_matrix(mean: Any, matrix: Any, name: str, *, square: bool = True) -
     location, kind = to_tensor(mean, "mean")
     value, matrix_kind = to_tensor(matrix, name)
     value = check_matrix_shape(location, value, name, square=square)
+    check_mean(location, name, validate=validate)
     return _beside(location, value, value.shape[-2:-1]), value, common_array_kind((kind, matrix_kind))
 
 
@@ -74,7 +82,7 @@ def low_rank(mean: Any, factor: Any, variance: Any, *, validate: bool | None) ->
 
     Raises as :meth:`Gaussian.from_low_rank` does.
     """
-    location, matrix, kind = mean_and_matrix(mean, factor, "factor", square=False)
+    location, matrix, kind = mean_and_matrix(mean, factor, "factor", validate=validate, square=False)
     check_finite(matrix, "factor", validate=validate)
     value, variance_kind = to_tensor(variance, "variance")
     if isinstance(value, Tensor) and value.ndim:

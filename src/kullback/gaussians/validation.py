@@ -1,6 +1,7 @@
 """What a constructor checks: shapes always, values once and where looking is free."""
 
 import math
+import warnings
 
 import torch
 from torch import Tensor
@@ -9,6 +10,10 @@ from kullback.errors import NotPositiveDefinite, ShapeError
 from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
 from kullback.numerics.guard import is_concrete
 from kullback.numerics.tensors import broadcast_shapes
+
+# What is left of a variance, that of a coordinate before it included, is not known to be positive if it is no more than
+# so many rounding errors.
+_DOUBTFUL = 10
 
 
 def check_scale_shape(mean: Tensor | float, value: Tensor | float, event: torch.Size, parameterization: str) -> None:
@@ -24,6 +29,19 @@ def check_scale_shape(mean: Tensor | float, value: Tensor | float, event: torch.
         )
     if isinstance(mean, Tensor) and value.shape != mean.shape[max(mean.ndim - value.ndim, 0) :]:
         broadcast_shapes(mean.shape, value.shape, error=lambda: _batches(mean, value, parameterization))
+
+
+def check_mean(mean: Tensor | float, constructor: str, *, validate: bool | None) -> None:
+    """Raise a ValueError if a mean is NaN."""
+    if validate is False:
+        return
+    if not isinstance(mean, Tensor):
+        mean = torch.tensor(mean)
+    # A sum is NaN if one of its terms is, and hardly ever otherwise.
+    if should_validate(mean, validate=validate) and math.isnan(mean.detach().sum()):
+        nan = mean.detach().isnan()
+        if bool(nan.any()):
+            raise ValueError(f"from_{constructor} got a mean that is NaN (at {nan.nonzero()[0].tolist()}).")
 
 
 def check_scale_values(
@@ -125,7 +143,8 @@ def check_positive_definite(matrix: Tensor, name: str, *, validate: bool | None)
     # its own diagonal element is none.
     factor, info = torch.linalg.cholesky_ex(0.5 * x + 0.5 * x.mT)
     pivots = factor.diagonal(dim1=-2, dim2=-1).square()
-    singular = (info == 0).unsqueeze(-1) & (pivots <= torch.finfo(x.dtype).eps * diagonal)
+    eps = torch.finfo(x.dtype).eps
+    singular = (info == 0).unsqueeze(-1) & (pivots <= eps * diagonal)
     if (info > 0).any() or singular.any():
         index = ((info > 0) | singular.any(-1)).nonzero()[0].tolist()
         here = tuple(index)
@@ -133,6 +152,17 @@ def check_positive_definite(matrix: Tensor, name: str, *, validate: bool | None)
         raise NotPositiveDefinite(
             f"{name}{index or ''} is {'singular' if info[here] == 0 else 'not positive definite'} "
             f"(pivot {pivot} is {_pivot(x[here], pivot):.2g})."
+        )
+    left = (pivots / diagonal).clamp(max=1.0)
+    before = torch.cat([torch.ones_like(left[..., :1]), left.cummin(-1).values[..., :-1]], -1)
+    doubtful = left * before < _DOUBTFUL * eps
+    if doubtful.any():
+        index = doubtful.nonzero()[0].tolist()
+        warnings.warn(
+            f"{name}{index[:-1] or ''} is positive definite only by rounding: those before it explain all but "
+            f"{float(left[tuple(index)]):.1g} of the variance of coordinate {index[-1]}, and {x.dtype} resolves "
+            f"{eps:.1g}. Divergences may have no correct digit; if it is singular by construction, they are infinite.",
+            stacklevel=4,
         )
 
 

@@ -39,6 +39,10 @@ def to_tensor(x: Any, name: str) -> tuple[Tensor | float, ArrayKind]:
         ValueError: for a ragged list.
     """
     if isinstance(x, Tensor):
+        if x.is_nested or x.layout is not torch.strided:
+            kind = "nested" if x.is_nested else "sparse"
+            instead = "torch.nested.to_padded_tensor, and a mask" if x.is_nested else f"{name}.to_dense()"
+            raise TypeError(f"{name} is a {kind} tensor; Gaussians have dense ones. Use {instead}.")
         return _floating(x, name), ArrayKind.TORCH
     if isinstance(x, (int, float)) and not isinstance(x, (bool, np.generic)):
         return float(x), ArrayKind.ANY
@@ -54,6 +58,13 @@ def _array_tensor(x: Any, name: str) -> Tensor:
         array = np.asarray(x)
     except ValueError as error:
         raise ValueError(f"{name} is no rectangular array: {error}") from None
+    if isinstance(x, np.ma.MaskedArray):
+        hidden = int(np.count_nonzero(np.ma.getmaskarray(x)))
+        if hidden:
+            raise TypeError(
+                f"{name} is a masked array, {hidden} of whose {x.size} values are masked. Leave those rows out, or say "
+                f"what they are: {name}.filled(...)."
+            )
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} must hold real numbers, got an array of dtype {array.dtype}.")
     if array.dtype.itemsize > 8:
