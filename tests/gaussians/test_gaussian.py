@@ -310,3 +310,18 @@ def test_a_covariance_that_is_positive_definite_only_by_rounding_is_said_to_be_s
         assert "positive definite only by rounding" in str(caught[0].message)
         doubtful += 1
     assert 5 < doubtful < 55
+
+
+def test_samples_of_numbers_and_of_batches_that_may_be_chains():
+    x = torch.randn(50, dtype=torch.float64)
+    p = Gaussian.from_samples(x)
+    assert p.event_shape == p.batch_shape == ()
+    assert_close(p.mean, x.mean())
+    assert_close(p.stddev, x.std())
+    chains = torch.randn(4, 100, 3)
+    with pytest.raises(ShapeError, match=r"4 samples of each of 100 Gaussians.*x\.reshape\(-1, 3\)"):
+        Gaussian.from_samples(chains)
+    assert Gaussian.from_samples(chains, batch_dims=1).batch_shape == (100,)
+    assert Gaussian.from_samples(chains.swapaxes(0, 1)).batch_shape == (4,)
+    with pytest.raises(ShapeError, match="batch_dims=2"):
+        Gaussian.from_samples(chains, batch_dims=2)

@@ -15,7 +15,7 @@ from torch import Tensor
 from kullback.errors import ShapeError
 from kullback.gaussians import inputs
 from kullback.gaussians.indexing import batch_index, coordinate_index
-from kullback.gaussians.moments import mean_and_scale
+from kullback.gaussians.moments import check_batch_of_samples, mean_and_scale
 from kullback.gaussians.scales.base import Scale
 from kullback.gaussians.scales.diagonal import Diagonal, Isotropic, Parameterization
 from kullback.gaussians.scales.matrix import Dense, Precision, Tril
@@ -183,15 +183,20 @@ class Gaussian:
         return standard if dtype is None and device is None else standard.to(dtype=dtype, device=device)
 
     @classmethod
-    def from_samples(cls, x: Any, *, structure: Literal["diagonal", "full"] = "diagonal") -> "Gaussian":
+    def from_samples(
+        cls, x: Any, *, structure: Literal["diagonal", "full"] = "diagonal", batch_dims: int | None = None
+    ) -> "Gaussian":
         """The Gaussian with the mean of samples and their unbiased variances (as standard deviations) or covariance.
 
         Args:
-            x: shape ``(n, *batch, d)``, n at least 2: the rows are the samples.
+            x: shape ``(n, *batch, d)``, n at least 2: the rows are the samples. ``(n,)`` are samples of numbers.
             structure: ``"diagonal"``, or ``"full"``, which needs more samples than coordinates.
+            batch_dims: how many dimensions ``batch`` has. It has to be said for fewer samples than Gaussians, which may
+                be chains and draws.
 
         Raises:
-            ValueError: if there are fewer than two samples, or a coordinate does not vary.
+            ShapeError: for another shape.
+            ValueError: if a coordinate does not vary.
             NotPositiveDefinite: if the samples lie in fewer dimensions than they have coordinates.
 
         Example:
@@ -201,9 +206,14 @@ class Gaussian:
         if structure not in ("diagonal", "full"):
             raise ValueError(f"structure must be 'diagonal' or 'full', got {structure!r}.")
         samples, kind = to_tensor(x, "x")
-        if not isinstance(samples, Tensor) or samples.ndim < 2 or samples.shape[0] < 2:
+        if not isinstance(samples, Tensor) or samples.ndim < 1 or samples.shape[0] < 2:
             raise ShapeError(f"from_samples needs x of shape (n, d) with n >= 2, got {shape_of(samples)}.")
-        mean, scale = mean_and_scale(samples.to(compute_dtype([samples])), full=structure == "full")
+        samples = samples.to(compute_dtype([samples]))
+        if samples.ndim == 1:
+            g = Gaussian(*mean_and_scale(samples.unsqueeze(-1), full=False), 1, kind)
+            return Gaussian(g.mean[0], g.scale.map(lambda s, _: s[0]), 0, kind)
+        check_batch_of_samples(samples.shape, batch_dims)
+        mean, scale = mean_and_scale(samples, full=structure == "full")
         return Gaussian(mean, scale, 1, kind)
 
     @classmethod

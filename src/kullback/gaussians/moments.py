@@ -5,12 +5,30 @@ import math
 import torch
 from torch import Tensor
 
-from kullback.errors import NotPositiveDefinite
+from kullback.errors import NotPositiveDefinite, ShapeError
 from kullback.gaussians.scales.base import Scale
 from kullback.gaussians.scales.diagonal import Diagonal
 from kullback.gaussians.scales.matrix import Tril
 from kullback.gaussians.validation import should_validate
 from kullback.numerics.linear_algebra import lower_factor
+
+
+def check_batch_of_samples(shape: torch.Size, batch_dims: int | None) -> None:
+    """Raise a ShapeError unless the samples ``(n, *batch, d)`` have this many dimensions of a batch; if it is not said,
+    for fewer samples than Gaussians.
+    """
+    n, *batch, d = shape
+    if batch_dims is None and batch and n < math.prod(batch):
+        raise ShapeError(
+            f"x of shape {tuple(shape)} would be {n} samples of each of {math.prod(batch)} Gaussians. If so, say "
+            f"batch_dims={len(batch)}. For {n} chains of draws: x.reshape(-1, {d}), or a Gaussian for each chain from "
+            f"x.swapaxes(0, 1), batch_dims=1."
+        )
+    if batch_dims is not None and batch_dims != len(batch):
+        raise ShapeError(
+            f"x of shape {tuple(shape)} has {len(batch)} dimensions between the samples and the coordinates, not "
+            f"batch_dims={batch_dims}."
+        )
 
 
 def mean_and_scale(samples: Tensor, *, full: bool) -> tuple[Tensor, Scale]:

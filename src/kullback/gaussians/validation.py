@@ -11,9 +11,9 @@ from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
 from kullback.numerics.guard import is_concrete
 from kullback.numerics.tensors import broadcast_shapes
 
-# What is left of a variance, that of a coordinate before it included, is not known to be positive if it is no more than
-# so many rounding errors.
-_DOUBTFUL = 10
+# An eigenvalue of less than so many rounding errors of the largest may be 0; that of the correlations, too, which tells
+# it from one of a coordinate in small units.
+_DOUBTFUL, _DOUBTFUL_OF_CORRELATIONS = 5, 1000
 
 
 def check_scale_shape(mean: Tensor | float, value: Tensor | float, event: torch.Size, parameterization: str) -> None:
@@ -153,16 +153,25 @@ def check_positive_definite(matrix: Tensor, name: str, *, validate: bool | None)
             f"{name}{index or ''} is {'singular' if info[here] == 0 else 'not positive definite'} "
             f"(pivot {pivot} is {_pivot(x[here], pivot):.2g})."
         )
-    left = (pivots / diagonal).clamp(max=1.0)
-    before = torch.cat([torch.ones_like(left[..., :1]), left.cummin(-1).values[..., :-1]], -1)
-    doubtful = left * before < _DOUBTFUL * eps
+    left = (pivots / diagonal).clamp(max=1.0).sort(-1).values
+    suspect = left[..., :2].prod(-1) < _DOUBTFUL_OF_CORRELATIONS * eps
+    if suspect.any():
+        _warn_of_rounding(x[suspect], size[suspect], suspect.nonzero(), name)
+
+
+def _warn_of_rounding(x: Tensor, size: Tensor, where: Tensor, name: str) -> None:
+    """Warn if one of these covariances is positive definite only by rounding."""
+    correlations = x / size.unsqueeze(-1) / size.unsqueeze(-2)
+    (least, most), (low, high) = ((v[:, 0], v[:, -1]) for v in map(torch.linalg.eigvalsh, (x, correlations)))
+    eps = torch.finfo(x.dtype).eps
+    doubtful = (least < _DOUBTFUL * eps * most) & (low < _DOUBTFUL_OF_CORRELATIONS * eps * high)
     if doubtful.any():
-        index = doubtful.nonzero()[0].tolist()
+        first = int(doubtful.nonzero()[0])
         warnings.warn(
-            f"{name}{index[:-1] or ''} is positive definite only by rounding: those before it explain all but "
-            f"{float(left[tuple(index)]):.1g} of the variance of coordinate {index[-1]}, and {x.dtype} resolves "
-            f"{eps:.1g}. Divergences may have no correct digit; if it is singular by construction, they are infinite.",
-            stacklevel=4,
+            f"{name}{where[first].tolist() or ''} is positive definite only by rounding: its smallest eigenvalue is "
+            f"{float(least[first] / most[first]):.1g} of the largest, and {x.dtype} resolves {eps:.1g}. Divergences "
+            "may have no correct digit; if it is singular by construction, they are infinite.",
+            stacklevel=5,
         )
 
 
