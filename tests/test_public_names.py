@@ -84,17 +84,25 @@ CONSTRUCTORS = {
     "from_precision": "mean, precision, *validate=None",
     "from_low_rank": "mean, factor, variance, *validate=None",
     "standard": "d, *dtype=None, *device=None",
-    "from_samples": "x, *structure='diagonal'",
+    "from_log_std": "mean, log_std, *event_dims=1, *validate=None",
+    "from_factor": "mean, factor, *validate=None",
+    "from_samples": "x, *structure='diagonal', *batch_dims=None",
     "stack": "gaussians",
 }
 
 OF_MODULES = {
     losses: {
         "TotalCorrelationTerms": "class",
-        "balanced_kl": "p, q, *balance=0.8",
-        "free_bits": "p, q, *per_dimension=None, *per_group=None, *groups=None, *after_mean=None",
+        "SumKL": "class",
+        "balanced_kl": "p, q, *balance=0.8, *free=0.0",
+        "free_bits": "p, q, *per_dimension=None, *per_group=None, *groups=None, *per_row=None, *after_mean=None",
+        "k1": "log_ratio, mask=None",
+        "k2": "log_ratio, mask=None",
+        "k3": "log_ratio, mask=None",
         "kl_loss": "p, q, weights=None",
         "minibatch_log_prob": "posteriors, z, n_inputs",
+        "sum_kl": "posteriors, prior=Gaussian(batch_shape=(), event_shape=(), given as std, dtype and device of what "
+        "it meets), *scale='std'",
         "total_correlation_terms": "posteriors, z, n_inputs, *prior=None",
     },
     approximations: {

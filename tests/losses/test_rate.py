@@ -102,3 +102,27 @@ def test_the_loss_takes_full_gaussians_and_says_what_does_not_fit():
     p, q = (Gaussian.from_std(torch.rand(4, 5), torch.rand(4, 5) + 0.5) for _ in range(2))
     kl_loss(p, q, weights).backward()
     assert_close(weights.grad, kl_divergence(p, q) / 4)
+
+
+def test_free_nats_of_each_row_are_clipped_before_the_mean():
+    p, q = Gaussian.from_std(torch.tensor([[0.0], [4.0]]), torch.ones(2, 1)), Gaussian.standard(1)
+    assert free_bits(p, q, per_row=3.0) == 5.5
+    mean = torch.tensor([[0.5], [4.0]], requires_grad=True)
+    (slope,) = torch.autograd.grad(free_bits(Gaussian.from_std(mean, torch.ones(2, 1)), q, per_row=3.0), mean)
+    assert slope.tolist() == [[0.0], [2.0]]
+    full = Gaussian.from_covariance(torch.zeros(2, 2), 2 * torch.eye(2).expand(2, 2, 2))
+    assert free_bits(full, Gaussian.standard(2), per_row=0.1) == kl_divergence(full, Gaussian.standard(2)).mean()
+
+
+def test_balanced_gradients_may_have_free_nats():
+    mean = torch.tensor([[0.5], [4.0]], requires_grad=True)
+    prior = torch.zeros(1, requires_grad=True)
+    loss = balanced_kl(
+        Gaussian.from_std(mean, torch.ones(2, 1)), Gaussian.from_std(prior, torch.ones(1)), balance=0.75, free=1.0
+    )
+    assert loss == (1.0 + 8.0) / 2
+    slopes = torch.autograd.grad(loss, (mean, prior))
+    assert slopes[0].tolist() == [[0.0], [0.25 * 4.0 / 2]]
+    assert slopes[1].tolist() == [-0.75 * 4.0 / 2]
+    with pytest.raises(ValueError, match="free"):
+        balanced_kl(Gaussian.standard(1), Gaussian.standard(1), free=-1.0)

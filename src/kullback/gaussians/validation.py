@@ -9,6 +9,7 @@ from torch import Tensor
 from kullback.errors import NotPositiveDefinite, ShapeError
 from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
 from kullback.numerics.guard import is_concrete
+from kullback.numerics.linear_algebra import lower_factor
 from kullback.numerics.tensors import broadcast_shapes
 
 # An eigenvalue of less than so many rounding errors of the largest may be 0; that of the correlations, too, which tells
@@ -200,6 +201,30 @@ def check_factor(matrix: Tensor, name: str, *, validate: bool | None) -> None:
             f"{name}{index or ''} is {'singular' if diagonal[(*index, pivot)] == 0 else 'no Cholesky factor'} "
             f"(pivot {pivot} is {diagonal[(*index, pivot)].item():.2g}); the diagonal of a Cholesky factor is positive."
         )
+
+
+def triangular(factor: Tensor, *, validate: bool | None) -> Tensor:
+    """The lower triangular factor of the same covariance.
+
+    Raises:
+        NotPositiveDefinite: if the covariance is singular to the precision of the dtype.
+    """
+    d, r = factor.shape[-2:]
+    if r < d:
+        raise NotPositiveDefinite(
+            f"a factor of {r} columns has a covariance of rank {r} in {d} dimensions, which has no density. With "
+            "variances beside it, it is from_low_rank(mean, factor, variance)."
+        )
+    lower = lower_factor(factor.mT)
+    if should_validate(lower, validate=validate):
+        left = lower.detach().diagonal(dim1=-2, dim2=-1) / torch.linalg.vector_norm(factor.detach(), dim=-1)
+        lost = ~(left > _DOUBTFUL * torch.finfo(factor.dtype).eps)
+        if lost.any():
+            *index, row = _first(lost)
+            raise NotPositiveDefinite(
+                f"factor{index or ''} is singular: row {row} is 0, or a linear function of those before it."
+            )
+    return lower
 
 
 def _first(mask: Tensor) -> list[int]:

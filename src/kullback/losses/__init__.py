@@ -1,11 +1,15 @@
-"""Terms of training losses, each a single number: a mean over the batch.
+"""Terms of training losses, most of them a single number: a mean over the batch.
 
 - ``rate.py``: the divergence of posteriors from a prior, with weights, free bits or balanced gradients.
 - ``total_correlation.py``: its parts for the β-TCVAE, from a minibatch.
+- ``policy.py``: terms of the divergence of a policy from a reference, which are not averaged.
+- ``networks.py``: the divergence of all parameters of a Bayesian network, which is a sum.
 
 May import ``all_pairs/`` and what comes before. Next: ``estimate/``.
 """
 
+from kullback.losses.networks import SumKL, sum_kl
+from kullback.losses.policy import k1, k2, k3
 from kullback.losses.rate import balanced_kl, free_bits, kl_loss
 from kullback.losses.total_correlation import (
     TotalCorrelationTerms,
@@ -14,10 +18,15 @@ from kullback.losses.total_correlation import (
 )
 
 __all__ = [
+    "SumKL",
     "TotalCorrelationTerms",
     "balanced_kl",
     "free_bits",
+    "k1",
+    "k2",
+    "k3",
     "kl_loss",
     "minibatch_log_prob",
+    "sum_kl",
     "total_correlation_terms",
 ]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kullback.divergences.kl import kl_divergence, kl_per_dimension
 from kullback.errors import NoClosedForm, ShapeError
+from kullback.gaussians.gaussian import Gaussian
 from kullback.interop.registry import as_gaussian
 from kullback.kernels.choice import accelerated_mean_kl
 from kullback.numerics.arrays import from_callers_type
@@ -84,6 +85,7 @@ def free_bits(
     per_dimension: float | None = None,
     per_group: float | None = None,
     groups: int | Sequence[Sequence[int]] | None = None,
+    per_row: float | None = None,
     after_mean: float | None = None,
 ) -> Tensor:
     r"""The mean of KL(p‖q) over the batch, clipped from below: a number λ of nats is free and has no gradient.
@@ -94,6 +96,8 @@ def free_bits(
       coordinates i.
     * ``per_group=λ``: sum within groups, mean, clip, sum: :math:`\sum_g \max(\lambda, \operatorname{mean}_x D_g(x))`
       over groups g of coordinates. This is the order of the paper.
+    * ``per_row=λ``: sum, clip, mean: :math:`\operatorname{mean}_x \max(\lambda, D(x))`, as world models do for each
+      step.
     * ``after_mean=λ``: sum, mean, clip: :math:`\max(\lambda, \operatorname{mean}_x D(x))`.
 
     Shape:
@@ -110,6 +114,7 @@ def free_bits(
         per_group: λ for each group, after the mean over the batch. For diagonal p and q only.
         groups: for ``per_group``: the number of groups of consecutive coordinates, equally many in each, or a list of
             the indices of each group; by default each coordinate is a group.
+        per_row: λ for each row.
         after_mean: λ for the mean over the batch.
 
     Returns:
@@ -117,7 +122,7 @@ def free_bits(
 
     Raises:
         ValueError: unless exactly one λ is given, which is not negative; or if the groups are not a partition.
-        NoClosedForm: for ``per_dimension`` and ``per_group`` if p or q is not diagonal; ``after_mean`` takes any pair.
+        NoClosedForm: for ``per_dimension`` and ``per_group`` if p or q is not diagonal; the others take any pair.
 
     Reference:
         D. P. Kingma, T. Salimans, R. Jozefowicz, X. Chen, I. Sutskever and M. Welling, Improved variational inference
@@ -132,21 +137,24 @@ def free_bits(
         >>> free_bits(p, q, per_dimension=0.5), free_bits(p, q, per_group=0.5), free_bits(p, q, after_mean=0.5)
         (tensor(1.7500), tensor(1.5000), tensor(1.))
     """
-    amounts = [x for x in (per_dimension, per_group, after_mean) if x is not None]
+    amounts = [x for x in (per_dimension, per_group, per_row, after_mean) if x is not None]
     if len(amounts) != 1 or not amounts[0] >= 0:
         raise ValueError(
-            "free_bits takes one of per_dimension, per_group and after_mean, a number of nats from 0 up, got "
+            "free_bits takes one of per_dimension, per_group, per_row and after_mean, a number of nats from 0 up, got "
             f"{amounts or 'none'}."
         )
     if groups is not None and per_group is None:
         raise ValueError("groups belong to per_group: pass per_group as well, or leave groups out.")
     p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
+    if per_row is not None:
+        return _mean_of_clipped(p, q, per_row)
     if after_mean is not None:
         return from_callers_type(kl_divergence(p, q)).mean().clamp(min=after_mean)
     if not (p.scale.is_diagonal and q.scale.is_diagonal):
         raise NoClosedForm(
             f"free_bits by coordinates takes diagonal Gaussians, got {p.scale.parameterization} and "
-            f"{q.scale.parameterization}, whose divergence is not a sum over coordinates. after_mean takes any pair."
+            f"{q.scale.parameterization}, whose divergence is not a sum over coordinates. per_row and after_mean take "
+            "any pair."
         )
     parts = from_callers_type(kl_per_dimension(p, q))
     if per_dimension is not None:
@@ -155,6 +163,11 @@ def free_bits(
     batch_dims = tuple(range(parts.ndim - p.event_dims))
     parts = parts.mean(batch_dims) if batch_dims else parts
     return torch.stack([x.sum() for x in _grouped(parts, groups)]).clamp(min=per_group).sum()
+
+
+def _mean_of_clipped(p: Gaussian, q: Gaussian, free: float) -> Tensor:
+    mean: Tensor = from_callers_type(kl_divergence(p, q)).clamp(min=free).mean()
+    return mean
 
 
 def _grouped(parts: Tensor, groups: int | Sequence[Sequence[int]] | None) -> Sequence[Tensor]:
@@ -171,14 +184,15 @@ def _grouped(parts: Tensor, groups: int | Sequence[Sequence[int]] | None) -> Seq
     return [parts[list(group)] for group in groups]
 
 
-def balanced_kl(p: Any, q: Any, *, balance: float = 0.8) -> Tensor:
+def balanced_kl(p: Any, q: Any, *, balance: float = 0.8, free: float = 0.0) -> Tensor:
     r"""The mean of KL(p‖q) over the batch, with separate factors for the gradients of the posterior and the prior.
 
     .. math:: \operatorname{mean}_x \left[ b\, D(\operatorname{sg}(p) \,\|\, q)
         + (1-b)\, D(p \,\|\, \operatorname{sg}(q)) \right]
 
     Here sg stops gradients. The value is the mean of KL(p‖q) for every balance b; the gradient for q is scaled by b,
-    that for p by 1 − b. With b > ½ a learned prior moves towards the posteriors more than they move towards it.
+    that for p by 1 − b. With b > ½ a learned prior moves towards the posteriors more than they move towards it. The
+    divergence of each row is clipped from below by ``free`` nats before the mean, as in ``free_bits(per_row=…)``.
 
     Shape:
         A single number.
@@ -191,12 +205,13 @@ def balanced_kl(p: Any, q: Any, *, balance: float = 0.8) -> Tensor:
         p: the posteriors: a batch of Gaussians, or of anything else that :func:`kl_divergence` takes.
         q: the learned prior, or a batch of priors.
         balance: b, from 0 to 1.
+        free: nats of each row that are free and have no gradient.
 
     Returns:
         A tensor without dimensions, also for NumPy arrays.
 
     Raises:
-        ValueError: if the balance is not between 0 and 1.
+        ValueError: if the balance is not between 0 and 1, or ``free`` is negative.
         ShapeError: if the events differ or the batches do not broadcast.
         NoClosedForm: for distributions that are not Gaussians.
 
@@ -215,6 +230,8 @@ def balanced_kl(p: Any, q: Any, *, balance: float = 0.8) -> Tensor:
     """
     if not 0.0 <= balance <= 1.0:
         raise ValueError(f"balance is a number between 0 and 1, got {balance!r}.")
+    if not free >= 0.0:
+        raise ValueError(f"free is a number of nats from 0 up, got {free!r}.")
     p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
-    for_q, for_p = kl_divergence(p.detach(), q), kl_divergence(p, q.detach())
-    return balance * from_callers_type(for_q).mean() + (1.0 - balance) * from_callers_type(for_p).mean()
+    for_q, for_p = _mean_of_clipped(p.detach(), q, free), _mean_of_clipped(p, q.detach(), free)
+    return balance * for_q + (1.0 - balance) * for_p

@@ -38,8 +38,27 @@ def whitened(matrix: Tensor, factor: Tensor) -> Tensor:
 
 def lower_factor(rows: Tensor) -> Tensor:
     """The lower triangular L with positive diagonal and L Lᵀ = AᵀA, from A without forming the product."""
+    if rows.shape[-1] <= _FEW:
+        return _by_orthogonalization(rows)
     upper: Tensor = torch.linalg.qr(rows).R
     return (upper * upper.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-1)).mT
+
+
+# Of so few columns LAPACK is called for longer than it computes.
+_FEW = 3
+
+
+def _by_orthogonalization(rows: Tensor) -> Tensor:
+    """The same by the modified Gram–Schmidt process, whose triangle is as accurate as that of reflections."""
+    left, factor = list(rows.unbind(-1)), []
+    zero = torch.zeros_like(left[0][..., 0])
+    for j, column in enumerate(left):
+        size = torch.linalg.vector_norm(column, dim=-1)
+        unit = column / size.unsqueeze(-1)
+        along = [(unit * x).sum(-1) for x in left[j + 1 :]]
+        left[j + 1 :] = [x - a.unsqueeze(-1) * unit for x, a in zip(left[j + 1 :], along, strict=True)]
+        factor.append(torch.stack([zero] * j + [size, *along], -1))
+    return torch.stack(factor, -1)
 
 
 def finite_or_zero(matrix: Tensor) -> Tensor:

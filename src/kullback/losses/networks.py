@@ -1,0 +1,74 @@
+"""The divergence of all parameters of a Bayesian network from their priors."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from kullback.divergences.kl import kl_divergence
+from kullback.gaussians.gaussian import Gaussian
+from kullback.gaussians.scales.diagonal import Parameterization
+from kullback.interop.registry import as_gaussian
+from kullback.numerics.arrays import from_callers_type
+
+_STANDARD = Gaussian.standard(())
+
+
+class SumKL(NamedTuple):
+    """A sum of divergences, and what each name adds to it."""
+
+    total: Tensor
+    parts: dict[str, Tensor]
+
+
+def sum_kl(posteriors: Mapping[str, Any], prior: Any = _STANDARD, *, scale: Parameterization = "std") -> SumKL:
+    r"""The divergence of independent Gaussians, such as the weights of a network, from their priors: a sum, no mean.
+
+    For the evidence lower bound of a data set of N examples it is divided by N once, or by the number of minibatches
+    where each minibatch has its loss; by the size of a layer it is never divided.
+
+    Shape:
+        Single numbers.
+    Units:
+        Nats.
+    Gradient:
+        Flows to posteriors and priors.
+
+    Args:
+        posteriors: by name, pairs ``(mean, scale)`` of tensors of one shape, of which every entry is a Gaussian; or
+            Gaussians, or anything else that :func:`kl_divergence` takes, whose batches are summed.
+        prior: one Gaussian for all; or a mapping that has one for each name. That of pairs is one-dimensional, or of
+            the shape of the pair as its batch: ``Gaussian.from_std(0.0, 0.1)``. The standard normal by default.
+        scale: what the second of a pair is: ``"std"``, ``"variance"``, ``"logvar"`` or ``"log_std"``.
+
+    Returns:
+        ``SumKL(total, parts)``: the sum, and the part of each name, as tensors.
+
+    Raises:
+        ValueError: if there are no posteriors.
+        KeyError: if a mapping of priors lacks a name.
+
+    Reference:
+        C. Blundell, J. Cornebise, K. Kavukcuoglu and D. Wierstra, Weight uncertainty in neural networks, ICML 2015.
+
+    Example:
+        >>> import torch
+        >>> from kullback.losses import sum_kl
+        >>> layers = {"weight": (torch.ones(3, 2), torch.ones(3, 2)), "bias": (torch.zeros(3), torch.ones(3))}
+        >>> sum_kl(layers)
+        SumKL(total=tensor(3.), parts={'weight': tensor(3.), 'bias': tensor(0.)})
+    """
+    if not posteriors:
+        raise ValueError("sum_kl needs at least one posterior.")
+    parts = {}
+    for name, given in posteriors.items():
+        p = given
+        if isinstance(given, tuple):
+            p = getattr(Gaussian, f"from_{scale}")(*given, event_dims=0)
+        q = prior[name] if isinstance(prior, Mapping) else prior
+        if q is _STANDARD:
+            p = as_gaussian(p, name)
+            q = Gaussian.standard(p.event_shape)
+        parts[name] = from_callers_type(kl_divergence(p, q)).sum()
+    return SumKL(torch.stack(list(parts.values())).sum(), parts)
