@@ -113,7 +113,7 @@ MEAN, STD = torch.zeros(5, 3), torch.ones(5, 3)
 @pytest.mark.parametrize(
     ("a", "scale", "error", "says"),
     [
-        ((MEAN, STD), None, ValueError, r"^a is two arrays.*State what the second one is: scale='std', 'variance' or"),
+        ((MEAN, STD), None, ValueError, r"^a is two arrays.*State what the second one is: scale='std', 'variance', "),
         ((MEAN, STD), "sigma", ValueError, "scale says what the second of two arrays is: .*, got 'sigma'"),
         ((MEAN, STD, STD), "std", TypeError, r"^a is a tuple of 3 \(Tensor, Tensor, Tensor\); expected two"),
         ([Normal(MEAN, STD), MEAN], "std", TypeError, r"^a is a list of 2 \(Normal, Tensor\)"),

@@ -138,14 +138,14 @@ def of_log_densities(p: Density, q: Density, function: Callable[[Tensor, Tensor]
     return lambda x, log_component: function(log_density_at_draws(p, x, log_component), log_density(q, x))
 
 
-def as_densities(p: Any, q: Any) -> tuple[Density, Density]:
-    """Both arguments as densities.
+def as_densities(p: Any, q: Any, *, q_drawn: bool = False) -> tuple[Density, Density]:
+    """Both arguments as densities, of which the second may also have to be drawn from.
 
     Raises:
         TypeError: if one has no density.
         ShapeError: if the events differ or the batches do not broadcast, where the shapes are known beforehand.
     """
-    p, q = as_density(p, "p"), as_density(q, "q")
+    p, q = as_density(p, "p"), as_density(q, "q", drawn=q_drawn)
     if not isinstance(p, Foreign) and not isinstance(q, Foreign):
         check_shapes(p, q)
     return p, q

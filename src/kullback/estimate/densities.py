@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, distributions
 
 from kullback.errors import NoClosedForm, ShapeError
+from kullback.estimate.scipy_densities import from_scipy
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
 from kullback.interop.registry import convert
@@ -30,7 +31,9 @@ class Foreign:
     def draw(self, n: int) -> Tensor:
         """``n`` points; if the distribution has ``rsample`` they are reparameterized, so that gradients flow."""
         if not isinstance(self.distribution, distributions.Distribution):
-            return from_callers_type(self.distribution.sample(n))
+            drawn = self.distribution.sample(n)
+            # Flows return the points and their log-densities.
+            return from_callers_type(drawn[0] if isinstance(drawn, tuple) else drawn)
         if self.distribution.has_rsample and torch.is_grad_enabled():
             return self.distribution.rsample((n,))
         return self.distribution.sample((n,))
@@ -55,8 +58,8 @@ class Foreign:
 Density = Gaussian | Mixture | Foreign
 
 
-def as_density(x: Any, name: str) -> Density:
-    """``x`` as a density.
+def as_density(x: Any, name: str, *, drawn: bool = True) -> Density:
+    """``x`` as a density; one that is not drawn from needs no ``sample``.
 
     Raises:
         TypeError: if it has none; samples have none.
@@ -67,11 +70,13 @@ def as_density(x: Any, name: str) -> Density:
         converted = None
     if converted is not None:
         return converted
-    if callable(getattr(x, "log_prob", None)) and callable(getattr(x, "sample", None)):
+    x = from_scipy(x)
+    if callable(getattr(x, "log_prob", None)) and (not drawn or callable(getattr(x, "sample", None))):
         return Foreign(x, name)
     samples = " Are these samples? This takes densities." if hasattr(x, "__array__") else ""
+    methods = "log_prob(x) and sample(n)" if drawn else "log_prob(x)"
     raise TypeError(
-        f"{name} must be a Gaussian, a Mixture, a torch distribution, or an object with log_prob(x) and sample(n), got "
+        f"{name} must be a Gaussian, a Mixture, a distribution of torch or scipy, or an object with {methods}, got "
         f"{type(x).__name__}.{samples}"
     )
 

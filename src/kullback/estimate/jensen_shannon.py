@@ -61,7 +61,7 @@ def jensen_shannon_estimate(
         (0.337, 65536)
     """
     settings = Settings(tolerance, n, seed)
-    p, q = as_densities(*without_common_transforms(p, q))
+    p, q = as_densities(*without_common_transforms(p, q), q_drawn=True)
     expectations = [(p, of_log_densities(p, q, _log_ratio)), (q, of_log_densities(q, p, _log_ratio))]
     mean = mean_of_averages(expectations, settings, batch_dims(p, q))
     return to_estimate(mean, (p, q), settings, "k1")

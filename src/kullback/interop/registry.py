@@ -51,9 +51,9 @@ def as_gaussian(x: Any, name: str = "x") -> Gaussian:
 
     Args:
         x: a Gaussian; a ``torch.distributions`` Normal, Independent of Normals, MultivariateNormal or
-            LowRankMultivariateNormal, or an affine image of one; what holds one as ``.distribution``; a GPyTorch
-            MultivariateNormal; a diffusers posterior, or the output that holds it as ``latent_dist``; the output of a
-            pythae encoder.
+            LowRankMultivariateNormal, or an affine image of one; what holds one as ``.distribution``; a list of any
+            of these; a frozen ``norm`` or ``multivariate_normal`` of scipy; a GPyTorch MultivariateNormal; a diffusers
+            posterior, or the output that holds it as ``latent_dist``; the output of a pythae encoder.
         name: what an error calls it.
 
     Raises:

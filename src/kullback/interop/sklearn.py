@@ -1,4 +1,4 @@
-"""scikit-learn's ``GaussianMixture``, once it has been fitted."""
+"""scikit-learn's ``GaussianMixture`` and ``BayesianGaussianMixture``, once they have been fitted."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ def read(x: Any, name: str, _convert: object) -> Mixture | None:
         ValueError: if it has not been fitted.
     """
     kinds = {(k.__module__.split(".")[0], k.__name__) for k in type(x).__mro__}
-    if ("sklearn", "GaussianMixture") not in kinds:
+    if not kinds & {("sklearn", "GaussianMixture"), ("sklearn", "BayesianGaussianMixture")}:
         return None
     if not hasattr(x, "weights_"):
-        raise ValueError(f"{name} is a GaussianMixture that has not been fitted: call fit first.")
+        raise ValueError(f"{name} is a {type(x).__name__} that has not been fitted: call fit first.")
     return Mixture(x.weights_, _components(x.means_, x.covariances_, x.covariance_type))
 
 

@@ -85,7 +85,7 @@ def test_neighbours_alone_are_low_where_the_default_is_not():
 
 
 def test_the_unbiased_divergence_is_that_of_the_formula_in_fifty_digits():
-    mp.dps = 50
+    mp.dps = 60
     p, q = random_pair(3, seed=5)
     x, y = p.sample(20, generator=generator(0)), q.sample(15, generator=generator(1))
     n, m, d = 20, 15, 3
@@ -433,7 +433,7 @@ def test_samples_and_densities_of_different_shapes_or_unknown_methods_are_refuse
     with pytest.raises(ValueError, match="samples have as many rows"):
         kl_estimate(rows(), rows(), n=1000)
     with pytest.raises(ValueError, match="NaN"):
-        kl_estimate(rows(), Gaussian.from_std(torch.tensor([0.0, 0.0, math.nan]), torch.ones(3)))
+        kl_estimate(rows(), Gaussian.from_std(torch.tensor([0.0, 0.0, math.nan]), torch.ones(3), validate=False))
 
     class Broken:
         def sample(self, n):

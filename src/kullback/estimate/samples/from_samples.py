@@ -60,7 +60,7 @@ def from_samples(p: Any, q: Any, settings: Settings, name: str, progress: Progre
             "Leave n out."
         )
     if not is_samples(q):
-        return _against_density(p, as_density(q, "q"), settings, method, name, generator, _step(progress))
+        return _against_density(p, as_density(q, "q", drawn=False), settings, method, name, generator, _step(progress))
     if is_samples(p):
         x, y = as_samples(p, "p"), as_samples(q, "q")
     else:

@@ -1,0 +1,90 @@
+"""Distributions of scipy and scikit-learn, lists, and densities that lack a method or have another."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
+from torch.distributions import Independent, Normal
+from torch.testing import assert_close
+
+from kullback import Gaussian, Mixture, ShapeError, as_gaussian, jensen_shannon_estimate, kl_divergence, kl_estimate
+
+
+def test_frozen_normals_are_gaussians():
+    p = stats.multivariate_normal([0, 0], np.eye(2))
+    q = stats.multivariate_normal([1, 1], [[1, 0.5], [0.5, 1]])
+    assert float(kl_divergence(p, q)) == pytest.approx(0.856159, abs=1e-6)
+    covariance = stats.multivariate_normal([1, 1], stats.Covariance.from_diagonal([1.0, 4.0]))
+    assert_close(as_gaussian(covariance).covariance_matrix, torch.diag(torch.tensor([1.0, 4.0], dtype=torch.float64)))
+    rows = kl_divergence(stats.norm([0.0, 1.0], 2.0), stats.norm(1.0, 3.0))
+    want = kl_divergence(Normal(torch.tensor([0.0, 1.0]), 2.0), Normal(torch.tensor(1.0), 3.0))
+    assert rows == pytest.approx(want.numpy(), rel=1e-6)
+
+
+def test_other_frozen_distributions_and_kernel_densities_are_densities():
+    p = Gaussian.from_std([0.3], [0.5])
+    # -log of Laplace's density, less the entropy, by scipy's own quadrature.
+    laplace = stats.laplace(0.0, 1.0)
+    truth = stats.norm(0.3, 0.5).expect(lambda x: stats.norm(0.3, 0.5).logpdf(x) - laplace.logpdf(x), lb=-9, ub=9)
+    estimate = kl_estimate(p, laplace, seed=0)
+    assert abs(float(estimate.value) - truth) < 5 * float(estimate.standard_error) < 0.01
+    drawn = kl_estimate(laplace, stats.norm(0.0, 2.0), seed=0)
+    truth = laplace.expect(lambda x: laplace.logpdf(x) - stats.norm(0.0, 2.0).logpdf(x), lb=-99, ub=99)
+    assert abs(float(drawn.value) - truth) < 5 * float(drawn.standard_error) < 0.1
+    assert float(kl_estimate(laplace, stats.norm(0.0, 2.0), seed=0).value) == float(drawn.value)
+    x = np.random.default_rng(0).normal(size=(2, 400))
+    kernels = kl_estimate(Gaussian.standard(2), stats.gaussian_kde(x), seed=0, n=4096)
+    assert 0 < float(kernels.value) < 0.2
+    assert np.isfinite(float(jensen_shannon_estimate(Gaussian.standard(2), stats.gaussian_kde(x), seed=0, n=512).value))
+    with pytest.raises(ShapeError, match="one-dimensional distribution of scipy"):
+        kl_estimate(Gaussian.standard(2), laplace, seed=0)
+
+
+def test_a_bayesian_mixture_is_a_mixture():
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    bayesian = BayesianGaussianMixture(n_components=2, random_state=0).fit(x)
+    other = GaussianMixture(2, random_state=0).fit(x)
+    same = Mixture(bayesian.weights_, Gaussian.from_covariance(bayesian.means_, bayesian.covariances_))
+    assert float(kl_estimate(bayesian, other, seed=0).value) == pytest.approx(
+        float(kl_estimate(same, other, seed=0).value), rel=1e-9
+    )
+    with pytest.raises(ValueError, match="BayesianGaussianMixture that has not been fitted"):
+        kl_estimate(BayesianGaussianMixture(n_components=2), other)
+
+
+def test_lists_of_gaussians_are_batches():
+    each = [Independent(Normal(torch.full((3,), float(i)), 1.0), 1) for i in range(4)]
+    assert_close(kl_divergence(each, Gaussian.standard(3)), torch.tensor([1.5 * i * i for i in range(4)]))
+    assert kl_divergence([Gaussian.standard(2)], [Gaussian.standard(2)]).shape == (1,)
+    with pytest.raises(ShapeError, match="event shapes"):
+        kl_divergence([Gaussian.standard(2), Gaussian.standard(3)], Gaussian.standard(2))
+    with pytest.raises(TypeError, match="got list"):
+        kl_divergence([1.0, 2.0], Gaussian.standard(2))
+
+
+class LogDensity:
+    """A flow, an energy model: a log-density and nothing else."""
+
+    def log_prob(self, z):
+        return (-(z**2) / 2 - math.log(2 * math.pi) / 2).sum(-1)
+
+
+class Flow(LogDensity):
+    def sample(self, n):
+        z = torch.randn(n, 2)
+        return z, self.log_prob(z)
+
+
+def test_what_is_not_drawn_from_needs_no_sample_and_flows_return_pairs():
+    p = Gaussian.from_std(torch.ones(3), torch.ones(3))
+    estimate = kl_estimate(p, LogDensity(), seed=0)
+    assert abs(float(estimate.value) - 1.5) < 5 * float(estimate.standard_error) < 0.01
+    with pytest.raises(TypeError, match=r"log_prob\(x\) and sample\(n\)"):
+        kl_estimate(LogDensity(), p, seed=0)
+    with pytest.raises(TypeError, match=r"sample\(n\)"):
+        jensen_shannon_estimate(p, LogDensity(), seed=0)
+    estimate = kl_estimate(Flow(), Gaussian.from_std(torch.tensor([1.0, 0.0]), torch.ones(2)), seed=0)
+    assert abs(float(estimate.value) - 0.5) < 5 * float(estimate.standard_error) < 0.05
