@@ -56,11 +56,11 @@ def test_what_is_not_there_says_so(monkeypatch):
 
 def test_a_diagonal_kind_that_no_kernel_knows_is_left_to_the_formula():
     """A new parameterization works before any kernel has heard of it."""
-    unknown = Gaussian(P.mean, Diagonal(torch.ones(4, 3), "log_std"))
+    unknown = Gaussian(P.mean, Diagonal(torch.ones(4, 3), "inverse"))
     for backend in choice.BACKENDS:
         for kernel in backend.kernels:
             for work in ("kl", "kl_terms"):
-                assert kernel.unsupported_reason(work, Inputs((*unknown.tensors(),) * 2, "log_std", 1)) is not None
+                assert kernel.unsupported_reason(work, Inputs(unknown.tensors() * 2, "inverse", 1)) is not None
     assert kernels.selected(unknown, unknown).backend == "reference"
 
 
