@@ -31,6 +31,10 @@ MISTAKES = {
     "−d is missing": wrong(d=0.0),
     "−d/2 stands inside": wrong(d=0.5),
     "factor ½ is missing": wrong(half=1.0),
+    "factor ½ is taken twice": wrong(half=0.25),
+    "the sign is wrong": -wrong(),
+    "from the prior N(0, I)": 0.5 * (-2 * np.log(STD_P) - 1 + STD_P**2 + MEAN_P**2).sum(),
+    "in bits": wrong() / np.log(2.0),
 }
 
 

@@ -61,9 +61,10 @@ def explain(p: Any, q: Any, value: Any = None) -> Explanation:
     """Explain how KL(p‖q) is computed, how well it is conditioned, and which common mistakes give ``value``.
 
     Mistakes are tried alone and in combination: standard deviations taken for variances, log-variances taken for
-    standard deviations, p and q swapped, the log-determinant inverted or missing, the mean over coordinates instead of
-    their sum, a missing −d or ½, a forgotten event dimension, the VAE formula in bfloat16, and ``F.kl_div`` called on
-    means or samples. The combinations with the fewest mistakes are reported.
+    standard deviations, logarithms of standard deviations taken for log-variances, p and q swapped, the prior N(0, I)
+    in the place of q, the log-determinant inverted or missing, the mean over coordinates instead of their sum, a
+    missing −d or ½, a ½ too many, bits, the wrong sign, a forgotten event dimension, the VAE formula in bfloat16, and
+    ``F.kl_div`` called on means or samples. The combinations with the fewest mistakes are reported.
 
     Args:
         p: the first Gaussian, as for :func:`kl_divergence`.

@@ -60,9 +60,16 @@ class Change(Generic[T]):
     effect: T
 
 
+def _standard(q: Parameters) -> Parameters:
+    mean, variances = q
+    ones = torch.ones_like(mean)
+    return torch.zeros_like(mean), ones if variances.ndim == mean.ndim else ones.diag_embed()
+
+
 _ORDER: tuple[Change[Callable[[Parameters, Parameters], tuple[Parameters, Parameters]]], ...] = (
     Change(None, lambda p, q: (p, q)),
     Change("p and q are swapped: this is KL(q‖p), not KL(p‖q)", lambda p, q: (q, p)),
+    Change("this is the divergence of p from the prior N(0, I), not from q", lambda p, q: (p, _standard(q))),
 )
 
 _LOG_DET = (
@@ -80,11 +87,13 @@ _DIMENSION = (
 _HALF = (
     Change(None, 0.5),
     Change("the factor ½ is missing", 1.0),
+    Change("the factor ½ is taken twice", 0.25),
 )
 
 _UNIT = (
     Change(None, 1.0),
     Change("the value is in bits: multiply it by log 2 for nats", 1.0 / math.log(2.0)),
+    Change("the sign is wrong: a divergence is not negative", -1.0),
 )
 
 _REDUCTION: tuple[Change[Callable[[Tensor, int], Tensor]], ...] = (
