@@ -1,5 +1,7 @@
 """What has no closed form, what slipped past validation, and pairs too large for a matrix."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch.distributions import LowRankMultivariateNormal
@@ -58,3 +60,11 @@ def test_low_rank_pairs_of_many_dimensions_take_no_square_matrix():
     for same in (kullback.kl_divergence, kullback.bhattacharyya, kullback.hellinger):
         assert same(p, p) == 0
     assert kullback.entropy(p) > 0
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="only Linux says how much memory there is")
+def test_what_does_not_fit_into_memory_says_so_before_it_is_tried():
+    d = 400_000
+    p = Gaussian.from_low_rank(torch.zeros(d), torch.ones(d, 1), 1.0)
+    with pytest.raises(MemoryError, match=r"wasserstein2 of 1 pairs in 400000 dimensions.*needs about 2560 GB"):
+        kullback.wasserstein2(p, p)

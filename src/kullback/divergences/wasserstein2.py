@@ -8,6 +8,8 @@ there X is found from the difference of the covariances,
 rounding errors says that nothing is lost.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -17,6 +19,7 @@ from kullback.numerics.elementary import length
 from kullback.numerics.gradients import any_requires_grad, with_value
 from kullback.numerics.guard import active_transform, may_read_values
 from kullback.numerics.linear_algebra import finite_or_zero, whitened
+from kullback.numerics.memory import check_room
 from kullback.numerics.procrustes import Rotation, square_by_norms
 from kullback.numerics.rows import replaced
 from kullback.numerics.tensors import broadcast_shapes
@@ -25,6 +28,9 @@ from kullback.pairs.dispatch import covariance_difference, diagonal_pair
 # Relative differences up to this are taken by the fixed point, which gains a factor of at least 100 a step.
 _NEAR = 1e-2
 _STEPS = 8
+
+# From so many dimensions on, is there room? For so many matrices a pair.
+_LARGE, _MATRICES = 4096, 4
 
 # The trace formula is taken where its error is less than this many units in the last place.
 _ULPS = 450
@@ -51,6 +57,11 @@ def wasserstein2(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
         q: the same.
         squared: the square of the distance instead.
 
+    Raises:
+        ShapeError: if the events differ or the batches do not broadcast.
+        NoClosedForm: for what is not Gaussian.
+        MemoryError: if the d × d matrices of large d do not fit into the memory of this machine.
+
     Reference:
         D. C. Dowson and B. V. Landau, The Fréchet distance between multivariate normal distributions, Journal of
         Multivariate Analysis 12, 1982.
@@ -76,6 +87,10 @@ def wasserstein2(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
 
 def _of_covariances(p: Gaussian, q: Gaussian) -> tuple[Tensor, Tensor]:
     """Components whose squares add up to the covariances' part, and what else has its derivatives."""
+    if p.mean.is_cpu and p.event_size > _LARGE:
+        pairs = math.prod(broadcast_shapes(p.batch_shape, q.batch_shape))
+        size = _MATRICES * pairs * p.event_size**2 * p.mean.dtype.itemsize
+        check_room(size, f"wasserstein2 of {pairs} pairs in {p.event_size} dimensions, by d × d matrices,")
     factor_p, factor_q = (g.scale.factor_matrix(g.event_shape) for g in (p, q))
     readable = may_read_values(factor_p) and may_read_values(factor_q) and active_transform() is None
     if readable and not any_requires_grad(factor_p, factor_q):
