@@ -68,3 +68,28 @@ def test_what_does_not_fit_into_memory_says_so_before_it_is_tried():
     p = Gaussian.from_low_rank(torch.zeros(d), torch.ones(d, 1), 1.0)
     with pytest.raises(MemoryError, match=r"wasserstein2 of 1 pairs in 400000 dimensions.*needs about 2560 GB"):
         kullback.wasserstein2(p, p)
+
+
+def test_one_number_for_each_channel_is_told_how_to_expand():
+    post = Gaussian.from_logvar(torch.zeros(2, 4, 5, 5), torch.zeros(2, 4, 5, 5), event_dims=3)
+    mean, std = torch.arange(4.0), torch.ones(4)
+    with pytest.raises(ShapeError, match=r"x\.reshape\(4, 1, 1\)\.expand\(4, 5, 5\), event_dims=3"):
+        kullback.kl_divergence(post, Gaussian.from_std(mean, std))
+    with pytest.raises(ShapeError, match=r"of q stands for several.*x\.expand\(4, 5, 5\)"):
+        kullback.kl_divergence(post, Gaussian.from_std(*(x.view(4, 1, 1) for x in (mean, std)), event_dims=3))
+    prior = Gaussian.from_std(*(x.reshape(4, 1, 1).expand(4, 5, 5) for x in (mean, std)), event_dims=3)
+    assert_close(kullback.kl_divergence(post, prior), torch.full((2,), 25 * 14 / 2))
+
+
+def test_what_is_not_positive_definite_is_told_a_way_on():
+    # A determinant of 3e-8, which float32 rounds away.
+    nearly = torch.tensor([[3.0, 1.0], [1.0, 1.0 / 3.0]])
+    with pytest.raises(
+        kullback.NotPositiveDefinite, match=r"In float64 these numbers are: pass covariance\.double\(\)"
+    ):
+        Gaussian.from_covariance(torch.zeros(2), nearly)
+    t = torch.linspace(0, 1, 100, dtype=torch.float64)
+    with pytest.raises(kullback.NotPositiveDefinite, match=r"add it yourself, covariance \+ 1e-6 \* torch\.eye\(100\)"):
+        Gaussian.from_covariance(torch.zeros(100), torch.exp(-0.5 * (t[:, None] - t) ** 2 / 0.2**2))
+    with pytest.raises(ValueError, match="from_factor"):
+        Gaussian.from_scale_tril(torch.zeros(2), torch.tensor([[1.0, 1.0], [0.0, 1.0]]))

@@ -172,6 +172,16 @@ def _event_hint(p: Gaussian | Mixture, q: Gaussian | Mixture) -> str:
                 f"coordinates of one, say so: Independent({name}, {other.event_dims}) for a torch Normal, "
                 f"event_dims={other.event_dims} here."
             )
+    for name, fewer, other in (("p", p, q), ("q", q, p)):
+        event, target = tuple(fewer.event_shape), tuple(other.event_shape)
+        # One number for each channel: (C, 1, 1), or (C,), beside (C, H, W).
+        padded = event + (1,) * (len(target) - len(event))
+        if len(padded) == len(target) and all(n in (1, m) for n, m in zip(padded, target, strict=True)):
+            shaped = "" if padded == event else f".reshape({', '.join(map(str, padded))})"
+            return (
+                f" Events do not broadcast. If each number of {name} stands for several coordinates, expand its mean "
+                f"and its scale: x{shaped}.expand({', '.join(map(str, target))}), event_dims={len(target)}."
+            )
     if p.event_dims != q.event_dims:
         return (
             " How many of a mean's last dimensions are one Gaussian's coordinates is event_dims: "

@@ -152,7 +152,7 @@ def check_positive_definite(matrix: Tensor, name: str, *, validate: bool | None)
         pivot = int(info[here]) - 1 if info[here] > 0 else int(singular[here].nonzero()[0])
         raise NotPositiveDefinite(
             f"{name}{index or ''} is {'singular' if info[here] == 0 else 'not positive definite'} "
-            f"(pivot {pivot} is {_pivot(x[here], pivot):.2g})."
+            f"(pivot {pivot} is {_pivot(x[here], pivot):.2g}).{_way_on(x[here], name)}"
         )
     left = (pivots / diagonal).clamp(max=1.0).sort(-1).values
     suspect = left[..., :2].prod(-1) < _DOUBTFUL_OF_CORRELATIONS * eps
@@ -176,6 +176,16 @@ def _warn_of_rounding(x: Tensor, size: Tensor, where: Tensor, name: str) -> None
         )
 
 
+def _way_on(matrix: Tensor, name: str) -> str:
+    """What may be done about a matrix that is not positive definite."""
+    if matrix.dtype == torch.float32 and int(torch.linalg.cholesky_ex(matrix.double()).info) == 0:
+        return f" In float64 these numbers are: pass {name}.double(), better still what it was computed from."
+    return (
+        f" Other libraries add a diagonal to it silently. If you want one, add it yourself, {name} + 1e-6 * "
+        f"torch.eye({matrix.shape[-1]}): divergences depend on it."
+    )
+
+
 def _pivot(matrix: Tensor, k: int) -> float:
     """What is left of diagonal element k once the coordinates before it have been eliminated."""
     leading = torch.linalg.cholesky_ex(matrix[:k, :k]).L
@@ -192,7 +202,7 @@ def check_factor(matrix: Tensor, name: str, *, validate: bool | None) -> None:
     if above.any():
         raise ValueError(
             f"{name} is not lower triangular ({matrix.detach()[above][0].item():.4g} at {_first(above)}). "
-            "Is it a covariance? Then use from_covariance."
+            "Is it a covariance? Then use from_covariance. Another factor of one? Then from_factor."
         )
     diagonal = matrix.detach().diagonal(dim1=-2, dim2=-1)
     if not (diagonal > 0).all():
