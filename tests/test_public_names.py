@@ -86,6 +86,7 @@ CONSTRUCTORS = {
     "standard": "d, *dtype=None, *device=None",
     "from_log_std": "mean, log_std, *event_dims=1, *validate=None",
     "from_factor": "mean, factor, *validate=None",
+    "from_rotation_scale": "mean, rotation, scale=None, *log_scale=None, *validate=None",
     "from_samples": "x, *structure='diagonal', *batch_dims=None",
     "stack": "gaussians",
 }
@@ -99,7 +100,7 @@ OF_MODULES = {
         "k1": "log_ratio, mask=None",
         "k2": "log_ratio, mask=None",
         "k3": "log_ratio, mask=None",
-        "kl_loss": "p, q, weights=None",
+        "kl_loss": "p, q, weights=None, *mask=None",
         "minibatch_log_prob": "posteriors, z, n_inputs",
         "sum_kl": "posteriors, prior=Gaussian(batch_shape=(), event_shape=(), given as std, dtype and device of what "
         "it meets), *scale='std'",

@@ -49,3 +49,36 @@ def test_what_has_no_density_is_refused():
         Gaussian.from_factor(torch.zeros(3), factor)
     with pytest.raises(ShapeError):
         Gaussian.from_factor(torch.zeros(3), torch.eye(2))
+
+
+def test_rotations_and_scales_are_a_covariance():
+    quaternion = torch.randn(5, 4, dtype=torch.float64)
+    scale = torch.rand(5, 3, dtype=torch.float64) + 0.1
+    w, x, y, z = (quaternion / quaternion.norm(dim=-1, keepdim=True)).unbind(-1)
+    # By the definition: v goes to v + 2 w (u × v) + 2 u × (u × v), u the vector part.
+    u, basis = torch.stack([x, y, z], -1)[:, None], torch.eye(3, dtype=torch.float64).expand(5, 3, 3)
+    cross = torch.linalg.cross(u.expand(5, 3, 3), basis)
+    rotation = (basis + 2 * w[:, None, None] * cross + 2 * torch.linalg.cross(u.expand(5, 3, 3), cross)).mT
+    want = rotation @ torch.diag_embed(scale**2) @ rotation.mT
+    mean = torch.zeros(5, 3, dtype=torch.float64)
+    for p in (
+        Gaussian.from_rotation_scale(mean, quaternion, scale),
+        Gaussian.from_rotation_scale(mean, rotation, log_scale=scale.log()),
+    ):
+        assert_close(p.covariance_matrix, want)
+    turn = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
+    assert_close(
+        Gaussian.from_rotation_scale(torch.zeros(2), turn, torch.tensor([2.0, 3.0])).stddev, torch.tensor([3.0, 2.0])
+    )
+    numbers = Gaussian.from_rotation_scale([0.0, 0.0], turn.numpy(), [2.0, 3.0])
+    assert type(kl_divergence(numbers, numbers)).__module__ == "numpy"
+
+
+def test_a_rotation_that_is_none_and_scales_that_are_none_are_refused():
+    for rotation, d in ((torch.eye(3), 2), (torch.ones(4), 2), (torch.ones(3), 3)):
+        with pytest.raises(ShapeError, match="a rotation of"):
+            Gaussian.from_rotation_scale(torch.zeros(d), rotation, torch.ones(d))
+    with pytest.raises(ValueError, match="negative"):
+        Gaussian.from_rotation_scale(torch.zeros(2), torch.eye(2), -torch.ones(2))
+    with pytest.raises(TypeError, match="one of scale and log_scale"):
+        Gaussian.from_rotation_scale(torch.zeros(2), torch.eye(2))

@@ -126,3 +126,32 @@ def test_balanced_gradients_may_have_free_nats():
     assert slopes[1].tolist() == [-0.75 * 4.0 / 2]
     with pytest.raises(ValueError, match="free"):
         balanced_kl(Gaussian.standard(1), Gaussian.standard(1), free=-1.0)
+
+
+@pytest.mark.parametrize("prior", ["standard", "one for all", "each"])
+def test_masked_rows_count_for_nothing_whatever_they_hold(prior):
+    mean, std = torch.randn(2, 5, 3), torch.rand(2, 5, 3) + 0.5
+    mask = torch.tensor([[1, 1, 1, 0, 0], [1, 1, 1, 1, 0]])
+    std[mask == 0] = 0.0
+    weights = torch.rand(2, 5)
+    leaves = [x.requires_grad_() for x in (mean, std)]
+    p = Gaussian.from_std(*leaves, validate=False)
+    q = {
+        "standard": Gaussian.standard(3),
+        "one for all": Gaussian.from_std(torch.ones(3), 2.0),
+        "each": Gaussian.from_std(torch.ones(2, 5, 3), 2.0),
+    }[prior]
+    rows = kl_divergence(p, q)[mask == 1]
+    for loss, want in (
+        (kl_loss(p, q, mask=mask), rows.mean()),
+        (kl_loss(p, q, weights, mask=mask), (rows * weights[mask == 1]).mean()),
+    ):
+        assert_close(loss, want)
+        for gradient in torch.autograd.grad(loss, leaves):
+            assert torch.isfinite(gradient).all()
+            assert (gradient[mask == 0] == 0).all()
+            assert (gradient[mask == 1] != 0).all()
+    with pytest.raises(ShapeError, match="mask has shape"):
+        kl_loss(p, q, mask=mask[0])
+    with pytest.raises(ValueError, match="no row"):
+        kl_loss(p, q, mask=torch.zeros(2, 5))

@@ -16,11 +16,19 @@ from kullback.errors import ShapeError
 from kullback.gaussians import inputs
 from kullback.gaussians.indexing import batch_index, coordinate_index
 from kullback.gaussians.moments import check_batch_of_samples, mean_and_scale
+from kullback.gaussians.rotations import factor_of
 from kullback.gaussians.scales.base import Scale
 from kullback.gaussians.scales.diagonal import Diagonal, Isotropic, Parameterization
 from kullback.gaussians.scales.matrix import Dense, Precision, Tril
 from kullback.gaussians.scales.stack import stack_scales
-from kullback.gaussians.validation import check_factor, check_finite, check_positive_definite, shape_of, triangular
+from kullback.gaussians.validation import (
+    check_factor,
+    check_finite,
+    check_positive_definite,
+    check_scale_values,
+    shape_of,
+    triangular,
+)
 from kullback.numerics.arrays import FLOATING, ArrayKind, common_array_kind, to_callers_type, to_tensor
 from kullback.numerics.display import table
 from kullback.numerics.immutable import cached, register_pytree
@@ -167,6 +175,35 @@ class Gaussian:
         location, matrix, kind = inputs.mean_and_matrix(mean, factor, "factor", validate=validate, square=False)
         check_finite(matrix, "factor", validate=validate)
         return Gaussian(location, Tril(triangular(matrix, validate=validate)), 1, kind)
+
+    @classmethod
+    def from_rotation_scale(
+        cls, mean: Any, rotation: Any, scale: Any = None, *, log_scale: Any = None, validate: bool | None = None
+    ) -> "Gaussian":
+        """Gaussians from means, rotations R and standard deviations s along their axes, as boxes and splats hold them: of
+        the covariance R diag(s²) Rᵀ.
+
+        Args:
+            mean: shape ``(*batch, d)``.
+            rotation: shape ``(*batch, d, d)``, orthogonal; or for d = 3 quaternions ``(*batch, 4)``, (w, x, y, z) of
+                any length but 0.
+            scale: shape ``(*batch, d)``, positive; the columns of R are the axes.
+            log_scale: its logarithm instead.
+            validate: as in :meth:`from_factor`, whose errors it shares.
+
+        Example:
+            >>> Gaussian.from_rotation_scale(torch.zeros(3), torch.tensor([1.0, 0.0, 0.0, 0.0]), torch.ones(3))
+            Gaussian(batch_shape=(), event_shape=(3,), given as scale_tril, dtype=float32, device=cpu)
+        """
+        if (scale is None) == (log_scale is None):
+            raise TypeError("from_rotation_scale takes one of scale and log_scale.")
+        along, kind = to_tensor(scale if log_scale is None else log_scale, "scale")
+        turn, turn_kind = to_tensor(rotation, "rotation")
+        if not (isinstance(along, Tensor) and along.ndim and isinstance(turn, Tensor)):
+            raise ShapeError(f"scale has the shape (*batch, d), got {shape_of(along)}.")
+        check_scale_values(along, "std" if log_scale is None else "log_std", validate=validate)
+        g = cls.from_factor(mean, factor_of(turn, along if log_scale is None else along.exp()), validate=validate)
+        return g.with_array_kind(common_array_kind((kind, turn_kind, to_tensor(mean, "mean")[1])))
 
     @classmethod
     def from_precision(cls, mean: Any, precision: Any, *, validate: bool | None = None) -> "Gaussian":

@@ -10,23 +10,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kullback.divergences.api import check_shapes
 from kullback.divergences.kl import kl_divergence, kl_per_dimension
 from kullback.errors import NoClosedForm, ShapeError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.interop.registry import as_gaussian
 from kullback.kernels.choice import accelerated_mean_kl
 from kullback.numerics.arrays import from_callers_type
+from kullback.numerics.tensors import broadcast_shapes
 
 
-def kl_loss(p: Any, q: Any, weights: Any = None) -> Tensor:
+def kl_loss(p: Any, q: Any, weights: Any = None, *, mask: Any = None) -> Tensor:
     r"""The weighted mean of KL(p‖q) over the batch: :math:`\operatorname{mean}_x w(x)\, D(p_x \,\|\, q_x)`.
 
     It equals ``(weights * kl_divergence(p, q)).mean()``. Where a kernel can run, value and gradients are computed in
     one pass over memory, since the weights are known beforehand.
 
     Because it is a mean over rows, its average over equal parts of a batch (data-parallel training) is that of the
-    whole batch. For the mean over the rows of a mask, normalize the weights to mean 1:
-    ``kl_loss(p, q, mask * (mask.numel() / mask.sum()))``.
+    whole batch. With a mask it is the mean over the rows that count, such as the steps of padded sequences.
 
     Shape:
         A single number. ``weights`` broadcast to the batch shape of p and q.
@@ -39,12 +40,16 @@ def kl_loss(p: Any, q: Any, weights: Any = None) -> Tensor:
         p: the posteriors: a batch of Gaussians, or of anything else that :func:`kl_divergence` takes.
         q: the prior, or a batch of priors.
         weights: a factor for each row; 1 if not given. The β of a β-VAE is one factor for all rows: multiply the loss.
+        mask: which rows count, of the batch shape. Others have no part in the value and gradients that are 0, whatever
+            they hold: a standard deviation of 0 in the padding needs ``validate=False``.
 
     Returns:
         A tensor without dimensions, also for NumPy arrays.
 
     Raises:
-        ShapeError: if the events differ, the batches do not broadcast, or the weights do not broadcast to the batch.
+        ShapeError: if the events differ, the batches do not broadcast, the weights do not broadcast to the batch, or
+            the mask has another shape.
+        ValueError: if no row counts.
         NoClosedForm: for distributions that are not Gaussians.
 
     Reference:
@@ -61,6 +66,8 @@ def kl_loss(p: Any, q: Any, weights: Any = None) -> Tensor:
     p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
     if weights is not None and not isinstance(weights, Tensor):
         weights = torch.as_tensor(weights, device="cpu")
+    if mask is not None:
+        p, q, weights = _rows_that_count(p, q, weights, torch.as_tensor(mask, dtype=torch.bool))
     value = accelerated_mean_kl(p, q, weights)
     if value is not None:
         return value
@@ -76,6 +83,21 @@ def kl_loss(p: Any, q: Any, weights: Any = None) -> Tensor:
         ) from None
     mean: Tensor = (factors * rows).mean()
     return mean
+
+
+def _rows_that_count(
+    p: Gaussian, q: Gaussian, weights: Tensor | None, mask: Tensor
+) -> tuple[Gaussian, Gaussian, Tensor | None]:
+    """Both Gaussians and the weights of the rows that a mask selects."""
+    check_shapes(p, q)
+    batch = broadcast_shapes(p.batch_shape, q.batch_shape)
+    if mask.shape != batch:
+        raise ShapeError(f"mask has shape {tuple(mask.shape)}, the batch has {tuple(batch)}.")
+    if not mask.any():
+        raise ValueError("the mask selects no row: there is no mean.")
+    # One for all rows stays one for all rows.
+    p, q = (g.expand(batch)[mask] if g.batch_shape else g for g in (p, q))
+    return p, q, weights.expand(batch)[mask] if weights is not None and weights.ndim else weights
 
 
 def free_bits(
