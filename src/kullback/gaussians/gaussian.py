@@ -180,7 +180,7 @@ class Gaussian:
     def from_rotation_scale(
         cls, mean: Any, rotation: Any, scale: Any = None, *, log_scale: Any = None, validate: bool | None = None
     ) -> "Gaussian":
-        """Gaussians from means, rotations R and standard deviations s along their axes, as boxes and splats hold them: of
+        """Gaussians from means, rotations R and standard deviations s along their axes, as of boxes and splats: of
         the covariance R diag(s²) Rᵀ.
 
         Args:
