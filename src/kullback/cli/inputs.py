@@ -35,6 +35,7 @@ Columns, one row for each input, found by name:
   mean      mu, mean, loc
   scale     std, stddev, scale | var, variance | logvar, log_var | log_std, log_sigma, log_scale
             (sigma may be any of them: say --scale)
+            or cov, covariance, sigma of shape (N, d, d), or (d, d) beside one mean
   identity  id (optional; rows of two files are joined by it)
 Labels distinguish the models of one file: mu_1, logvar_1, mu_2, logvar_2."""
 

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
 _ROLES = {
     "mean": r"mu|mean|means|loc",
-    "logvar": r"log[_-]?vars?|log[_-]?variances?",
+    "logvar": r"log[_-]?vars?|log[_-]?variances?|log[_-]?covs?|log[_-]?covariances?",
     "log_std": r"log[_-]?stds?|log[_-]?std[_-]?devs?|log[_-]?sigmas?|log[_-]?scales?",
     "std": r"std[_-]?devs?|stds?|scale",
     "variance": r"vars?|variances?",
+    "covariance": r"covs?|covariances?|covariance_matri(?:x|ces)",
     "sigma": r"sigma_sq(?:uared)?|sigma2|sigmas?",
     "id": r"ids?|row_?ids?|keys?|index",
 }
@@ -80,7 +81,8 @@ def models(names: Iterable[str]) -> list[ModelColumns]:
         listed = ", ".join(map(repr, names[:12])) + ", …" * (len(names) > 12) or "none"
         raise PosteriorFileError(
             f"no posteriors found, there is no {lacking}. Columns are {listed}. Name the mean mu, mean or loc, and the "
-            "scale std, stddev or scale, var or variance, logvar or log_var, log_std, log_sigma or log_scale."
+            "scale std, stddev or scale, var or variance, logvar or log_var, log_std, log_sigma or log_scale, cov or "
+            "covariance."
         )
     return result
 
@@ -107,6 +109,8 @@ def scale_column(model: ModelColumns, scale: "Parameterization | None") -> "tupl
         )
     if scale:
         return model.scales["sigma"], scale
+    if "sigma" not in model.scales:
+        raise PosteriorFileError(f"column {model.scales['covariance']!r} holds no covariances of {model.mean!r}.")
     raise PosteriorFileError(
         f"column {model.scales['sigma']!r} may hold standard deviations, variances or log-variances. "
         f"Say which: --scale {'|'.join(SCALES)}, in Python scale=."

@@ -15,6 +15,7 @@ from kullback.errors import PosteriorFileError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
 from kullback.io.columns import ModelColumns, id_column, image_column, models, scale_column
+from kullback.io.covariances import covariance_column, with_covariances
 from kullback.io.formats.registry import naming, open_columns, safely
 from kullback.io.numbers import real_tensor
 from kullback.io.text import printable
@@ -146,6 +147,13 @@ class PosteriorFile:
         """
         name = self.name_of(label)
         columns = self.models[name]
+        full = self._with_covariances(columns, scale)
+        if full is not None:
+            key = (
+                id_column(self.columns, columns.label, [model.label for model in self.models.values()]) if ids else None
+            )
+            rows = None if key is None else _ids(self.column(key), key, len(full))
+            return Posteriors(name, self.where, full, rows)
         with naming(self.path):
             scale_name, parameterization = scale_column(columns, scale)
             labels = [model.label for model in self.models.values()]
@@ -165,13 +173,26 @@ class PosteriorFile:
         images = None if pictures is None else functools.partial(self.column, pictures)
         return Posteriors(name, self.where, gaussian, rows, images)
 
+    def _with_covariances(self, columns: ModelColumns, scale: Parameterization | None) -> Gaussian | None:
+        """The Gaussians of a model whose scale is covariances; None for other columns."""
+        column = covariance_column(columns, scale)
+        if column is None:
+            return None
+        mean, matrix = (
+            safely(self.path, functools.partial(lambda n: real_tensor(self.columns[n](), n), name))
+            for name in (columns.mean, column)
+        )
+        with naming(self.path):
+            return with_covariances(mean, matrix, columns.mean, column)
+
 
 def open_posteriors(path: str | os.PathLike[str]) -> PosteriorFile:
     """The models in a file of any format in ``formats/`` that may contain posteriors.
 
     Columns are found by their names: ``mu|mean|loc`` and ``std|stddev|scale``, ``var|variance``, ``logvar|log_var`` or
     ``log_std|log_sigma|log_scale``, optionally with the label of a model (``mu_1``, ``beta.logvar``); ``id`` identifies
-    rows. Each column has the shape ``(N, *event)``, with one row for each input.
+    rows. Each column has the shape ``(N, *event)``, with one row for each input. ``cov|covariance``, or a ``sigma`` of
+    one dimension more than the mean, holds covariances ``(N, d, d)``, or one ``(d, d)`` beside one mean ``(d,)``.
 
     Raises:
         PosteriorFileError: if the file does not exist, is damaged, or does not contain posteriors.

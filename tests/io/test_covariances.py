@@ -1,0 +1,54 @@
+"""Files that hold full covariances: of one Gaussian, or of each row."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from kullback import Gaussian, compare, kl_divergence
+from kullback.cli.app import commands
+
+RNG = np.random.default_rng(0)
+MEANS, FACTORS = RNG.normal(size=(2, 3, 4)), RNG.normal(size=(2, 3, 4, 4))
+COVARIANCES = FACTORS @ FACTORS.swapaxes(-1, -2) + np.eye(4)
+
+
+def run(*arguments):
+    return CliRunner().invoke(commands, list(map(str, arguments)))
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_statistics_of_a_frechet_distance_are_read():
+    for i, name in enumerate("ab"):
+        np.savez(f"{name}.npz", mu=np.full(4, i), sigma=np.eye(4) * (i + 1))
+    result = run("wasserstein2", "a.npz", "b.npz")
+    assert result.exit_code == 0
+    # The means are 2 apart, and four standard deviations differ by sqrt 2 - 1.
+    want = np.sqrt(4 + 4 * (np.sqrt(2) - 1) ** 2)
+    assert float(result.stdout.splitlines()[1].split(",")[1]) == pytest.approx(want, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["cov", "covariance", "sigma"])
+def test_each_row_may_have_its_covariance(name):
+    for k, file in enumerate("ab"):
+        np.savez(f"{file}.npz", **{"mu": MEANS[k], name: COVARIANCES[k], "id": np.array(["x", "y", "z"])})
+    p, q = (Gaussian.from_covariance(m, c) for m, c in zip(MEANS, COVARIANCES, strict=True))
+    rows = [line.split(",") for line in run("kl", "a.npz", "b.npz").stdout.splitlines()[1:]]
+    assert [row[0] for row in rows] == ["x", "y", "z"]
+    assert [float(row[1]) for row in rows] == pytest.approx(kl_divergence(p, q).tolist(), rel=1e-12)
+    found = compare("a.npz", "b.npz", align=(), aggregate=False).scalars()["kl_ab.mean"]
+    assert found == pytest.approx(float(kl_divergence(p, q).mean()), rel=1e-9)
+
+
+def test_what_is_no_covariance_ends_in_one_line():
+    np.savez("a.npz", mu=np.zeros(4), sigma=np.zeros((4, 4)))
+    np.savez("b.npz", mu=np.full(4, np.nan), sigma=np.eye(4))
+    np.savez("c.npz", mu=np.zeros((5, 4)), cov=np.ones((5, 4)))
+    for file, message in (("a", "not positive definite"), ("b", "not finite"), ("c", "holds no covariances of 'mu'")):
+        result = run("kl", f"{file}.npz", f"{file}.npz")
+        assert result.exit_code == 2
+        assert message in result.stderr
+        assert len(result.stderr.splitlines()) == 1
