@@ -149,3 +149,29 @@ def test_what_nobody_knows_says_how_to_estimate_it():
     for pair in ((D.Laplace(0.0, 1.0), D.Cauchy(0.0, 1.0)), (D.Cauchy(0.0, 1.0), Gaussian.standard(1))):
         with pytest.raises(NoClosedForm, match="kl_estimate"):
             kl_divergence(*pair)
+
+
+class Bounded(Squashed):
+    """Actions between bounds of its own."""
+
+    def __init__(self, mean, log_std, bound):
+        super().__init__(mean, log_std)
+        self.bound = bound
+
+    def log_prob(self, actions):
+        return super().log_prob(actions / self.bound) - 3 * torch.tensor(self.bound).log()
+
+
+def test_wrappers_with_other_settings_change_the_variables_differently():
+    same, other = Bounded(MEANS[1], STDS[1].log(), 2.0), Bounded(MEANS[1], STDS[1].log(), 3.0)
+    p = Bounded(MEANS[0], STDS[0].log(), 2.0)
+    assert_close(kl_divergence(p, same), kl_divergence(*BASES))
+    with pytest.raises(NoClosedForm, match="same type and settings"):
+        kl_divergence(p, other)
+
+
+def test_an_affine_image_by_factors_of_every_row_is_a_gaussian():
+    factor = torch.rand(4, 3) + 0.5
+    for base in (BASES[0], FULL_BASES[0]):
+        image, g = as_gaussian(D.TransformedDistribution(base, D.AffineTransform(0.0, factor))), as_gaussian(base)
+        assert_close(image.covariance_matrix, factor[:, :, None] * g.covariance_matrix * factor[:, None, :])

@@ -20,8 +20,9 @@ from truth.kinds import DIAGONAL
 from truth.processes import heeds_interrupts
 
 from kullback import PosteriorFileError
+from kullback.io.model import joined
 from kullback.io.output import whole_file, write_rows
-from kullback.io.posteriors import joined, open_posteriors, read_pair, read_posteriors
+from kullback.io.posteriors import open_posteriors, read_pair, read_posteriors
 
 RNG = np.random.default_rng(0)
 MU, LOGVAR = RNG.standard_normal((6, 3)).astype(np.float32), RNG.standard_normal((6, 3)).astype(np.float32)

@@ -10,6 +10,7 @@ from truth.twins import (
     answering,
     check_each_coordinate,
     check_full_pairs,
+    divergence,
     full_divergence,
     full_operands,
     operands,
@@ -37,10 +38,6 @@ def body(request):
 
 def on_device(*tensors):
     return [x.to(DEVICE) for x in tensors]
-
-
-def divergence(a, b, c, d, given="std", **named):
-    return kl_divergence(MAKE[given](a, b, **named), MAKE[given](c, d, **named))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -13,16 +13,12 @@ from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 from truth.kinds import DIAGONAL, MAKE
 from truth.regimes import REGIMES
-from truth.twins import PRESENT, answering, both, check_each_coordinate, close, operands
+from truth.twins import PRESENT, answering, both, check_each_coordinate, close, divergence, operands
 
 import kullback
 from kullback import Gaussian, ShapeError, kernels, kl_divergence
 from kullback.kernels import choice, selected
 from kullback.kernels.layout import laid_out
-
-
-def divergence(a, b, c, d, given="std", **named):
-    return kl_divergence(MAKE[given](a, b, **named), MAKE[given](c, d, **named))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

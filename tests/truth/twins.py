@@ -59,6 +59,10 @@ def close(got, want, n, terms=4):
     assert_close(got, want, rtol=2 * (terms + max(n, 1).bit_length()) * eps, atol=0)
 
 
+def divergence(a, b, c, d, given="std", **named):
+    return kl_divergence(MAKE[given](a, b, **named), MAKE[given](c, d, **named))
+
+
 def answering(body, dtype):
     """Which backend computes pairs of diagonals where a body is asked for."""
     return "reference" if body == "torch" and dtype == torch.float64 else body

@@ -13,7 +13,7 @@ from kullback.io.formats.registry import suffixes, table_suffixes
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
-    from kullback.io.posteriors import Posteriors
+    from kullback.io.model import Posteriors
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a condition of --fail-if is met, or, with a traceback, a defect of kullback; 2 bad input or "

@@ -20,7 +20,7 @@ from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import Parameterization
 from kullback.interop.registry import as_gaussian
-from kullback.io.posteriors import Posteriors
+from kullback.io.model import Posteriors
 from kullback.io.text import printable
 
 # How many numbers of the means, or of the matrices of Gaussians that are not diagonal, are in a batch of rows. Larger

@@ -19,7 +19,8 @@ from kullback.comparison.rows import paired, rows_of
 from kullback.comparison.statistics import Thresholds
 from kullback.comparison.summary import Pair
 from kullback.gaussians.scales.diagonal import Parameterization
-from kullback.io.posteriors import Posteriors, distinct_names
+from kullback.io.model import Posteriors
+from kullback.io.posteriors import distinct_names
 from kullback.io.text import printable
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from kullback.comparison.objects import as_posteriors, check_scale
 from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import Parameterization
-from kullback.io.posteriors import Posteriors, joined, read_posteriors
+from kullback.io.model import Posteriors, joined
+from kullback.io.posteriors import read_posteriors
 
 
 def rows_of(x: Any, name: str, scale: Parameterization | None) -> Posteriors:

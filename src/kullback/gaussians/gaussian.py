@@ -201,7 +201,8 @@ class Gaussian:
         turn, turn_kind = to_tensor(rotation, "rotation")
         if not (isinstance(along, Tensor) and along.ndim and isinstance(turn, Tensor)):
             raise ShapeError(f"scale has the shape (*batch, d), got {shape_of(along)}.")
-        check_scale_values(along, "std" if log_scale is None else "log_std", validate=validate)
+        kept: Parameterization = "std" if log_scale is None else "log_std"
+        check_scale_values(along, kept, validate=validate, caller="from_rotation_scale")
         g = cls.from_factor(mean, factor_of(turn, along if log_scale is None else along.exp()), validate=validate)
         return g.with_array_kind(common_array_kind((kind, turn_kind, to_tensor(mean, "mean")[1])))
 

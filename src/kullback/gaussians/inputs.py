@@ -39,7 +39,7 @@ def diagonal(
     Raises as :meth:`Gaussian.from_std` does.
     """
     if _are_plain(mean, scale, event_dims):
-        check_mean(mean, parameterization, validate=validate)
+        check_mean(mean, validate=validate)
         check_scale_values(scale, parameterization, validate=validate)
         return Given(mean, Diagonal(scale, parameterization), ArrayKind.TORCH)
     location, kind = to_tensor(mean, "mean")
@@ -55,7 +55,7 @@ def diagonal(
         )
     event = location.shape[dims - event_dims :] if isinstance(location, Tensor) else torch.Size()
     check_scale_shape(location, value, event, parameterization)
-    check_mean(location, parameterization, validate=validate)
+    check_mean(location, validate=validate)
     check_scale_values(value, parameterization, validate=validate)
     kind = common_array_kind((kind, scale_kind))
     if not isinstance(value, Tensor):
@@ -73,7 +73,7 @@ def mean_and_matrix(
     location, kind = to_tensor(mean, "mean")
     value, matrix_kind = to_tensor(matrix, name)
     value = check_matrix_shape(location, value, name, square=square)
-    check_mean(location, name, validate=validate)
+    check_mean(location, validate=validate)
     return _beside(location, value, value.shape[-2:-1]), value, common_array_kind((kind, matrix_kind))
 
 

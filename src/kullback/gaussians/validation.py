@@ -32,7 +32,7 @@ def check_scale_shape(mean: Tensor | float, value: Tensor | float, event: torch.
         broadcast_shapes(mean.shape, value.shape, error=lambda: _batches(mean, value, parameterization))
 
 
-def check_mean(mean: Tensor | float, constructor: str, *, validate: bool | None) -> None:
+def check_mean(mean: Tensor | float, *, validate: bool | None) -> None:
     """Raise a ValueError if a mean is NaN."""
     if validate is False:
         return
@@ -42,7 +42,7 @@ def check_mean(mean: Tensor | float, constructor: str, *, validate: bool | None)
     if should_validate(mean, validate=validate) and math.isnan(mean.detach().sum()):
         nan = mean.detach().isnan()
         if bool(nan.any()):
-            raise ValueError(f"from_{constructor} got a mean that is NaN (at {nan.nonzero()[0].tolist()}).")
+            raise ValueError(f"the mean is NaN (at {nan.nonzero()[0].tolist()}).")
 
 
 def check_scale_values(

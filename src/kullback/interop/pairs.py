@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, distributions
 from torch.distributions import Distribution, Independent, TransformedDistribution
 
-from kullback.interop.wrapped import is_wrapper, unwrapped
+from kullback.interop.wrapped import have_same_settings, is_wrapper, unwrapped
 
 
 def without_common_transforms(p: Any, q: Any) -> tuple[Any, Any]:
     """Both without the transforms that are the same on both sides; unchanged where there are none."""
-    if is_wrapper(p) and type(p) is type(q):
+    if is_wrapper(p) and type(p) is type(q) and have_same_settings(p, q):
         return without_common_transforms(unwrapped(p), unwrapped(q))
     split_p, split_q = _split(p), _split(q)
     if split_p is None or split_q is None:

@@ -9,6 +9,7 @@ from torch.distributions import AffineTransform, ComposeTransform, Transform, Tr
 
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import Diagonal
+from kullback.numerics.tensors import broadcast_shapes
 
 
 def read(x: Any, name: str, convert: Callable[[Any, str], Any]) -> Gaussian | None:
@@ -52,7 +53,8 @@ def _image(g: Gaussian, shift: Any, factor: Any) -> Gaussian:
         scale = g.scale if g.scale.parameterization in by_kind else g.scale.to("logvar")
         value = by_kind[scale.parameterization](scale.value)
         return Gaussian(mean, Diagonal(value, scale.parameterization), g.event_dims)
-    factors = torch.as_tensor(factor, dtype=mean.dtype, device=mean.device).expand(mean.shape[-1:])
+    factors = torch.as_tensor(factor, dtype=mean.dtype, device=mean.device)
+    factors = factors.broadcast_to(broadcast_shapes(factors.shape, mean.shape[-1:]))
     return Gaussian.from_covariance(
         mean, factors[..., :, None] * g.covariance_matrix * factors[..., None, :], validate=False
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch.distributions import Distribution, Independent
 
@@ -22,8 +23,8 @@ def read(x: Any, name: str, convert: Callable[[Any, str], Any]) -> Any:
     if converted is not None and not _has_density_of(x, inside):
         raise NoClosedForm(
             f"{name} is a {type(x).__name__}, whose densities are not those of its {type(x.distribution).__name__}: it "
-            "changes the variables. Against another of the same type the divergence is that of what both hold; against "
-            "anything else estimate it: kl_estimate(p, q)."
+            "changes the variables. Against another of the same type and settings the divergence is that of what both "
+            "hold; against anything else estimate it: kl_estimate(p, q)."
         )
     return converted
 
@@ -35,6 +36,17 @@ def is_wrapper(x: Any) -> bool:
         and isinstance(getattr(x, "distribution", None), Distribution)
         and callable(getattr(x, "log_prob", None))
     )
+
+
+def have_same_settings(p: Any, q: Any) -> bool:
+    """Whether all numbers, texts and arrays are equal that two objects of one type hold, such as the bounds of actions.
+
+    Tensors may differ: they are what the distributions are made of.
+    """
+    mine, theirs = (getattr(x, "__dict__", {}) for x in (p, q))
+    settings = (bool, int, float, str, tuple, np.ndarray)
+    held = {name: value for name, value in mine.items() if isinstance(value, settings)}
+    return all(np.array_equal(value, theirs.get(name, np.nan)) for name, value in held.items())
 
 
 def unwrapped(x: Any) -> Distribution:

@@ -1,10 +1,10 @@
-"""The posteriors of models from files: their columns are found by name, checked, and joined row by row."""
+"""The posteriors of models from files: their columns are found by name, and checked."""
 
 import functools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,66 +17,13 @@ from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
 from kullback.io.columns import ModelColumns, id_column, image_column, models, scale_column
 from kullback.io.covariances import covariance_column, with_covariances
 from kullback.io.formats.registry import naming, open_columns, safely
+from kullback.io.model import Posteriors, joined
 from kullback.io.numbers import real_tensor
 from kullback.io.text import printable
 from kullback.numerics.arrays import FLOATING
 
 if TYPE_CHECKING:
     from kullback.io.formats.registry import Column, Columns
-
-
-@dataclass(frozen=True)
-class Posteriors:
-    """The posteriors of one model: a Gaussian for each row, and the ids of the rows if there are any.
-
-    ``images`` loads a column of one image for each row; the rows of the column at ``order`` are those of the Gaussian.
-    """
-
-    name: str
-    source: str
-    gaussian: Gaussian
-    ids: list[Any] | None = None
-    images: "Callable[[], Column] | None" = None
-    order: list[int] | None = None
-
-    def __len__(self) -> int:
-        return len(self.gaussian)
-
-    def image_rows(self, rows: Iterable[int]) -> "list[Any]":
-        """What the column of images contains for some rows; empty without such a column.
-
-        A column of that name that cannot be read, or has another number of rows, is none.
-        """
-        if self.images is None:
-            return []
-        try:
-            column = self.images()
-        except PosteriorFileError:
-            return []
-        if not column.ndim or len(column) != len(self):
-            return []
-        return [column[row if self.order is None else self.order[row]] for row in rows]
-
-    def with_images(self, images: Any) -> "Posteriors":
-        """The same with an image for each row."""
-        return replace(self, images=lambda: images, order=None)
-
-    def with_images_of(self, other: "Posteriors") -> "Posteriors":
-        """The same with the images of another model for the same inputs, if it has some and this has none."""
-        if self.images is not None or other.images is None:
-            return self
-        order = other.order
-        if self.ids is not None and other.ids is not None:
-            rows = {key: row for row, key in enumerate(other.ids)}
-            if not all(key in rows for key in self.ids):
-                return self
-            order = [rows[key] if order is None else order[rows[key]] for key in self.ids]
-        return replace(self, images=other.images, order=order)
-
-    def reordered(self, order: list[int]) -> "Posteriors":
-        """The same with the rows in this order."""
-        ids = None if self.ids is None else [self.ids[row] for row in order]
-        return replace(self, gaussian=self.gaussian[torch.tensor(order)], ids=ids, order=order)
 
 
 @dataclass(frozen=True)
@@ -147,17 +94,21 @@ class PosteriorFile:
         """
         name = self.name_of(label)
         columns = self.models[name]
-        full = self._with_covariances(columns, scale)
-        if full is not None:
-            key = (
-                id_column(self.columns, columns.label, [model.label for model in self.models.values()]) if ids else None
-            )
-            rows = None if key is None else _ids(self.column(key), key, len(full))
-            return Posteriors(name, self.where, full, rows)
+        gaussian = self._with_covariances(columns, scale)
+        if gaussian is None:
+            gaussian = self._with_diagonal(columns, scale)
         with naming(self.path):
-            scale_name, parameterization = scale_column(columns, scale)
             labels = [model.label for model in self.models.values()]
             key = id_column(self.columns, columns.label, labels) if ids else None
+            rows = None if key is None else _ids(self.column(key), key, len(gaussian))
+        pictures = image_column(self.columns)
+        images = None if pictures is None else functools.partial(self.column, pictures)
+        return Posteriors(name, self.where, gaussian, rows, images)
+
+    def _with_diagonal(self, columns: ModelColumns, scale: Parameterization | None) -> Gaussian:
+        """The Gaussians of a model whose scale has the shape of the mean."""
+        with naming(self.path):
+            scale_name, parameterization = scale_column(columns, scale)
             mean, value = self.numbers(columns.mean), self.numbers(scale_name)
             if mean.shape != value.shape:
                 raise PosteriorFileError(
@@ -166,12 +117,9 @@ class PosteriorFile:
                 )
             _check_values(mean, columns.mean, None)
             _check_values(value, scale_name, parameterization)
-            rows = None if key is None else _ids(self.column(key), key, len(mean))
         make = getattr(Gaussian, f"from_{parameterization}")
-        gaussian = make(mean, value, event_dims=mean.ndim - 1, validate=False)
-        pictures = image_column(self.columns)
-        images = None if pictures is None else functools.partial(self.column, pictures)
-        return Posteriors(name, self.where, gaussian, rows, images)
+        gaussian: Gaussian = make(mean, value, event_dims=mean.ndim - 1, validate=False)
+        return gaussian
 
     def _with_covariances(self, columns: ModelColumns, scale: Parameterization | None) -> Gaussian | None:
         """The Gaussians of a model whose scale is covariances; None for other columns."""
@@ -265,37 +213,6 @@ def distinct_names(names: Sequence[str], sources: Sequence[str]) -> list[str]:
     with_folders = [f"{printable(folder)}/{name}" for folder, name in zip(folders, names, strict=True)]
     letters = [chr(ord("A") + i) if i < 26 else f"model {i + 1}" for i in range(len(names))]
     return next(list(found) for found in (names, with_folders, letters) if len(set(found)) == len(found))
-
-
-def joined(a: Posteriors, b: Posteriors) -> tuple[list[Any], Posteriors, Posteriors]:
-    """The ids of the rows of a and b, and both with their rows in this order.
-
-    Rows are joined by their ids if both have some, and by order otherwise.
-
-    Raises:
-        PosteriorFileError: if the rows cannot be joined: event shapes, numbers of rows, or ids differ.
-    """
-    if a.gaussian.event_shape != b.gaussian.event_shape:
-        raise PosteriorFileError(
-            f"{a.source} and {b.source}: latent shapes differ, {tuple(a.gaussian.event_shape)} and "
-            f"{tuple(b.gaussian.event_shape)}. A divergence needs two Gaussians on the same space."
-        )
-    if a.ids is None or b.ids is None:
-        if len(a) != len(b):
-            raise PosteriorFileError(
-                f"{a.source} has {len(a)} rows, {b.source} has {len(b)}. To join by order, both need the same number "
-                "of rows; to join by identity, both need a column 'id'."
-            )
-        return a.ids or b.ids or list(range(len(a))), a, b
-    rows = {key: row for row, key in enumerate(b.ids)}
-    missing = [key for key in a.ids if key not in rows]
-    if missing or len(a.ids) != len(b.ids):
-        lacking, source = (missing, b.source) if missing else (sorted(rows.keys() - set(a.ids), key=str), a.source)
-        raise PosteriorFileError(
-            f"{source}: lacks {len(lacking)} of the ids of the other file, first {printable(lacking[0])!r}. "
-            "To join rows by order instead: --by-order."
-        )
-    return a.ids, a, b if a.ids == b.ids else b.reordered([rows[key] for key in a.ids])
 
 
 def _check_values(x: Tensor, name: str, parameterization: Parameterization | None) -> None:
