@@ -40,13 +40,12 @@ def test_rotated_boxes_keep_their_digits(dtype):
         assert float(value) == pytest.approx(want, rel=0.05 if dtype == torch.float32 else 1e-9)
 
 
-def test_what_has_no_density_is_refused():
-    with pytest.raises(NotPositiveDefinite, match="from_low_rank"):
-        Gaussian.from_factor(torch.zeros(3), torch.randn(3, 2))
+def test_a_singular_factor_is_refused_unless_it_is_asked_for():
     factor = torch.randn(4, 3, 3)
     factor[2, 1] = 2.0 * factor[2, 0]
     with pytest.raises(NotPositiveDefinite, match=r"factor\[2\] is singular: row 1"):
         Gaussian.from_factor(torch.zeros(3), factor)
+    assert Gaussian.from_factor(torch.zeros(3), factor, singular=True).batch_shape == (4,)
     with pytest.raises(ShapeError):
         Gaussian.from_factor(torch.zeros(3), torch.eye(2))
 

@@ -107,6 +107,8 @@ def expanded(p: Gaussian, q: Gaussian, dtype: torch.dtype) -> ExpandedKL | None:
         return None
     if isinstance(p.scale, Diagonal) and isinstance(q.scale, Diagonal):
         return expanded_diagonals(p, q, dtype)
+    if p.scale.is_singular or q.scale.is_singular:
+        return None
     if isinstance(p.scale, MatrixScale) and isinstance(q.scale, MatrixScale) and p.event_size <= _MOST_COORDINATES:
         return expanded_matrices(p, q)
     return None

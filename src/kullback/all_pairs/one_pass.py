@@ -100,7 +100,7 @@ class OnePass(abc.ABC):
 def one_pass(form: type[OnePass], p: Gaussian, q: Gaussian) -> OnePass | None:
     """The form for two batches; None for diagonals, too many coordinates, or values that cannot be inspected."""
     diagonal = p.scale.is_diagonal and q.scale.is_diagonal
-    if diagonal or not 2 <= p.event_size <= form.most_coordinates:
+    if diagonal or p.scale.is_singular or q.scale.is_singular or not 2 <= p.event_size <= form.most_coordinates:
         return None
     if not all(is_concrete(x) for g in (p, q) for x in g.tensors()):
         return None

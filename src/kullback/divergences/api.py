@@ -8,7 +8,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import torch
 
 from kullback.divergences.docstrings import completed
-from kullback.divergences.registry import INVARIANT, enter
+from kullback.divergences.registry import INVARIANT, RECORDS, enter
+from kullback.divergences.supports import on_common_support
 from kullback.errors import NoClosedForm, ShapeError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
@@ -77,10 +78,21 @@ def public(formula: Callable[Concatenate[Gaussian, Gaussian, P], R]) -> Callable
         check_shapes(p, q)
         a, b = as_common_tensors(p, q)
         with no_autocast(a.mean.device):
-            result = formula(a, b, *more, **named)
+            if a.scale.is_singular or b.scale.is_singular:
+                result = _of_singular(formula, a, b, *more, **named)
+            else:
+                result = formula(a, b, *more, **named)
         return _to_callers_type(result, common_array_kind((p.array_kind, q.array_kind)), type(result))
 
     return function  # type: ignore[return-value]
+
+
+def _of_singular(formula: Callable[..., Any], p: Gaussian, q: Gaussian, *more: Any, **named: Any) -> Any:
+    """The divergence of densities on the common support, if it is one; else the formula, which knows what to do."""
+    apart = next((record.apart for record in RECORDS if record.name == formula.__name__), None)
+    if apart is None:
+        return formula(p, q, *more, **named)
+    return on_common_support(p, q, lambda a, b: formula(a, b, *more, **named), apart)
 
 
 # What else may have the divergence of what are not two Gaussians.

@@ -3,6 +3,7 @@
 Imports no torch, so that ``kullback --help`` can read it.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,6 +46,9 @@ class Record:
     """Does not grow under marginalization."""
     parameters: tuple[Parameter, ...] = ()
     diagonal_only: bool = False
+    apart: float | None = math.inf
+    """Its value for Gaussians that have no density with respect to each other, singular ones of different supports;
+    None if it is not one of densities."""
 
     @property
     def required(self) -> tuple[Parameter, ...]:

@@ -77,6 +77,7 @@ RECORDS: tuple[Record, ...] = (
         invariance="affine",
         reference="E. Hellinger, Journal für die reine und angewandte Mathematik 136, 1909",
         additive=False,
+        apart=1.0,
     ),
     Record(
         name="chi_squared",
@@ -101,6 +102,7 @@ RECORDS: tuple[Record, ...] = (
         invariance="isometry",
         reference="D. C. Dowson and B. V. Landau, Journal of Multivariate Analysis 12, 1982",
         additive=False,
+        apart=None,
     ),
     Record(
         name="fisher_rao",
@@ -114,6 +116,7 @@ RECORDS: tuple[Record, ...] = (
         reference="C. Atkinson and A. F. S. Mitchell, Sankhyā A 43, 1981",
         additive=False,
         diagonal_only=True,
+        apart=None,
     ),
     Record(
         name="geometric_jensen_shannon",

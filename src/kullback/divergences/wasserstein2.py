@@ -1,11 +1,8 @@
 r"""The 2-Wasserstein distance (Bures metric on the covariances).
 
 With factors L and the orthogonal Q that brings them closest the square is :math:`\|\Delta\|^2 + \|L_p - L_q Q\|_F^2`;
-the trace formula subtracts what this never adds. Near p = q the matrix :math:`L_p - L_q Q = X L_q Q` still cancels, so
-there X is found from the difference of the covariances,
-:math:`\Sigma_p - \Sigma_q = X \Sigma_q + \Sigma_q X + X \Sigma_q X`, by fixed-point steps in the eigenbasis of
-:math:`\Sigma_q`. The trace formula needs no singular vectors, and gives values without derivatives where a bound of its
-rounding errors says that nothing is lost.
+the trace formula subtracts what this never adds. It needs no singular vectors, and gives values without derivatives
+where a bound of its rounding errors says that nothing is lost.
 """
 
 import math
@@ -16,18 +13,14 @@ from torch import Tensor
 from kullback.divergences.api import divergence
 from kullback.gaussians.gaussian import Gaussian
 from kullback.numerics.elementary import length
-from kullback.numerics.gradients import any_requires_grad, with_value
+from kullback.numerics.gradients import any_requires_grad
 from kullback.numerics.guard import active_transform, may_read_values
-from kullback.numerics.linear_algebra import finite_or_zero, whitened
 from kullback.numerics.memory import check_room
-from kullback.numerics.procrustes import Rotation, square_by_norms
+from kullback.numerics.near_factors import difference
+from kullback.numerics.procrustes import square_by_norms
 from kullback.numerics.rows import replaced
 from kullback.numerics.tensors import broadcast_shapes
 from kullback.pairs.dispatch import covariance_difference, diagonal_pair
-
-# Relative differences up to this are taken by the fixed point, which gains a factor of at least 100 a step.
-_NEAR = 1e-2
-_STEPS = 8
 
 # From so many dimensions on, is there room? For so many matrices a pair.
 _LARGE, _MATRICES = 4096, 4
@@ -43,14 +36,17 @@ def wasserstein2(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
     .. math:: W_2^2 = \|\mu_p - \mu_q\|^2
         + \operatorname{tr} \left[ \Sigma_p + \Sigma_q - 2 (\Sigma_q^{1/2} \Sigma_p \Sigma_q^{1/2})^{1/2} \right]
 
-    Low-rank pairs are computed by d × d matrices: no low-rank
-    form is known.
+    Singular Gaussians have one too, such as those of fewer samples than coordinates
+    (``Gaussian.from_samples(x, structure="low_rank")``): by the products of their factors, d × r and d × s, and without
+    d × d matrices; the trace of the root is the nuclear norm of an r × s matrix. Pairs with a variance beside a
+    low-rank factor are computed by d × d matrices: no other form is known.
 
     Gradient:
         Exact and twice differentiable. A distance has no derivative at p = q; the subgradient given there is 0. The
-        squared distance is smooth.
+        squared distance is smooth; of a singular Gaussian only along changes that keep its rank.
     Stability:
-        Never negative, exactly 0 at p = q; no cancellation near it.
+        Never negative, exactly 0 at p = q; no cancellation near it. Two singular Gaussians that are near each other by
+        factors that are not have an absolute error of the rounding of the factors.
 
     Args:
         p: Gaussians, or what :func:`as_gaussian` converts to them.
@@ -76,6 +72,17 @@ def wasserstein2(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
         components = torch.stack(torch.broadcast_tensors(p.mean - q.mean, pair.std_difference()), -1)
         dims = tuple(range(-1 - len(p.event_shape), 0))
         return components.square().sum(dims) if squared else length(components, dims)
+    if not _singular(p, q):
+        return _by_factors(p, q, squared=squared)
+    a, b = (g.cast(torch.float64, g.mean.device) for g in (p, q))
+    return _by_factors(a, b, squared=squared).to(p.mean.dtype)
+
+
+def _singular(p: Gaussian, q: Gaussian) -> bool:
+    return p.scale.is_singular or q.scale.is_singular
+
+
+def _by_factors(p: Gaussian, q: Gaussian, *, squared: bool) -> Tensor:
     delta, (scales, turn) = p.mean - q.mean, _of_covariances(p, q)
     batch = broadcast_shapes(delta.shape[:-1], scales.shape[:-1])
     components = torch.cat([x.expand(*batch, x.shape[-1]) for x in (delta, scales)], -1)
@@ -87,18 +94,16 @@ def wasserstein2(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
 
 def _of_covariances(p: Gaussian, q: Gaussian) -> tuple[Tensor, Tensor]:
     """Components whose squares add up to the covariances' part, and what else has its derivatives."""
-    if p.mean.is_cpu and p.event_size > _LARGE:
+    if p.mean.is_cpu and p.event_size > _LARGE and not _singular(p, q):
         pairs = math.prod(broadcast_shapes(p.batch_shape, q.batch_shape))
         size = _MATRICES * pairs * p.event_size**2 * p.mean.dtype.itemsize
         check_room(size, f"wasserstein2 of {pairs} pairs in {p.event_size} dimensions, by d × d matrices,")
-    factor_p, factor_q = (g.scale.factor_matrix(g.event_shape) for g in (p, q))
+    factor_p, factor_q = (g.scale.root(g.event_shape) for g in (p, q))
     readable = may_read_values(factor_p) and may_read_values(factor_q) and active_transform() is None
     if readable and not any_requires_grad(factor_p, factor_q):
-        return _lengths(p, q, *torch.broadcast_tensors(factor_p, factor_q)).unsqueeze(-1), factor_p.new_zeros(())
-    rotation = Rotation.of(factor_q.mT @ factor_p)
-    difference = covariance_difference(p.scale, q.scale, p.event_shape)
-    matrix = _factor_difference(factor_p, factor_q @ rotation.matrix(), difference)
-    return matrix.flatten(-2), rotation.turn(factor_q.mT @ matrix)
+        return _lengths(p, q, factor_p, factor_q).unsqueeze(-1), factor_p.new_zeros(())
+    matrix, turn = difference(*_comparable(p, q, factor_p, factor_q))
+    return matrix.flatten(-2), turn
 
 
 def _lengths(p: Gaussian, q: Gaussian, factor_p: Tensor, factor_q: Tensor) -> Tensor:
@@ -106,32 +111,18 @@ def _lengths(p: Gaussian, q: Gaussian, factor_p: Tensor, factor_q: Tensor) -> Te
     square, accurate = square_by_norms(factor_p, factor_q, _ULPS)
     if accurate.all():
         return square.sqrt()
-
-    def by_difference(factor_p: Tensor, factor_q: Tensor, difference: Tensor) -> Tensor:
-        turned = factor_q @ Rotation.of(factor_q.mT @ factor_p).matrix()
-        return length(_factor_difference(factor_p, turned, difference), (-2, -1))
-
-    difference = covariance_difference(p.scale, q.scale, p.event_shape)
-    return replaced(square.sqrt(), ~accurate, by_difference, factor_p, factor_q, difference)
+    return replaced(square.sqrt(), ~accurate, _length, *_comparable(p, q, factor_p, factor_q))
 
 
-def _factor_difference(factor_p: Tensor, factor_q: Tensor, difference: Tensor) -> Tensor:
-    """L_p − L_q of factors that are as close as they can be; its value near p = q from Σp − Σq."""
-    plain, difference, factor = factor_p - factor_q, difference.detach(), factor_q.detach()
-    value = plain.detach()
-    # As close as they can be, they are no farther apart than (I + E)^½ L_qᵀ and L_qᵀ, for Σp − Σq = L_q E L_qᵀ.
-    perhaps_near = torch.linalg.matrix_norm(value) <= _NEAR * torch.linalg.matrix_norm(factor)
-    return with_value(plain, replaced(value, perhaps_near, _fixed_point, value, difference, factor))
+def _length(factor_p: Tensor, factor_q: Tensor, covariances: Tensor | None = None) -> Tensor:
+    return length(difference(factor_p, factor_q, covariances)[0], (-2, -1))
 
 
-def _fixed_point(plain: Tensor, difference: Tensor, factor_q: Tensor) -> Tensor:
-    """X L_q for small relative differences of the covariances, ``plain`` for others."""
-    near = torch.linalg.matrix_norm(whitened(difference, factor_q)) < _NEAR
-    weights, basis = torch.linalg.eigh(finite_or_zero(factor_q @ factor_q.mT))
-    rotated = torch.where(near[..., None, None], basis.mT @ difference @ basis, 0.0)
-    sums = weights.unsqueeze(-1) + weights.unsqueeze(-2)
-    sums = torch.where(sums > 0, sums, 1.0)
-    x = rotated / sums
-    for _ in range(_STEPS):
-        x = (rotated - (x * weights.unsqueeze(-2)) @ x) / sums
-    return torch.where(near[..., None, None], basis @ x @ basis.mT @ factor_q, plain)
+def _comparable(p: Gaussian, q: Gaussian, factor_p: Tensor, factor_q: Tensor) -> tuple[Tensor, ...]:
+    """What a difference is taken from: both factors and Σp − Σq; or, of a singular pair, factors of one width, by
+    columns of zeros.
+    """
+    if not _singular(p, q):
+        return factor_p, factor_q, covariance_difference(p.scale, q.scale, p.event_shape)
+    width = max(factor_p.shape[-1], factor_q.shape[-1])
+    return tuple(torch.nn.functional.pad(x, (0, width - x.shape[-1])) for x in (factor_p, factor_q))

@@ -15,12 +15,13 @@ from torch import Tensor
 from kullback.errors import ShapeError
 from kullback.gaussians import inputs
 from kullback.gaussians.indexing import batch_index, coordinate_index
-from kullback.gaussians.moments import check_batch_of_samples, mean_and_scale
+from kullback.gaussians.moments import STRUCTURES, check_batch_of_samples, mean_and_scale
 from kullback.gaussians.rotations import factor_of
 from kullback.gaussians.scales.base import Scale
 from kullback.gaussians.scales.diagonal import Diagonal, Isotropic, Parameterization
 from kullback.gaussians.scales.matrix import Dense, Precision, Tril
 from kullback.gaussians.scales.stack import stack_scales
+from kullback.gaussians.singular import scale_of_covariance, scale_of_factor
 from kullback.gaussians.validation import (
     check_factor,
     check_finite,
@@ -118,17 +119,23 @@ class Gaussian:
         return _diagonal(mean, log_std, "log_std", event_dims, validate=validate)
 
     @classmethod
-    def from_covariance(cls, mean: Any, covariance: Any, *, validate: bool | None = None) -> "Gaussian":
+    def from_covariance(
+        cls, mean: Any, covariance: Any, *, singular: bool = False, validate: bool | None = None
+    ) -> "Gaussian":
         """Gaussians from means and covariance matrices.
 
         Args:
             mean: shape ``(*batch, d)``. Tensor, NumPy array or list; a number stands for d of them.
             covariance: shape ``(*batch, d, d)``, symmetric and positive definite.
+            singular: take positive semidefinite matrices too, such as those of features of fewer images than features.
+                If one is singular, the batch is kept as factors W of the covariances W Wᵀ. A pivot of a correlation
+                matrix counts as 0 below max(4 d, 32) units of the precision of its dtype.
             validate: None checks the values of CPU tensors once; True checks on any device; False never does.
 
         Raises:
             ShapeError: if the matrix does not fit the mean, or the batches do not broadcast.
-            NotPositiveDefinite: if a matrix is singular or not positive definite, with its index and the pivot.
+            NotPositiveDefinite: if a matrix is singular or not positive definite, with its index and the pivot;
+                with ``singular``, if it is not positive semidefinite.
             ValueError: if a matrix is not symmetric or not finite.
 
         Example:
@@ -136,6 +143,8 @@ class Gaussian:
             Gaussian(batch_shape=(), event_shape=(2,), given as covariance, dtype=float64, device=cpu)
         """
         location, matrix, kind = inputs.mean_and_matrix(mean, covariance, "covariance", validate=validate)
+        if singular:
+            return Gaussian(location, scale_of_covariance(matrix), 1, kind)
         check_positive_definite(matrix, "covariance", validate=validate)
         return Gaussian(location, Dense(matrix), 1, kind)
 
@@ -149,20 +158,21 @@ class Gaussian:
         return Gaussian(location, Tril(matrix), 1, kind)
 
     @classmethod
-    def from_factor(cls, mean: Any, factor: Any, *, validate: bool | None = None) -> "Gaussian":
+    def from_factor(cls, mean: Any, factor: Any, *, singular: bool = False, validate: bool | None = None) -> "Gaussian":
         """Gaussians from means and any factors A of the covariance A Aᵀ, such as a rotation times scales.
 
         The covariance is never formed, which would square the condition of A: of a box of 1000 by 0.01 float32 keeps
-        no digit of it.
+        no digit of it. With fewer columns than rows the Gaussian is singular: on a subspace, without a density.
 
         Args:
             mean: shape ``(*batch, d)``.
-            factor: shape ``(*batch, d, r)``, r at least d, of full rank.
+            factor: shape ``(*batch, d, r)``; for r at least d of full rank.
+            singular: take factors of lower rank too, such as boxes without width.
             validate: as in :meth:`from_covariance`.
 
         Raises:
             ShapeError: if the factor does not fit the mean, or the batches do not broadcast.
-            NotPositiveDefinite: if there are fewer columns than rows, or a row is a linear function of those before it.
+            NotPositiveDefinite: if a row is a linear function of those before it, and not ``singular``.
             ValueError: if a factor is not finite.
 
         Example:
@@ -174,11 +184,20 @@ class Gaussian:
         """
         location, matrix, kind = inputs.mean_and_matrix(mean, factor, "factor", validate=validate, square=False)
         check_finite(matrix, "factor", validate=validate)
+        if singular or matrix.shape[-1] < matrix.shape[-2]:
+            return Gaussian(location, scale_of_factor(matrix), 1, kind)
         return Gaussian(location, Tril(triangular(matrix, validate=validate)), 1, kind)
 
     @classmethod
     def from_rotation_scale(
-        cls, mean: Any, rotation: Any, scale: Any = None, *, log_scale: Any = None, validate: bool | None = None
+        cls,
+        mean: Any,
+        rotation: Any,
+        scale: Any = None,
+        *,
+        log_scale: Any = None,
+        singular: bool = False,
+        validate: bool | None = None,
     ) -> "Gaussian":
         """Gaussians from means, rotations R and standard deviations s along their axes, as of boxes and splats: of
         the covariance R diag(s²) Rᵀ.
@@ -189,6 +208,7 @@ class Gaussian:
                 any length but 0.
             scale: shape ``(*batch, d)``, positive; the columns of R are the axes.
             log_scale: its logarithm instead.
+            singular: take scales of 0 too, as of surfels.
             validate: as in :meth:`from_factor`, whose errors it shares.
 
         Example:
@@ -202,8 +222,10 @@ class Gaussian:
         if not (isinstance(along, Tensor) and along.ndim and isinstance(turn, Tensor)):
             raise ShapeError(f"scale has the shape (*batch, d), got {shape_of(along)}.")
         kept: Parameterization = "std" if log_scale is None else "log_std"
-        check_scale_values(along, kept, validate=validate, caller="from_rotation_scale")
-        g = cls.from_factor(mean, factor_of(turn, along if log_scale is None else along.exp()), validate=validate)
+        checked = torch.where(along == 0, 1.0, along) if singular and log_scale is None else along
+        check_scale_values(checked, kept, validate=validate, caller="from_rotation_scale")
+        factor = factor_of(turn, along if log_scale is None else along.exp())
+        g = cls.from_factor(mean, factor, singular=singular, validate=validate)
         return g.with_array_kind(common_array_kind((kind, turn_kind, to_tensor(mean, "mean")[1])))
 
     @classmethod
@@ -222,7 +244,8 @@ class Gaussian:
         Args:
             mean: shape ``(*batch, d)``.
             factor: shape ``(*batch, d, r)``.
-            variance: shape ``(*batch, d)``, positive; a number is one variance for every coordinate.
+            variance: shape ``(*batch, d)``, positive; a number is one variance for every coordinate. The number 0 says
+                that the covariance is singular, as in :meth:`from_factor`.
             validate: as in :meth:`from_covariance`, whose errors it shares.
 
         Example:
@@ -250,36 +273,41 @@ class Gaussian:
 
     @classmethod
     def from_samples(
-        cls, x: Any, *, structure: Literal["diagonal", "full"] = "diagonal", batch_dims: int | None = None
+        cls,
+        x: Any,
+        *,
+        structure: Literal["diagonal", "full", "low_rank"] = "diagonal",
+        batch_dims: int | None = None,
     ) -> "Gaussian":
         """The Gaussian with the mean of samples and their unbiased variances (as standard deviations) or covariance.
 
         Args:
             x: shape ``(n, *batch, d)``, n at least 2: the rows are the samples. ``(n,)`` are samples of numbers.
-            structure: ``"diagonal"``, or ``"full"``, which needs more samples than coordinates.
+            structure: ``"diagonal"``; ``"full"``, which needs more samples than coordinates; or ``"low_rank"``, the
+                full covariance of any number of samples, singular or not: the centred samples are its factor.
             batch_dims: how many dimensions ``batch`` has. It has to be said for fewer samples than Gaussians, which may
                 be chains and draws.
 
         Raises:
             ShapeError: for another shape.
             ValueError: if a coordinate does not vary.
-            NotPositiveDefinite: if the samples lie in fewer dimensions than they have coordinates.
+            NotPositiveDefinite: if the samples lie in fewer dimensions than they have coordinates, for ``"full"``.
 
         Example:
             >>> Gaussian.from_samples([[-1.0], [0.0], [1.0]]).stddev
             tensor([1.], dtype=torch.float64)
         """
-        if structure not in ("diagonal", "full"):
-            raise ValueError(f"structure must be 'diagonal' or 'full', got {structure!r}.")
+        if structure not in STRUCTURES:
+            raise ValueError(f"structure must be one of {', '.join(map(repr, STRUCTURES))}, got {structure!r}.")
         samples, kind = to_tensor(x, "x")
         if not isinstance(samples, Tensor) or samples.ndim < 1 or samples.shape[0] < 2:
             raise ShapeError(f"from_samples needs x of shape (n, d) with n >= 2, got {shape_of(samples)}.")
         samples = samples.to(compute_dtype([samples]))
         if samples.ndim == 1:
-            g = Gaussian(*mean_and_scale(samples.unsqueeze(-1), full=False), 1, kind)
+            g = Gaussian(*mean_and_scale(samples.unsqueeze(-1), "diagonal"), 1, kind)
             return Gaussian(g.mean[0], g.scale.map(lambda s, _: s[0]), 0, kind)
         check_batch_of_samples(samples.shape, batch_dims)
-        mean, scale = mean_and_scale(samples, full=structure == "full")
+        mean, scale = mean_and_scale(samples, structure)
         return Gaussian(mean, scale, 1, kind)
 
     @classmethod

@@ -10,6 +10,7 @@ from torch import Tensor
 from kullback.errors import NotPositiveDefinite, ShapeError
 from kullback.gaussians.scales.base import Scale
 from kullback.gaussians.scales.diagonal import Diagonal, Isotropic, Parameterization
+from kullback.gaussians.scales.factor import Factor
 from kullback.gaussians.scales.low_rank import LowRank
 from kullback.gaussians.validation import (
     check_finite,
@@ -77,7 +78,9 @@ def mean_and_matrix(
     return _beside(location, value, value.shape[-2:-1]), value, common_array_kind((kind, matrix_kind))
 
 
-def low_rank(mean: Any, factor: Any, variance: Any, *, validate: bool | None) -> tuple[Tensor, LowRank, ArrayKind]:
+def low_rank(
+    mean: Any, factor: Any, variance: Any, *, validate: bool | None
+) -> tuple[Tensor, LowRank | Factor, ArrayKind]:
     """A mean, and a factor and variances as a scale.
 
     Raises as :meth:`Gaussian.from_low_rank` does.
@@ -85,6 +88,8 @@ def low_rank(mean: Any, factor: Any, variance: Any, *, validate: bool | None) ->
     location, matrix, kind = mean_and_matrix(mean, factor, "factor", validate=validate, square=False)
     check_finite(matrix, "factor", validate=validate)
     value, variance_kind = to_tensor(variance, "variance")
+    if not isinstance(value, Tensor) and value == 0:
+        return location, Factor(matrix), common_array_kind((kind, variance_kind))
     if isinstance(value, Tensor) and value.ndim:
         check_scale_shape(location, value, matrix.shape[-2:-1], "variance")
         check_scale_shape(torch.empty(matrix.shape[:-1], device="meta"), value, matrix.shape[-2:-1], "variance")

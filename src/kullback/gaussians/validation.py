@@ -123,14 +123,10 @@ def check_finite(x: Tensor, name: str, *, validate: bool | None) -> None:
         raise ValueError(f"{name} has a value that is not finite: {x.detach()[bad][0].item()} at {_first(bad)}.")
 
 
-def check_positive_definite(matrix: Tensor, name: str, *, validate: bool | None) -> None:
-    """Raise unless every matrix is finite, symmetric and positive definite to the precision of its dtype."""
-    if matrix.numel() == 0 or not should_validate(matrix, validate=validate):
-        return
-    check_finite(matrix, name, validate=validate)
+def check_symmetric(matrix: Tensor, name: str) -> None:
+    """Raise a ValueError if a matrix is not symmetric to the precision of its dtype, whose values are read."""
     x = matrix.detach().to(torch.promote_types(matrix.dtype, torch.float32))
-    diagonal = x.diagonal(dim1=-2, dim2=-1)
-    size = diagonal.abs().sqrt()
+    size = x.diagonal(dim1=-2, dim2=-1).abs().sqrt()
     eps = torch.finfo(matrix.dtype).eps
     asymmetric = (x - x.mT).abs() > max(1e-5, 4 * eps) * size.unsqueeze(-1) * size.unsqueeze(-2)
     if asymmetric.any():
@@ -140,6 +136,17 @@ def check_positive_definite(matrix: Tensor, name: str, *, validate: bool | None)
             f"{at} is not symmetric: {x[(*index, i, j)].item():.7g} at [{i}, {j}], {x[(*index, j, i)].item():.7g} at "
             f"[{j}, {i}]. Is it a factor? Then use from_scale_tril (lower triangular) or from_low_rank."
         )
+
+
+def check_positive_definite(matrix: Tensor, name: str, *, validate: bool | None) -> None:
+    """Raise unless every matrix is finite, symmetric and positive definite to the precision of its dtype."""
+    if matrix.numel() == 0 or not should_validate(matrix, validate=validate):
+        return
+    check_finite(matrix, name, validate=validate)
+    check_symmetric(matrix, name)
+    x = matrix.detach().to(torch.promote_types(matrix.dtype, torch.float32))
+    diagonal = x.diagonal(dim1=-2, dim2=-1)
+    size = diagonal.abs().sqrt()
     # The Cholesky factor shows where a matrix stops being positive definite; a pivot that is lost in the rounding of
     # its own diagonal element is none.
     factor, info = torch.linalg.cholesky_ex(0.5 * x + 0.5 * x.mT)
@@ -178,11 +185,15 @@ def _warn_of_rounding(x: Tensor, size: Tensor, where: Tensor, name: str) -> None
 
 def _way_on(matrix: Tensor, name: str) -> str:
     """What may be done about a matrix that is not positive definite."""
+    by_construction = " If it is singular by construction, pass singular=True." if name == "covariance" else ""
     if matrix.dtype == torch.float32 and int(torch.linalg.cholesky_ex(matrix.double()).info) == 0:
-        return f" In float64 these numbers are: pass {name}.double(), better still what it was computed from."
+        return (
+            f" In float64 these numbers are: pass {name}.double(), better still what it was computed from."
+            + by_construction
+        )
     return (
-        f" Other libraries add a diagonal to it silently. If you want one, add it yourself, {name} + 1e-6 * "
-        f"torch.eye({matrix.shape[-1]}): divergences depend on it."
+        f"{by_construction} Other libraries add a diagonal to it silently. If you want one, add it yourself, "
+        f"{name} + 1e-6 * torch.eye({matrix.shape[-1]}): divergences depend on it."
     )
 
 
@@ -219,12 +230,6 @@ def triangular(factor: Tensor, *, validate: bool | None) -> Tensor:
     Raises:
         NotPositiveDefinite: if the covariance is singular to the precision of the dtype.
     """
-    d, r = factor.shape[-2:]
-    if r < d:
-        raise NotPositiveDefinite(
-            f"a factor of {r} columns has a covariance of rank {r} in {d} dimensions, which has no density. With "
-            "variances beside it, it is from_low_rank(mean, factor, variance)."
-        )
     lower = lower_factor(factor.mT)
     if should_validate(lower, validate=validate):
         left = lower.detach().diagonal(dim1=-2, dim2=-1) / torch.linalg.vector_norm(factor.detach(), dim=-1)
@@ -232,7 +237,8 @@ def triangular(factor: Tensor, *, validate: bool | None) -> Tensor:
         if lost.any():
             *index, row = _first(lost)
             raise NotPositiveDefinite(
-                f"factor{index or ''} is singular: row {row} is 0, or a linear function of those before it."
+                f"factor{index or ''} is singular: row {row} is 0, or a linear function of those before it. If it is "
+                "meant to be, as of a box without width, pass singular=True."
             )
     return lower
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from kullback.errors import PosteriorFileError
+from kullback.errors import NotPositiveDefinite, PosteriorFileError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import Parameterization
 from kullback.io.columns import ModelColumns
@@ -21,6 +21,8 @@ def covariance_column(columns: ModelColumns, scale: Parameterization | None) -> 
 def with_covariances(mean: Tensor, matrix: Tensor, mean_name: str, matrix_name: str) -> Gaussian | None:
     """The Gaussians of means ``(N, d)`` and covariances ``(N, d, d)``, or of one of each; None for other shapes.
 
+    Singular ones are taken as they are: those of a few images have no others.
+
     Raises:
         PosteriorFileError: if a mean is not finite, or a matrix is no covariance.
     """
@@ -32,6 +34,9 @@ def with_covariances(mean: Tensor, matrix: Tensor, mean_name: str, matrix_name: 
     if not torch.isfinite(mean).all():
         raise PosteriorFileError(f"column {printable(mean_name)!r} holds a mean that is not finite.")
     try:
-        return Gaussian.from_covariance(mean, matrix)
+        try:
+            return Gaussian.from_covariance(mean, matrix)
+        except NotPositiveDefinite:
+            return Gaussian.from_covariance(mean, matrix, singular=True)
     except ValueError as error:
         raise PosteriorFileError(f"column {printable(matrix_name)!r}: {error}") from None

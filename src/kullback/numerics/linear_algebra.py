@@ -6,6 +6,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from kullback.numerics.gradients import any_requires_grad
+from kullback.numerics.guard import active_transform
+
 
 def cholesky(matrix: Tensor) -> Tensor:
     """The lower Cholesky factor; NaN, and never an exception, where the matrix is not positive definite."""
@@ -40,7 +43,9 @@ def lower_factor(rows: Tensor) -> Tensor:
     """The lower triangular L with positive diagonal and L Lᵀ = AᵀA, from A without forming the product."""
     if rows.shape[-1] <= _FEW:
         return _by_orthogonalization(rows)
-    upper: Tensor = torch.linalg.qr(rows).R
+    # Derivatives need the orthogonal factor, which costs as much again.
+    needs_both = active_transform() or any_requires_grad(rows)
+    upper: Tensor = torch.linalg.qr(rows, mode="reduced" if needs_both else "r").R
     return (upper * upper.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-1)).mT
 
 

@@ -58,14 +58,15 @@ def square_by_norms(a: Tensor, b: Tensor, ulps: float) -> tuple[Tensor, Tensor]:
     cross = finite_or_zero(b.mT @ a)
     unit = power_of_two(cross.abs().amax((-2, -1)))
     cross = cross / unit[..., None, None]
-    eigenvalues = torch.linalg.eigvalsh(cross @ cross.mT)
+    wide = cross if cross.shape[-2] <= cross.shape[-1] else cross.mT
+    eigenvalues = torch.linalg.eigvalsh(wide @ wide.mT)
     roots = eigenvalues.clamp(min=0.0).sqrt()
     squares = a.square().sum((-2, -1)) + b.square().sum((-2, -1))
     square = squares - 2.0 * unit * roots.sum(-1)
     # The nuclear norm changes by ⟨Q, δC⟩, the trace of the root by half of ⟨(C Cᵀ)^-½, δ(C Cᵀ)⟩.
     eps = torch.finfo(cross.dtype).eps
     norm = unit * torch.linalg.matrix_norm(cross)
-    singular_error = _BACKWARD_ERROR * eps * (squares + 2.0 * cross.shape[-1] ** 0.5 * norm)
+    singular_error = _BACKWARD_ERROR * eps * (squares + 2.0 * wide.shape[-2] ** 0.5 * norm)
     lengths = torch.linalg.vector_norm(eigenvalues, dim=-1) * torch.linalg.vector_norm(1.0 / roots, dim=-1)
     eigenvalue_error = _BACKWARD_ERROR * eps * unit * lengths + singular_error
     by_singular = (singular_error < ulps * eps * square) & ~(eigenvalue_error < ulps * eps * square)

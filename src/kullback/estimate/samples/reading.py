@@ -270,6 +270,6 @@ def _mean_and_factor_of(samples: Samples) -> tuple[Tensor, Tensor]:
 
 def _mean_and_factor(rows: Tensor) -> tuple[Tensor, Tensor]:
     """The mean of the rows, and the Cholesky factor of their covariance."""
-    mean, scale = mean_and_scale(rows.detach(), full=True)
+    mean, scale = mean_and_scale(rows.detach(), "full")
     assert isinstance(scale, Tril)
     return mean, scale.tril()

@@ -25,6 +25,8 @@ class Scale(abc.ABC):
     """The name of the constructor that it came by: ``from_<parameterization>``."""
 
     is_diagonal: ClassVar[bool] = False
+    is_singular: ClassVar[bool] = False
+    """May it be singular? Then it has no ``factor_matrix``."""
 
     @abc.abstractmethod
     def parts(self, event_dims: int) -> list[tuple[Tensor, int]]:
@@ -43,6 +45,10 @@ class Scale(abc.ABC):
     @abc.abstractmethod
     def factor_matrix(self, event: torch.Size) -> Tensor:
         """Lower triangular factors of the covariance matrices, ``(*batch, d, d)``."""
+
+    def root(self, event: torch.Size) -> Tensor:
+        """Factors of the covariance matrices of any shape ``(*batch, d, r)``."""
+        return self.factor_matrix(event)
 
     @abc.abstractmethod
     def half_log_det(self, event: torch.Size) -> Tensor:

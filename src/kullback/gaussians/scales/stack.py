@@ -7,6 +7,7 @@ from torch import Tensor
 
 from kullback.gaussians.scales.base import MatrixScale, Scale
 from kullback.gaussians.scales.diagonal import Diagonal, common_parameterization
+from kullback.gaussians.scales.factor import Factor
 from kullback.gaussians.scales.low_rank import LowRank
 from kullback.gaussians.scales.matrix import Tril
 from kullback.numerics.tensors import broadcast_shapes
@@ -16,7 +17,7 @@ def stack_scales(
     scales: Sequence[Scale], dtype: torch.dtype, device: torch.device, batch: torch.Size, event: torch.Size
 ) -> Scale:
     """The scales, in the parameterization they share or the first of these that takes them all: diagonal, low-rank,
-    Cholesky factor.
+    Cholesky factor, any factor.
     """
     diagonals = [scale for scale in scales if isinstance(scale, Diagonal)]
     if len(diagonals) == len(scales):
@@ -28,6 +29,10 @@ def stack_scales(
         low_ranks = [as_low_rank(scale, event) for scale in cast]
         rank = max(scale.rank for scale in low_ranks)
         shared: list[MatrixScale] = [scale.padded(rank) for scale in low_ranks]
+    elif any(scale.is_singular for scale in cast):
+        roots = [scale.root(event) for scale in cast]
+        width = max(x.shape[-1] for x in roots)
+        shared = [Factor(torch.nn.functional.pad(x, (0, width - x.shape[-1]))) for x in roots]
     elif len({type(scale) for scale in cast}) == 1:
         shared = [scale for scale in cast if isinstance(scale, MatrixScale)]
     else:
