@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # so that type checkers see the functions that the package im
     from kullback.divergences.renyi import renyi as renyi
     from kullback.divergences.wasserstein2 import wasserstein2 as wasserstein2
 
+_SQUARED = Parameter("squared", False, "", "The square of the distance instead.")  # noqa: FBT003
+
 RECORDS: tuple[Record, ...] = (
     Record(
         name="kl_divergence",
@@ -77,6 +79,7 @@ RECORDS: tuple[Record, ...] = (
         invariance="affine",
         reference="E. Hellinger, Journal für die reine und angewandte Mathematik 136, 1909",
         additive=False,
+        parameters=(_SQUARED,),
     ),
     Record(
         name="chi_squared",
@@ -101,6 +104,7 @@ RECORDS: tuple[Record, ...] = (
         invariance="isometry",
         reference="D. C. Dowson and B. V. Landau, Journal of Multivariate Analysis 12, 1982",
         additive=False,
+        parameters=(_SQUARED,),
     ),
     Record(
         name="fisher_rao",
@@ -114,6 +118,7 @@ RECORDS: tuple[Record, ...] = (
         reference="C. Atkinson and A. F. S. Mitchell, Sankhyā A 43, 1981",
         additive=False,
         diagonal_only=True,
+        parameters=(_SQUARED,),
     ),
     Record(
         name="geometric_jensen_shannon",
