@@ -119,10 +119,12 @@ def posterior_inputs(command: Any) -> Any:
         click.option("--by-order", is_flag=True, help="Join rows by order even if there are ids."),
         click.option("--models", "labels", metavar="LABEL,LABEL", help="The models to read from files with several."),
         *(
-            click.option(option(kind), kind, metavar="NAME", help=f"The column of {what}, named with --mean.")
-            for kind, what in reversed(_HELD.items())
+            click.option(option(kind), kind, metavar="NAME", help=f"The column of the scale, given as {kind}.")
+            for kind in reversed(SCALE_KINDS)
         ),
-        click.option("--mean", metavar="NAME", help="The column of means, or two (NAME,NAME), where no name says it."),
+        click.option(
+            "--mean", metavar="NAME", help="The column of means, with one of the five below. NAME,NAME for two models."
+        ),
         click.option(
             "--scale", type=click.Choice(SCALES), help="What sigma contains, or which of several scales to read."
         ),
@@ -131,15 +133,6 @@ def posterior_inputs(command: Any) -> Any:
     ):
         reading_command = decorate(reading_command)
     return reading_command
-
-
-_HELD = {
-    "std": "standard deviations",
-    "variance": "variances",
-    "logvar": "log-variances",
-    "log_std": "logarithms of standard deviations",
-    "covariance": "covariances",
-}
 
 
 def _reading(*, scale: Any, labels: str | None, by_order: bool, mean: str | None, **columns: str | None) -> "Reading":
