@@ -141,7 +141,7 @@ def _options(found: Mapping[str, Mapping[str, str]], shapes: Mapping[str, tuple[
     mean = next((name for kind, name in roles if kind == "mean"), None)
     kind, scale = next(((kind, name) for kind, name in roles if kind in SCALE_KINDS), ("logvar", None))
     mean = mean or next((name for name in shapes if name != scale), None)
-    if scale is None and mean in shapes:
+    if scale is None and mean is not None and mean in shapes:
         kinds = {shapes[mean]: "logvar", (*shapes[mean], *shapes[mean][-1:]): "covariance"}
         kind, scale = next(
             ((kinds[shape], name) for name, shape in shapes.items() if name != mean and shape in kinds), (kind, None)
