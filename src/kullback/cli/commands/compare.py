@@ -51,7 +51,7 @@ def _list_scalars(context: click.Context, parameter: click.Parameter, value: boo
 @click.option(
     "--aggregate/--no-aggregate",
     default=None,
-    help="Compare the aggregated posteriors, too; by default if there are two models.",
+    help="Estimate the aggregated posteriors, too; by default of one model or two.",
 )
 @click.option(
     "--fail-if",
