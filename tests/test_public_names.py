@@ -15,8 +15,8 @@ FUNCTIONS = {
     "augmented": "p, q",
     "bhattacharyya": "p, q",
     "chi_squared": "p, q",
-    "compare": "a, b, *scale=None, *prior=None, *align=('permutation', 'rotation'), *aggregate=True, "
-    "*thresholds=Thresholds(active_variance=0.01, collapsed_nats=0.01, partner_share=0.5), *names=('A', 'B'), "
+    "compare": "a, b=None, *scale=None, *prior=None, *align=('permutation', 'rotation'), *aggregate=True, "
+    "*thresholds=Thresholds(active_variance=0.01, collapsed_nats=0.01, partner_share=0.5), *names=None, "
     "*images=None, *top=10, *progress=None",
     "compare_all": "models, *names=None, *scale=None, *prior=None, *align=('permutation', 'rotation'), "
     "*aggregate=False, *thresholds=Thresholds(active_variance=0.01, collapsed_nats=0.01, partner_share=0.5), "

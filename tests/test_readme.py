@@ -96,10 +96,19 @@ def test_the_commands_on_files_run_as_written(page, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     for name in ("plain", "beta"):
         np.savez(f"{name}.npz", mu=rng.standard_normal((20, 3)), logvar=rng.standard_normal((20, 3)))
+    mean, std = rng.standard_normal((20, 3)), rng.uniform(0.5, 2.0, (20, 3))
+    np.savez("encoded.npz", z_loc=mean, z_ls=np.log(std))
+    np.savez("both.npz", loc_a=mean, scale_a=std, loc_b=mean + 1.0, scale_b=std)
+    for label in "ab":
+        Path(f"folder-of-{label}").mkdir()
+        for stem in (f"{label}_", f"folder-of-{label}/"):
+            np.save(f"{stem}mu.npy", mean)
+            np.save(f"{stem}logvar.npy", np.log(std))
+    inputs = {p.name for p in tmp_path.iterdir()}
     for line in lines:
         result = CliRunner().invoke(commands, shlex.split(line))
         assert result.exit_code == 0, result.output
-    assert {p.name for p in tmp_path.iterdir()} == {"plain.npz", "beta.npz", "report.html", "numbers.json", "kl.csv"}
+    assert {p.name for p in tmp_path.iterdir()} - inputs == {"report.html", "numbers.json", "kl.csv"}
 
 
 @pytest.mark.parametrize(

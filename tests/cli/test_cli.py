@@ -186,7 +186,7 @@ def test_an_encoding_without_the_signs_is_no_reason_to_fail(files):
 
 WRONG = {
     "no such file": ("compare", "a.npz", "nowhere.npz"),
-    "Give a second file": ("compare", "a.npz"),
+    "no model 'x'; it holds": ("compare", "a.npz", "--models", "x"),
     "there is no folder": ("compare", "a.npz", "b.npz", "--report", "nowhere/out.html"),
     "unknown kind of file to write": ("kl", "a.npz", "b.npz", "-o", "out.xlsx"),
     "--names takes two names": ("compare", "a.npz", "b.npz", "--names", "plain"),

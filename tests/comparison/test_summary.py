@@ -19,13 +19,13 @@ def test_the_summary_is_a_monoid():
     mean, logvar = torch.randn(2, 2, 500, 4, generator=g, dtype=torch.float64)
     a, b = (Gaussian.from_logvar(mean[i], logvar[i]) for i in range(2))
     prior = Gaussian.standard(4)
-    whole = Summary.empty().update(range(500), a, b, prior)
+    whole = Summary.empty().update(range(500), a, b, prior=prior)
 
     @given(st.lists(st.integers(0, 500), max_size=6))
     @settings(max_examples=25)
     def split(cuts):
         edges = [0, *sorted(cuts), 500]
-        parts = [Summary.empty().update(range(i, j), a[i:j], b[i:j], prior) for i, j in itertools.pairwise(edges)]
+        parts = [Summary.empty().update(range(i, j), a[i:j], b[i:j], prior=prior) for i, j in itertools.pairwise(edges)]
         merged = Summary.empty()
         for part in parts:
             merged = merged.merge(part)
@@ -35,7 +35,7 @@ def test_the_summary_is_a_monoid():
             torch.testing.assert_close(merged.divergences[which].per_dimension, divergences.per_dimension)
             assert merged.divergences[which].largest.ids == divergences.largest.ids
         for model in "ab":
-            torch.testing.assert_close(merged.means[model].variance, whole.means[model].variance)
+            torch.testing.assert_close(merged.models[model].means.variance, whole.models[model].means.variance)
 
     split()
 
@@ -44,7 +44,11 @@ def test_an_infinite_mean_does_not_depend_on_the_size_of_batches():
     mean = torch.zeros(40, 2, dtype=torch.float64)
     mean[2] = 1e200
     a, b, prior = Gaussian.from_std(mean, 1.0), Gaussian.from_std(torch.zeros(40, 2), 1.0), Gaussian.standard(2)
-    merged = Summary.empty().update(range(20), a[:20], b[:20], prior).update(range(20, 40), a[20:], b[20:], prior)
+    merged = (
+        Summary.empty()
+        .update(range(20), a[:20], b[:20], prior=prior)
+        .update(range(20, 40), a[20:], b[20:], prior=prior)
+    )
     assert merged.divergences["ab"].per_dimension.tolist() == [math.inf, math.inf]
 
 
@@ -86,17 +90,17 @@ def test_the_largest_of_parts_are_those_of_the_whole_and_earlier_rows_win_ties()
 def test_the_empty_summary_is_the_identity_and_empty_batches_change_nothing():
     a, b = Gaussian.from_std(torch.zeros(3, 2), 1.0), Gaussian.from_std(torch.ones(3, 2), 2.0)
     prior = Gaussian.standard(2)
-    empty, summary = Summary.empty(), Summary.empty().update("xyz", a, b, prior)
+    empty, summary = Summary.empty(), Summary.empty().update("xyz", a, b, prior=prior)
     assert (empty.count, summary.count) == (0, 3)
     assert empty.merge(summary) is summary
     assert summary.merge(empty) is summary
-    assert summary.update([], a[:0], b[:0], prior) is summary
+    assert summary.update([], a[:0], b[:0], prior=prior) is summary
 
 
 def test_a_summary_computes_in_float64_and_keeps_rows_in_their_order():
     mean = torch.tensor([[0.0], [2.0], [1.0]], dtype=torch.float16)
     a, b = Gaussian.from_std(mean, 1.0), Gaussian.from_std(np.zeros((3, 1), dtype=np.float32), 1.0)
-    found = Summary.empty().update([7, 8, 9], a, b, Gaussian.standard(1)).divergences[Pair.AB]
+    found = Summary.empty().update([7, 8, 9], a, b, prior=Gaussian.standard(1)).divergences[Pair.AB]
     assert_close(found.rows, torch.tensor([0.0, 2.0, 0.5], dtype=torch.float64), rtol=0, atol=0)
     assert found.largest.ids == (8, 9, 7)
     assert found.from_variances.mean.tolist() == [0.0]

@@ -223,7 +223,7 @@ def test_the_repr_says_shapes_parameterization_dtype_and_device():
         (lambda: Gaussian.from_std([0.0], -1.0), ValueError, "the number given"),
         (lambda: Gaussian.from_std(torch.zeros(3), torch.ones(2)), ShapeError, r"\(3,\), std has \(2,\)"),
         (lambda: Gaussian.from_std(torch.zeros(4, 3), torch.ones(5, 3)), ShapeError, "batches do not broadcast"),
-        (lambda: Gaussian.from_std(torch.zeros(4, 3), torch.ones(4, 1)), ShapeError, "expand"),
+        (lambda: Gaussian.from_std(torch.zeros(3), torch.ones(3, 1)), ShapeError, "expand"),
         (lambda: Gaussian.from_std([torch.zeros(3)], 1.0), TypeError, r"torch\.stack"),
         (lambda: Gaussian.from_std([[0.0], [0.0, 1.0]], 1.0), ValueError, "rectangular"),
         (lambda: Gaussian.from_std("mu", 1.0), TypeError, "got str"),

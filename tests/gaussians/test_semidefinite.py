@@ -72,8 +72,8 @@ def test_a_batch_of_several_ranks_is_one_batch():
 def test_an_indefinite_matrix_is_refused(matrix, message):
     with pytest.raises(NotPositiveDefinite, match=message):
         Gaussian.from_covariance(torch.zeros(3), torch.tensor(matrix), singular=True)
+    batch = torch.stack([torch.eye(3), torch.tensor(matrix)])[:, None]
     with pytest.raises(NotPositiveDefinite, match=r"covariance\[1, 0\]"):
-        batch = torch.stack([torch.eye(3), torch.tensor(matrix)])[:, None]
         Gaussian.from_covariance(torch.zeros(3), batch, singular=True)
     with pytest.raises(ValueError, match="not symmetric"):
         Gaussian.from_covariance(torch.zeros(2), torch.tensor([[1.0, 0.5], [0.2, 1.0]]), singular=True)

@@ -47,7 +47,8 @@ def test_what_is_no_covariance_ends_in_one_line():
     np.savez("a.npz", mu=np.zeros(4), sigma=-np.eye(4))
     np.savez("b.npz", mu=np.full(4, np.nan), sigma=np.eye(4))
     np.savez("c.npz", mu=np.zeros((5, 4)), cov=np.ones((5, 4)))
-    for file, message in (("a", "not positive semidefinite"), ("b", "not finite"), ("c", "holds no covariances of 'mu'")):
+    messages = {"a": "not positive semidefinite", "b": "not finite", "c": "holds no covariances of 'mu'"}
+    for file, message in messages.items():
         result = run("kl", f"{file}.npz", f"{file}.npz")
         assert result.exit_code == 2
         assert message in result.stderr

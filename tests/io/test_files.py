@@ -22,7 +22,8 @@ from truth.processes import heeds_interrupts
 from kullback import PosteriorFileError
 from kullback.io.model import joined
 from kullback.io.output import whole_file, write_rows
-from kullback.io.posteriors import open_posteriors, read_pair, read_posteriors
+from kullback.io.posteriors import open_posteriors, read_posteriors
+from kullback.io.reading import Reading
 
 RNG = np.random.default_rng(0)
 MU, LOGVAR = RNG.standard_normal((6, 3)).astype(np.float32), RNG.standard_normal((6, 3)).astype(np.float32)
@@ -128,8 +129,8 @@ def test_a_table_with_a_column_for_each_coordinate_is_not_taken_for_models(tmp_p
     columns = {f"{name}_{i}": x[:, i] for i in range(2) for name, x in (("mu", MU), ("logvar", LOGVAR))}
     parquet(tmp_path / "wide.parquet", **columns)
     with pytest.raises(PosteriorFileError, match="one list column 'mu'"):
-        read_pair(tmp_path / "wide.parquet")
-    _, p, _ = read_pair(tmp_path / "wide.parquet", labels=("0", "1"))
+        Reading().models([tmp_path / "wide.parquet"])
+    p, _ = Reading(labels=("0", "1")).models([tmp_path / "wide.parquet"])
     assert p.gaussian.event_shape == (1,)
 
 
@@ -151,7 +152,7 @@ def test_each_model_may_have_its_own_ids(tmp_path):
     order = RNG.permutation(6)
     ids = np.arange(6)
     npz(tmp_path / "a.npz", mu_1=MU, std_1=MU**2, id_1=ids, mu_2=MU[order], std_2=MU[order] ** 2, id_2=ids[order])
-    _, p, q = read_pair(tmp_path / "a.npz")
+    _, p, q = joined(*Reading().models([tmp_path / "a.npz"]))
     np.testing.assert_array_equal(p.gaussian.mean, q.gaussian.mean)
 
 
@@ -225,7 +226,8 @@ WRONG = {
     "object.npz": (lambda p: npz(p, mu=np.array([Bomb()]), logvar=LOGVAR), "column 'mu' is pickled"),
     "bomb.npz": (lambda p: p.write_bytes(pickle.dumps(Bomb())), "no .npz archive"),
     "bomb.pt": (lambda p: torch.save({"mu": Bomb()}, p), "holds more than tensors"),
-    "list.pt": (lambda p: torch.save([torch.zeros(2)], p), "expected a dict"),
+    "list.pt": (lambda p: torch.save([torch.zeros(2)], p), r"Columns are '0' \(2,\)"),
+    "numbers.pt": (lambda p: torch.save([1.0, 2.0], p), "expected a dict"),
     "nothing.npz": (lambda p: npz(p, latents=MU), "no posteriors found"),
     "half.npz": (lambda p: npz(p, mu=MU), "no posteriors found"),
     "shapes.npz": (lambda p: npz(p, mu=MU, logvar=LOGVAR[:, :2]), r"differ in shape, \(6, 3\) and \(6, 2\)"),

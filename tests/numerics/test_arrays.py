@@ -15,10 +15,10 @@ from kullback.numerics.arrays import ArrayKind, common_array_kind, from_numpy, t
         (torch.zeros(2, dtype=torch.int32), torch.float32, ArrayKind.TORCH),
         (np.zeros(2, dtype=np.float32), torch.float32, ArrayKind.NUMPY),
         (np.zeros(2, dtype=">f8"), torch.float64, ArrayKind.NUMPY),
-        (np.zeros(2, dtype=np.uint8), torch.float32, ArrayKind.NUMPY),
+        (np.zeros(2, dtype=np.uint8), torch.float64, ArrayKind.NUMPY),
         (np.float64(0.0), torch.float64, ArrayKind.NUMPY),
         ([0.0, 0.0], torch.float64, ArrayKind.NUMPY),
-        (((0, 0), (0, 0)), torch.float32, ArrayKind.NUMPY),
+        (((0, 0), (0, 0)), torch.float64, ArrayKind.NUMPY),
     ],
 )
 def test_tensors_arrays_and_lists_become_floating_tensors(given, dtype, kind):

@@ -1,19 +1,24 @@
 """The arguments and options that commands share, and the loading of the files that they name."""
 
+import functools
 import os
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from kullback.cli.errors import BadInput
-from kullback.io.columns import SCALES
+from kullback.io.arrays import parts
+from kullback.io.columns import SCALE_KINDS, SCALES, option
 from kullback.io.formats.registry import suffixes, table_suffixes
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
+    from kullback.gaussians.gaussian import Gaussian
     from kullback.io.model import Posteriors
+    from kullback.io.reading import Reading
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a condition of --fail-if is met, or, with a traceback, a defect of kullback; 2 bad input or "
@@ -30,12 +35,14 @@ def command_line() -> str:
 
 
 POSTERIOR_FILES = f"""\b
-Files: {", ".join(suffixes("posteriors"))}; nothing is ever unpickled.
+Files: {", ".join(suffixes("posteriors"))}; nothing is ever unpickled. A folder of .npy files, or two files
+a_mu.npy,a_logvar.npy as one argument, are one model, too.
 Columns, one row for each input, found by name:
   mean      mu, mean, loc
   scale     std, stddev, scale | var, variance | logvar, log_var | log_std, log_sigma, log_scale
             (sigma may be any of them: say --scale)
             or cov, covariance, sigma of shape (N, d, d), or (d, d) beside one mean
+            or by their options: --mean z_loc --logvar z_ls
   identity  id (optional; rows of two files are joined by it)
 Labels distinguish the models of one file: mu_1, logvar_1, mu_2, logvar_2."""
 
@@ -45,28 +52,49 @@ A file holds one array of shape (n, d), or --columns chooses one of several.
 In {" and ".join(table_suffixes())} the columns are the coordinates, without id; a header is optional."""
 
 
-def load_pair(
-    a: str, b: str | None, *, scale: Any, labels: str | None, by_order: bool, outputs: tuple[str | None, ...] = ()
-) -> "tuple[list[Any], Posteriors, Posteriors, tuple[str, str]]":
-    """The ids of the rows, the posteriors of the two models, and their names.
+def load_models(
+    a: str, b: str | None, reading: "Reading", outputs: tuple[str | None, ...] = ()
+) -> "tuple[list[Any], list[Posteriors], list[str]]":
+    """The ids of the rows, the posteriors of one model or of two, and their names.
 
     Raises:
-        BadInput: if ``labels`` is not two labels, or one of ``outputs`` is an input.
+        BadInput: if one of ``outputs`` is an input.
         PosteriorFileError: if a file does not contain the model, or the rows cannot be joined.
     """
-    from kullback.io.posteriors import distinct_names, read_pair
+    from kullback.io.model import joined
+    from kullback.io.posteriors import distinct_names
 
+    paths = [a] if b is None else [a, b]
     for output in outputs:
-        check_output(output, (a, b))
-    chosen = two_labels(labels, "--models takes two labels") if labels else None
-    if chosen and b is None and chosen[0] == chosen[1]:
-        raise BadInput(f"--models: both labels are {chosen[0]!r}. Give two different labels for models of one file.")
-    ids, p, q = read_pair(a, b, scale=scale, labels=chosen, by_order=by_order)
+        check_output(output, paths)
+    if b and len(reading.labels) == 1:
+        raise BadInput(f"--models takes two labels, got {reading.labels[0]!r}. Example: plain,beta.")
+    models = reading.models(paths)
+    if len(models) == 1:
+        (only,) = models
+        return only.ids or list(range(len(only))), models, [printable(only.name)]
+    ids, p, q = joined(*models)
     if (p.ids is None) != (q.ids is None):
         lacking = q.source if q.ids is None else p.source
         click.echo(f"note: {lacking} has no ids, so rows are joined by order", err=True)
-    first, second = distinct_names([printable(p.name), printable(q.name)], [a, b or a])
-    return ids, p, q, (first, second)
+    return ids, [p, q], distinct_names([printable(p.name), printable(q.name)], [a, b or a])
+
+
+def load_pair(
+    a: str, b: str | None, reading: "Reading", outputs: tuple[str | None, ...] = ()
+) -> "tuple[list[Any], Gaussian, Gaussian]":
+    """The ids of the rows, and the Gaussians of two models; of one model, those and the standard normal prior.
+
+    Raises as :func:`load_models` does.
+    """
+    from kullback.gaussians.gaussian import Gaussian
+
+    ids, models, _ = load_models(a, b, reading, outputs)
+    p, *q = (model.gaussian for model in models)
+    if q:
+        return ids, p, q[0]
+    click.echo(f"note: {models[0].source} holds one model, so B is the prior, q = N(0, I)", err=True)
+    return ids, p, Gaussian.standard(p.event_shape)
 
 
 def two_labels(text: str, requirement: str) -> tuple[str, str]:
@@ -78,21 +106,62 @@ def two_labels(text: str, requirement: str) -> tuple[str, str]:
 
 
 def posterior_inputs(command: Any) -> Any:
-    """Add the arguments and options that determine which posteriors a command reads."""
+    """Add the arguments and options that determine which posteriors a command reads. It gets ``a``, ``b`` and, for
+    the options, ``reading``.
+    """
+
+    @functools.wraps(command)
+    def reading_command(**arguments: Any) -> Any:
+        stated = {name: arguments.pop(name) for name in ("scale", "labels", "by_order", "mean", *SCALE_KINDS)}
+        return command(reading=_reading(**stated), **arguments)
+
     for decorate in (
         click.option("--by-order", is_flag=True, help="Join rows by order even if there are ids."),
         click.option("--models", "labels", metavar="LABEL,LABEL", help="The models to read from files with several."),
+        *(
+            click.option(option(kind), kind, metavar="NAME", help=f"The column of the scale, given as {kind}.")
+            for kind in reversed(SCALE_KINDS)
+        ),
+        click.option(
+            "--mean", metavar="NAME", help="The column of means, with one of the five below. NAME,NAME for two models."
+        ),
         click.option(
             "--scale", type=click.Choice(SCALES), help="What sigma contains, or which of several scales to read."
         ),
         click.argument("b", type=click.Path(), required=False),
         click.argument("a", type=click.Path()),
     ):
-        command = decorate(command)
-    return command
+        reading_command = decorate(reading_command)
+    return reading_command
+
+
+def _reading(*, scale: Any, labels: str | None, by_order: bool, mean: str | None, **columns: str | None) -> "Reading":
+    """What the options say about reading."""
+    from kullback.io.columns import Named
+    from kullback.io.reading import Reading
+
+    chosen = tuple(label.strip() for label in (labels or "").split(",")) if labels else ()
+    if not all(chosen) or len(chosen) > 2:
+        raise BadInput(f"--models takes two labels, got {labels!r}. Example: plain,beta.")
+    if len(chosen) == 2 and chosen[0] == chosen[1]:
+        raise BadInput(f"--models: both labels are {chosen[0]!r}. Give two different labels for models of one file.")
+    given: dict[Any, str] = {kind: name for kind, name in columns.items() if name is not None}
+    if mean is None and not given:
+        return Reading(scale, chosen, by_order)
+    if mean is None or len(given) != 1 or scale:
+        raise BadInput(
+            f"a model has one mean and one scale: --mean NAME and one of {', '.join(map(option, SCALE_KINDS))} NAME, "
+            "without --scale."
+        )
+    ((kind, name),) = given.items()
+    means, scales = ([part.strip() for part in text.split(",")] for text in (mean, name))
+    if len(means) != len(scales):
+        raise BadInput(f"--mean {mean} and {option(kind)} {name}: each mean needs one scale.")
+    return Reading(scale, chosen, by_order, tuple(Named(m, s, kind) for m, s in zip(means, scales, strict=True)))
 
 
 def check_output(output: str | None, inputs: Sequence[str | None]) -> None:
     """Raise :class:`BadInput` if an output is one of the inputs."""
-    if output and any(os.path.exists(output) and os.path.samefile(output, path) for path in inputs if path):
+    files = [file for path in inputs if path for file in parts(Path(path))]
+    if output and any(os.path.exists(output) and os.path.samefile(output, file) for file in files):
         raise BadInput(f"{output}: is an input, which writing would destroy. Choose another output.")

@@ -1,11 +1,11 @@
-r"""Two models compared by their aggregated posteriors: the distributions of all codes, whatever input each belongs to.
+r"""Models seen by their aggregated posteriors: the distributions of all codes, whatever input each belongs to.
 
 The aggregated posterior :math:`\bar q` of N inputs is the mixture of their posteriors with equal weights. Divergences
 of it have no closed form; they are estimated with their errors, and bounded. The mean divergence from the prior, the
 rate, is :math:`I(x; z) + D(\bar q \,\|\, p)` (Hoffman and Johnson 2016).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kullback.alignment.maps import Map
 from kullback.alignment.rows import Rows, flattened
+from kullback.comparison.summary import MODELS
 from kullback.divergences.kl import kl_divergence
 from kullback.divergences.results import Bounds
 from kullback.estimate.bounds import kl_bounds
@@ -75,72 +76,91 @@ class AggregatedPair:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """The aggregated posteriors of both models over the same rows."""
+    """The aggregated posteriors of one model, or of two over the same rows."""
 
     rows: int
     """How many inputs were aggregated."""
     models: dict[str, AggregatedModel]
-    """The parts of the rate, of model ``"a"`` and of model ``"b"``."""
+    """The parts of the rate, of model ``"a"`` and, if there are two, of model ``"b"``."""
     pairs: dict[str, AggregatedPair]
-    """The divergences of A from B, ``"ab"``, and of B from A, ``"ba"``."""
+    """The divergences of A from B, ``"ab"``, and of B from A, ``"ba"``; none of a single model."""
 
 
 NOT_ASKED = "The aggregated posteriors were not asked for."
 """Why a comparison has none that was made without."""
 
-STEPS = 4
-"""How often :func:`aggregate` reports progress."""
+
+def steps(models: int) -> int:
+    """How often :func:`aggregate` reports progress: for each model, and for each ordered pair."""
+    return models * models
 
 
-def aggregate(p: Gaussian, q: Gaussian, prior: Gaussian, g: Map | None, step: Callable[[], None]) -> Aggregate | str:
-    """The comparison of the aggregated posteriors of two batches ``(N, *event)``; or why there is none, as a sentence.
+def aggregate(models: Sequence[Gaussian], prior: Gaussian, g: Map | None, step: Callable[[], None]) -> Aggregate | str:
+    """What the aggregated posteriors of one or two batches ``(N, *event)`` are like; or why that is not known, as a
+    sentence.
 
     Args:
-        p: the posteriors of model A.
-        q: the posteriors of model B.
+        models: the posteriors of model A and, if there are two, of model B.
         prior: a single Gaussian.
         g: the map of A's coordinates to B's, if the models were aligned.
         step: called when a part is done.
     """
-    if p.event_size > _MAX_DIMENSIONS:
-        return f"Aggregated posteriors are compared in up to {_MAX_DIMENSIONS} dimensions: there are {p.event_size:,}."
+    size = models[0].event_size
+    if size > _MAX_DIMENSIONS:
+        return f"Aggregated posteriors are compared in up to {_MAX_DIMENSIONS} dimensions: there are {size:,}."
     try:
-        return _aggregate(p, q, prior, g, step)
+        return _aggregate(models, prior, g, step)
     except ValueError as error:  # a density that is NaN or infinite
         return f"The aggregated posteriors are not compared: {error}"
 
 
-def _aggregate(p: Gaussian, q: Gaussian, prior: Gaussian, g: Map | None, step: Callable[[], None]) -> Aggregate:
-    order = torch.randperm(len(p), generator=torch.Generator().manual_seed(0), device="cpu")[:_MAX_ROWS].sort().values
-    a, b = (Rows(x, order).converted() for x in (p, q))
-    flat_prior = Gaussian.standard(p.event_size)
+def _aggregate(models: Sequence[Gaussian], prior: Gaussian, g: Map | None, step: Callable[[], None]) -> Aggregate:
+    rows, generator = len(models[0]), torch.Generator().manual_seed(0)
+    order = torch.randperm(rows, generator=generator, device="cpu")[:_MAX_ROWS].sort().values
+    batches = [Rows(x, order).converted() for x in models]
+    flat_prior = Gaussian.standard(batches[0].event_size)
     if prior.tensors():
         flat_prior = flattened(prior.cast(torch.float64, torch.device("cpu")).detach())
-    mixtures = [Mixture.aggregate(a), Mixture.aggregate(b)]
-    # Marginals are not matrix products: of many dimensions they are evaluated at fewer points.
-    marginal_points = max(_FEWEST_POINTS, min(_POINTS, _MAX_MARGINALS // (len(a) * p.event_size)))
-    models = {}
-    for name, posteriors, mixture in zip("ab", (a, b), mixtures, strict=True):
-        models[name] = AggregatedModel(
-            rate=float(kl_divergence(posteriors, flat_prior).mean()),
-            mutual_information=mutual_information_estimate(posteriors, n=_POINTS, seed=0),
-            from_prior=kl_estimate(mixture, flat_prior, n=_POINTS, seed=1),
-            total_correlation=kl_estimate(mixture, _Marginals(posteriors), n=marginal_points, seed=2),
-        )
+    parts = {}
+    for name, posteriors in zip(MODELS, batches, strict=False):
+        parts[name] = _parts_of_rate(posteriors, flat_prior)
         step()
     pairs = {}
-    maps = (None, None) if g is None else (g, g.inverse())
-    mapped = None if g is None else [g.applied(a), b]
-    for name, sides, there in zip(("ab", "ba"), ((0, 1), (1, 0)), maps, strict=True):
-        source, target = (mixtures[i] for i in sides)
-        pairs[name] = AggregatedPair(
-            kl_estimate(source, target, n=_POINTS, seed=3),
-            _bounds(*((a, b)[i] for i in sides)),
-            None if there is None else kl_estimate(source, _PulledBack(target, there), n=_POINTS, seed=4),
-            None if mapped is None else _bounds(*(mapped[i] for i in sides)),
-        )
+    if len(batches) == 2:
+        a, b = batches
+        mapped = None if g is None else g.applied(a)
+        pairs["ab"] = _of_pair((a, b), g, None if mapped is None else (mapped, b))
         step()
-    return Aggregate(len(a), models, pairs)
+        pairs["ba"] = _of_pair((b, a), None if g is None else g.inverse(), None if mapped is None else (b, mapped))
+        step()
+    return Aggregate(len(order), parts, pairs)
+
+
+def _parts_of_rate(posteriors: Gaussian, prior: Gaussian) -> AggregatedModel:
+    mixture = Mixture.aggregate(posteriors)
+    # Marginals are not matrix products: of many dimensions they are evaluated at fewer points.
+    marginal_points = max(_FEWEST_POINTS, min(_POINTS, _MAX_MARGINALS // (len(posteriors) * posteriors.event_size)))
+    return AggregatedModel(
+        rate=float(kl_divergence(posteriors, prior).mean()),
+        mutual_information=mutual_information_estimate(posteriors, n=_POINTS, seed=0),
+        from_prior=kl_estimate(mixture, prior, n=_POINTS, seed=1),
+        total_correlation=kl_estimate(mixture, _Marginals(posteriors), n=marginal_points, seed=2),
+    )
+
+
+def _of_pair(
+    sides: tuple[Gaussian, Gaussian], there: Map | None, mapped: tuple[Gaussian, Gaussian] | None
+) -> AggregatedPair:
+    """The divergence of the first from the second; ``there`` maps the coordinates of the first to those of the second,
+    and ``mapped`` are both once A has been mapped.
+    """
+    source, target = (Mixture.aggregate(side) for side in sides)
+    return AggregatedPair(
+        kl_estimate(source, target, n=_POINTS, seed=3),
+        _bounds(*sides),
+        None if there is None else kl_estimate(source, _PulledBack(target, there), n=_POINTS, seed=4),
+        None if mapped is None else _bounds(*mapped),
+    )
 
 
 def _bounds(source: Gaussian, target: Gaussian) -> Bounds | None:

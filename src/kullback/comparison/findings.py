@@ -1,24 +1,27 @@
 """The main results of a comparison, as sentences with numbers."""
 
 import math
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import torch
-
 from kullback.alignment.alignment import Alignment, MeanDivergence
-from kullback.comparison.aggregate import NOT_ASKED, Aggregate, AggregatedPair
+from kullback.comparison.aggregate import NOT_ASKED, AggregatedPair
 from kullback.comparison.coordinates import Coordinates, Match
+from kullback.comparison.findings_of_model import (
+    MAX_NAMED,
+    dimensions,
+    divergence,
+    estimate_text,
+    largest,
+    model_as_a_whole,
+    parts_of_rate,
+)
 from kullback.comparison.format import number, plus_minus
 from kullback.comparison.summary import MODELS, Pair
 from kullback.divergences.results import Bounds
-from kullback.estimate.result import Estimate
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
     from kullback.comparison.comparison import Comparison
-
-_MAX_NAMED = 12
 
 MAPS: dict[str, str] = {
     "permutation": "matching dimensions",
@@ -43,10 +46,10 @@ def findings(comparison: "Comparison") -> list[str]:
     return [
         *opening,
         *_aggregated(comparison),
-        *_divergence(comparison, Pair.AB),
-        *_divergence(comparison, Pair.BA),
+        *divergence(comparison, Pair.AB, "As they stand, "),
+        *divergence(comparison, Pair.BA, "As they stand, "),
         *_differences(comparison),
-        *(_model(comparison, model, name) for model, name in zip(MODELS, comparison.names, strict=True)),
+        *(model_as_a_whole(comparison, model, name) for model, name in zip(MODELS, comparison.names, strict=True)),
     ]
 
 
@@ -91,6 +94,13 @@ def _conclusion(comparison: "Comparison", best: Alignment) -> str:
     )
 
 
+def _differences(comparison: "Comparison") -> list[str]:
+    """The input and the dimensions in which the models differ most as they stand, by KL(A‖B)."""
+    if comparison.summary.divergences[Pair.AB].largest.values[0] == 0:
+        return ["Every posterior of one is that of the other."]
+    return largest(comparison, Pair.AB, "as they stand")
+
+
 def _share_removed(unaligned: MeanDivergence, aligned: MeanDivergence) -> str:
     share = 1.0 - aligned.mean / unaligned.mean if unaligned.mean > 0 else 0.0
     return f", {share:.0%} less" if share >= _SMALL_SHARE else ""
@@ -102,7 +112,7 @@ def _mean(divergence: MeanDivergence) -> str:
 
 def _widths(comparison: "Comparison") -> str:
     """Why the two directions differ, if the posteriors of one model are wider."""
-    a, b = (comparison.summary.variances[model].mean.flatten() for model in MODELS)
+    a, b = (comparison.summary.models[model].variances.mean.flatten() for model in MODELS)
     ratio = float((0.5 * (a / b).log()).mean().exp())
     if not (math.isfinite(ratio) and max(ratio, 1 / max(ratio, 1e-300)) > _WIDER):
         return ""
@@ -119,10 +129,10 @@ def _matching(comparison: "Comparison", found: Coordinates) -> list[str]:
         return []
     a, b = comparison.names
     partners = [match for match in found.matches if match.are_partners]
-    shown = ", ".join(_match(comparison, match) for match in partners[:_MAX_NAMED])
-    more = f", and {len(partners) - _MAX_NAMED} more" * (len(partners) > _MAX_NAMED)
+    shown = ", ".join(_match(comparison, match) for match in partners[:MAX_NAMED])
+    more = f", and {len(partners) - MAX_NAMED} more" * (len(partners) > MAX_NAMED)
     alone = [
-        f"{_dimensions(comparison, indices)} of {name}"
+        f"{dimensions(comparison, indices)} of {name}"
         for name, indices in (
             (a, [m.a for m in found.matches if not m.are_partners and not m.collapsed_a]),
             (b, sorted(m.b for m in found.matches if not m.are_partners and not m.collapsed_b)),
@@ -146,11 +156,6 @@ def _match(comparison: "Comparison", match: Match) -> str:
     reversed_ = "reversed, " * (match.sign < 0)
     names = comparison.dimension_name(match.a), comparison.dimension_name(match.b)
     return f"{names[0]} is {names[1]} ({reversed_}{number(match.left)} nats left)"
-
-
-def _dimensions(comparison: "Comparison", indices: list[int]) -> str:
-    named = ", ".join(comparison.dimension_name(i) for i in indices[:_MAX_NAMED])
-    return f"dimension{'s' * (len(indices) > 1)} {named}{', …' * (len(indices) > _MAX_NAMED)}"
 
 
 def _left(comparison: "Comparison", found: Coordinates) -> list[str]:
@@ -179,97 +184,19 @@ def _aggregated(comparison: "Comparison") -> list[str]:
         f"Of the aggregated posteriors, the distributions of all codes of {found.rows:,} inputs, {there}; {back}. They "
         "say whether the two models fill space alike; the divergences of inputs say whether an input has the same code."
     )
-    parts = (_parts_of_rate(found, model, name) for model, name in zip(MODELS, comparison.names, strict=True))
+    parts = (parts_of_rate(found, model, name) for model, name in zip(MODELS, comparison.names, strict=True))
     return [first, *parts]
 
 
 def _of_pair(comparison: "Comparison", pair: Pair, of: AggregatedPair) -> str:
-    text = f"{pair.label(*comparison.names)} is {_estimate(of.estimate)} nats as they stand"
+    text = f"{pair.label(*comparison.names)} is {estimate_text(of.estimate)} nats as they stand"
     text += _proved(of.bounds)
     if comparison.coordinates and of.aligned:
-        text += f", {_estimate(of.aligned)} after {MAPS[comparison.coordinates.best.kind]}{_proved(of.aligned_bounds)}"
+        text += (
+            f", {estimate_text(of.aligned)} after {MAPS[comparison.coordinates.best.kind]}{_proved(of.aligned_bounds)}"
+        )
     return text
 
 
 def _proved(bounds: Bounds | None) -> str:
     return f" (proved: {number(float(bounds.lower))} to {number(float(bounds.upper))})" if bounds else ""
-
-
-def _parts_of_rate(found: Aggregate, model: str, name: str) -> str:
-    of = found.models[model]
-    warnings = "".join(f" {text[0].upper()}{text[1:]}." for text in of.mutual_information.warnings)
-    return (
-        f"The rate of {name} over these inputs, {number(of.rate)} nats, is the mutual information of inputs and codes, "
-        f"{_estimate(of.mutual_information)} (at most log N = {math.log(found.rows):.4g}), and the divergence of the "
-        f"aggregated posterior from the prior, {_estimate(of.from_prior)}; the rate minus their sum is {of.gap:.2g} ± "
-        f"{of.gap_error:.2g}, the error of estimating both. Its total correlation, which is 0 if the dimensions of the "
-        f"aggregated posterior are independent, is {_estimate(of.total_correlation)}.{warnings}"
-    )
-
-
-def _estimate(estimate: Estimate) -> str:
-    return plus_minus({"mean": float(estimate.value), "standard_error": float(estimate.standard_error)})
-
-
-def _divergence(comparison: "Comparison", pair: Pair) -> list[str]:
-    """The mean and spread of one divergence over inputs, and for how many inputs it is not finite."""
-    s = comparison.statistics(pair)
-    label, count = pair.label(*comparison.names), comparison.summary.count
-    inputs = f"{count:,} input{'s' * (count != 1)}"
-    shares = ""
-    if 0 < s["mean"] < math.inf:
-        shares = f"; {s['from_means'] / s['mean']:.0%} of it comes from the means"
-        shares += f", {s['from_variances'] / s['mean']:.0%} from the variances"
-        if s["from_correlations"]:
-            shares += f", {s['from_correlations'] / s['mean']:.0%} from correlations between dimensions"
-    sentences = [
-        f"As they stand, {label} is {plus_minus(s)} nats per input (mean ± standard error over {inputs}; median "
-        f"{number(s['median'])}, 5–95 % range {number(s['p05'])} to {number(s['p95'])}){shares}."
-    ]
-    rows = comparison.summary.divergences[pair].rows
-    unknown, overflowed = int(rows.isnan().sum()), int(rows.isinf().sum())
-    if unknown:
-        sentences.append(f"{label} is NaN for {unknown:,} of {inputs}, because their means are.")
-    if overflowed:
-        sentences.append(
-            f"{label} is too large for a float64 for {overflowed:,} of {inputs}. Check that the scale of each "
-            "model is what its name says: standard deviations, variances or log-variances."
-        )
-    return sentences
-
-
-def _differences(comparison: "Comparison") -> list[str]:
-    """The input and the dimensions in which the models differ most as they stand, by KL(A‖B)."""
-    label, largest = Pair.AB.label(*comparison.names), comparison.summary.divergences[Pair.AB].largest
-    if largest.values[0] == 0:
-        return ["Every posterior of one is that of the other."]
-    sentences = [
-        f"As they stand, {label} is largest for input {printable(largest.ids[0])}: {number(largest.values[0])} nats."
-    ]
-    by_dimension = comparison.per_dimension(Pair.AB)
-    if torch.isfinite(by_dimension).all():
-        dims = comparison.most_different()
-        share = float(by_dimension[dims].sum()) / comparison.statistics(Pair.AB)["mean"]
-        verb = "have" if len(dims) > 1 else "has"
-        listed = _listed(comparison.dimension_name(i) for i in dims)
-        sentences.append(
-            f"Dimension{'s' * (len(dims) > 1)} {listed} {verb} the largest share of {label} as they stand: {share:.0%}."
-        )
-    return sentences
-
-
-def _listed(names: Iterable[str]) -> str:
-    return " and ".join(names)
-
-
-def _model(comparison: "Comparison", model: str, name: str) -> str:
-    """The rate of one model, and which of its dimensions are active and collapsed."""
-    active, collapsed = comparison.active(model), comparison.collapsed(model).nonzero().flatten().tolist()
-    listed = f": {_dimensions(comparison, collapsed)}" if collapsed else ""
-    rate, thresholds = number(comparison.statistics(Pair.rate(model))["mean"]), comparison.thresholds
-    return (
-        f"The rate of {name}, its mean KL divergence from the prior {comparison.prior}, is {rate} nats; "
-        f"{int(active.sum())} of {len(active)} dimensions are active (variance over inputs of the posterior mean above "
-        f"{thresholds.active_variance:g}), {len(collapsed)} {'is' if len(collapsed) == 1 else 'are'} collapsed (mean "
-        f"KL divergence from the prior below {thresholds.collapsed_nats:g} nats{listed})."
-    )

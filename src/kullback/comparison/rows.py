@@ -33,10 +33,20 @@ def rows_of(x: Any, name: str, scale: Parameterization | None) -> Posteriors:
         raise ShapeError(
             f"{name} has batch shape {tuple(gaussian.batch_shape)} and event shape {tuple(gaussian.event_shape)}; "
             "compare needs one Gaussian for each input: means of shape (N, d), or (N, C, H, W) with event_dims=3, "
-            "or Independent(Normal(mean, std), 1). The prior is no second model: both models are compared with it in "
-            "any case."
+            "or Independent(Normal(mean, std), 1). The prior is no second model: every model is compared with it in "
+            "any case; for one by itself, compare(a)."
         )
     return Posteriors(name, name, gaussian)
+
+
+def alone(a: Posteriors) -> tuple[list[Any], Posteriors]:
+    """The ids of the rows of a single model, or row numbers, and the model.
+
+    Raises:
+        ShapeError: if there are no rows, or no dimensions.
+    """
+    _check_not_empty(a.gaussian, f"{a.source} has")
+    return a.ids or list(range(len(a))), a
 
 
 def paired(a: Posteriors, b: Posteriors) -> tuple[list[Any], Posteriors, Posteriors]:
@@ -56,9 +66,13 @@ def paired(a: Posteriors, b: Posteriors) -> tuple[list[Any], Posteriors, Posteri
             f"{a.source} has {_shape(p)}, {b.source} has {_shape(q)}. Give the posteriors of both models for the same "
             f"inputs{'' if by_ids else '; to join files by identity, both need a column id'}."
         )
-    if not len(p) or not p.event_size:
-        raise ShapeError(f"{a.source} and {b.source} have {_shape(p)}: there is nothing to compare.")
+    _check_not_empty(p, f"{a.source} and {b.source} have")
     return joined(a, b)
+
+
+def _check_not_empty(g: Gaussian, opening: str) -> None:
+    if not len(g) or not g.event_size:
+        raise ShapeError(f"{opening} {_shape(g)}: there is nothing to compare.")
 
 
 def _shape(g: Gaussian) -> str:

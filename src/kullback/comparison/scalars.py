@@ -12,7 +12,7 @@ from kullback.comparison.summary import MODELS, Pair
 from kullback.estimate.result import Estimate
 
 if TYPE_CHECKING:
-    from kullback.comparison.comparison import Comparison
+    from kullback.comparison.result import Result
 
 _STATISTICS = {
     "mean": "mean over all inputs",
@@ -34,17 +34,17 @@ _PARTS_OF_RATE = {
 }
 
 
-def scalars(comparison: "Comparison") -> dict[str, float]:
+def scalars(found: "Result") -> dict[str, float]:
     """All numbers by name; those of alignments if there are any."""
-    result: dict[str, float] = {"rows": comparison.summary.count, "dimensions": math.prod(comparison.event_shape)}
-    for pair in comparison.summary.divergences:
-        result |= {f"{pair.key}.{name}": value for name, value in comparison.statistics(pair).items()}
-    for model in MODELS:
-        result[f"active_units_{model}"] = int(comparison.active(model).sum())
-        result[f"collapsed_units_{model}"] = int(comparison.collapsed(model).sum())
-    if comparison.coordinates:
-        result |= _of_alignments(comparison.coordinates)
-    return result | (_of_aggregate(comparison.aggregate) if comparison.aggregate else {})
+    result: dict[str, float] = {"rows": found.summary.count, "dimensions": math.prod(found.event_shape)}
+    for pair in found.summary.divergences:
+        result |= {f"{pair.key}.{name}": value for name, value in found.statistics(pair).items()}
+    for model in found.summary.models:
+        result[f"active_units_{model}"] = int(found.active(model).sum())
+        result[f"collapsed_units_{model}"] = int(found.collapsed(model).sum())
+    if found.coordinates:
+        result |= _of_alignments(found.coordinates)
+    return result | (_of_aggregate(found.aggregate) if found.aggregate else {})
 
 
 def _of_aggregate(found: Aggregate) -> dict[str, float]:

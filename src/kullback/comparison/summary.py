@@ -1,4 +1,4 @@
-"""A mergeable summary of the divergences between two models, accumulated over batches of rows.
+"""A mergeable summary of one model, or of two and the divergences between them, accumulated over batches of rows.
 
 ``Summary.empty`` is the identity of ``merge``, ``update`` adds a batch of rows, and ``merge`` combines two summaries.
 The order of merging changes only the last digits of sums, so that one type serves a file read in batches, data-parallel
@@ -6,6 +6,7 @@ workers and a cluster. Besides sums, a summary keeps one float64 for each row an
 """
 
 import enum
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from kullback.gaussians.gaussian import Gaussian
 from kullback.pairs.dispatch import marginals
 
 MODELS = ("a", "b")
-"""The two models, as ``Summary.means`` and ``Summary.variances`` call them."""
+"""What ``Summary.models`` calls its models, the only one or both."""
 
 
 class Pair(str, enum.Enum):
@@ -44,8 +45,8 @@ class Pair(str, enum.Enum):
         """The prefix of the names of scalars: ``kl_ab``, ``kl_ba``, ``rate_a`` or ``rate_b``."""
         return self.value if self in (Pair.RATE_A, Pair.RATE_B) else f"kl_{self.value}"
 
-    def label(self, a: str, b: str) -> str:
-        """The divergence as a formula, for models called ``a`` and ``b``."""
+    def label(self, a: str, b: str = "") -> str:
+        """The divergence as a formula, for models called ``a`` and, if there are two, ``b``."""
         p, q = {Pair.AB: (a, b), Pair.BA: (b, a), Pair.RATE_A: (a, "prior"), Pair.RATE_B: (b, "prior")}[self]
         return f"KL({p}‖{q})"
 
@@ -158,52 +159,77 @@ class DivergenceSummary:
 
 
 @dataclass(frozen=True, eq=False)
-class Summary:
-    """Two models compared with each other and with a prior, over some rows.
-
-    ``divergences`` contains the divergence of each :class:`Pair`. ``means`` and ``variances`` contain, for each model,
-    the moments over rows of the means and variances of its posteriors. Of each divergence, the ``kept`` largest values
-    are kept.
+class ModelSummary:
+    """One model over some rows: its divergence from a prior, and the moments of the means and of the variances of its
+    posteriors.
     """
 
-    divergences: dict[Pair, DivergenceSummary]
-    means: dict[str, RunningMoments]
-    variances: dict[str, RunningMoments]
+    rate: DivergenceSummary
+    means: RunningMoments
+    variances: RunningMoments
+
+    @classmethod
+    def of(cls, g: Gaussian, prior: Gaussian, ids: Sequence[Any], kept: int) -> "ModelSummary":
+        """The summary of a batch of rows."""
+        return cls(
+            DivergenceSummary.of(g, prior, ids, kept),
+            RunningMoments.of(g.mean),
+            RunningMoments.of(g.scale.stds(g.event_shape).square()),
+        )
+
+    def merge(self, other: "ModelSummary") -> "ModelSummary":
+        """The summary over the rows of both."""
+        return ModelSummary(
+            self.rate.merge(other.rate), self.means.merge(other.means), self.variances.merge(other.variances)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """One model, or two, over some rows: each by itself, and the divergences between two.
+
+    Of each divergence, the ``kept`` largest values are kept.
+    """
+
+    models: dict[str, ModelSummary]
+    between: dict[Pair, DivergenceSummary]
     kept: int
 
     @classmethod
     def empty(cls, kept: int = 10) -> "Summary":
         """The summary of no rows."""
-        return cls({}, {}, {}, kept)
+        return cls({}, {}, kept)
 
     @property
     def count(self) -> int:
         """The number of rows."""
-        return self.means["a"].count if self.means else 0
+        return self.models["a"].means.count if self.models else 0
 
-    def update(self, ids: Sequence[Any], a: Gaussian, b: Gaussian, prior: Gaussian) -> "Summary":
-        """The summary with a batch of rows added, computed in float64; ``a`` and ``b`` have one batch dimension."""
-        if not len(a):
+    @property
+    def divergences(self) -> dict[Pair, DivergenceSummary]:
+        """The divergences between the models, and those of each from the prior."""
+        return self.between | {Pair.rate(name): model.rate for name, model in self.models.items()}
+
+    def update(self, ids: Sequence[Any], *models: Gaussian, prior: Gaussian) -> "Summary":
+        """The summary with a batch of rows of each model added, computed in float64; they have one batch dimension."""
+        if not len(models[0]):
             return self
-        a, b = (in_full(g) for g in (a, b))
-        prior = prior.detach().to(torch.float64, a.device)
-        operands = {Pair.AB: (a, b), Pair.BA: (b, a), Pair.RATE_A: (a, prior), Pair.RATE_B: (b, prior)}
-        models = dict(zip(MODELS, (a, b), strict=True))
+        named = dict(zip(MODELS, map(in_full, models), strict=False))
+        prior = prior.detach().to(torch.float64, named["a"].device)
+        between = {Pair(p + q): (named[p], named[q]) for p, q in itertools.permutations(named, 2)}
         batch = Summary(
-            {pair: DivergenceSummary.of(p, q, ids, self.kept) for pair, (p, q) in operands.items()},
-            {name: RunningMoments.of(g.mean) for name, g in models.items()},
-            {name: RunningMoments.of(g.scale.stds(g.event_shape).square()) for name, g in models.items()},
+            {name: ModelSummary.of(g, prior, ids, self.kept) for name, g in named.items()},
+            {pair: DivergenceSummary.of(*sides, ids, self.kept) for pair, sides in between.items()},
             self.kept,
         )
         return self.merge(batch)
 
     def merge(self, other: "Summary") -> "Summary":
-        """The summary of the rows of both."""
-        if not self.count or not other.count:
-            return self if self.count else other
+        """The summary over the rows of both."""
+        if not self.models or not other.models:
+            return self if self.models else other
         return Summary(
-            {pair: self.divergences[pair].merge(other.divergences[pair]) for pair in self.divergences},
-            {name: self.means[name].merge(other.means[name]) for name in self.means},
-            {name: self.variances[name].merge(other.variances[name]) for name in self.variances},
+            {name: model.merge(other.models[name]) for name, model in self.models.items()},
+            {pair: divergence.merge(other.between[pair]) for pair, divergence in self.between.items()},
             self.kept,
         )

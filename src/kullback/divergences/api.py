@@ -11,9 +11,10 @@ from kullback.divergences.docstrings import completed
 from kullback.divergences.registry import INVARIANT, RECORDS, enter
 from kullback.divergences.supports import on_common_support
 from kullback.errors import NoClosedForm, ShapeError
-from kullback.gaussians.gaussian import Gaussian
+from kullback.gaussians.gaussian import Gaussian, NumericGaussian
 from kullback.gaussians.mixture import Mixture
-from kullback.gaussians.scales.diagonal import Isotropic, common_parameterization
+from kullback.gaussians.scales.diagonal import Diagonal, Isotropic, common_parameterization
+from kullback.gaussians.shapes import expansion
 from kullback.interop.pairs import kl_by_torch, without_common_transforms
 from kullback.interop.registry import as_gaussian
 from kullback.kernels.choice import KERNELS
@@ -185,21 +186,32 @@ def _event_hint(p: Gaussian | Mixture, q: Gaussian | Mixture) -> str:
                 f"event_dims={other.event_dims} here."
             )
     for name, fewer, other in (("p", p, q), ("q", q, p)):
-        event, target = tuple(fewer.event_shape), tuple(other.event_shape)
-        # One number for each channel: (C, 1, 1), or (C,), beside (C, H, W).
-        padded = event + (1,) * (len(target) - len(event))
-        if len(padded) == len(target) and all(n in (1, m) for n, m in zip(padded, target, strict=True)):
-            shaped = "" if padded == event else f".reshape({', '.join(map(str, padded))})"
-            return (
-                f" Events do not broadcast. If each number of {name} stands for several coordinates, expand its mean "
-                f"and its scale: x{shaped}.expand({', '.join(map(str, target))}), event_dims={len(target)}."
-            )
+        call = _expanded(fewer, other.event_shape)
+        if call:
+            return f" Events do not broadcast. If each number of {name} stands for several coordinates, it is {call}."
     if p.event_dims != q.event_dims:
         return (
             " How many of a mean's last dimensions are one Gaussian's coordinates is event_dims: "
             f"{p.event_dims} for p, {q.event_dims} for q."
         )
     return ""
+
+
+def _expanded(g: Gaussian | Mixture, event: torch.Size) -> str | None:
+    """The call that gives ``g``, a Gaussian of fewer numbers, this event; None if there is none."""
+    if isinstance(g, Mixture) or not isinstance(g.scale, Diagonal) or g.event_size >= event.numel():
+        return None
+    if not g.tensors():
+        return f"Gaussian.standard({tuple(event)})" if isinstance(g, NumericGaussian) else None
+    kind, value = g.scale.parameterization, g.scale.value
+    parts: list[str | None] = []
+    for name, x in (("mean", g.mean), (kind, value)):
+        of_numpy = g.array_kind is ArrayKind.NUMPY
+        parts.append(expansion(name, x.shape, event, of_numpy=of_numpy) if x.ndim else name)
+    if None in parts:
+        return None
+    event_dims = f", event_dims={len(event)}" if len(event) > 1 else ""
+    return f"Gaussian.from_{kind}({parts[0]}, {parts[1]}{event_dims})"
 
 
 def as_common_tensors(p: Gaussian, q: Gaussian, dtype: torch.dtype | None = None) -> tuple[Gaussian, Gaussian]:

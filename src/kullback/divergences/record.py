@@ -15,10 +15,10 @@ class Parameter:
     """A further argument of a divergence."""
 
     name: str
-    default: float | None
+    default: float | bool | None
     """None: it has to be given."""
     range: str
-    """The values that it may have, in words."""
+    """The values that it may have, in words; of a boolean, none."""
     help: str
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # so that type checkers see the functions that the package im
     from kullback.divergences.renyi import renyi as renyi
     from kullback.divergences.wasserstein2 import wasserstein2 as wasserstein2
 
+_SQUARED = Parameter("squared", False, "", "The square of the distance instead.")  # noqa: FBT003
+
 RECORDS: tuple[Record, ...] = (
     Record(
         name="kl_divergence",
@@ -78,6 +80,7 @@ RECORDS: tuple[Record, ...] = (
         reference="E. Hellinger, Journal für die reine und angewandte Mathematik 136, 1909",
         additive=False,
         apart=1.0,
+        parameters=(_SQUARED,),
     ),
     Record(
         name="chi_squared",
@@ -103,6 +106,7 @@ RECORDS: tuple[Record, ...] = (
         reference="D. C. Dowson and B. V. Landau, Journal of Multivariate Analysis 12, 1982",
         additive=False,
         apart=None,
+        parameters=(_SQUARED,),
     ),
     Record(
         name="fisher_rao",
@@ -117,6 +121,7 @@ RECORDS: tuple[Record, ...] = (
         additive=False,
         diagonal_only=True,
         apart=None,
+        parameters=(_SQUARED,),
     ),
     Record(
         name="geometric_jensen_shannon",

@@ -75,8 +75,10 @@ class Gaussian:
         """Gaussians from means and standard deviations.
 
         Args:
-            mean: shape ``(*batch, *event)``. Tensor, NumPy array or list.
-            std: shape ``(*batch, *event)``, positive; a number (or 0-d tensor) is one scale for every coordinate.
+            mean: shape ``(*batch, *event)``. Tensor, NumPy array or list; integers become torch's default dtype in a
+                tensor, float64 in an array or a list.
+            std: shape ``(*batch, *event)``, positive; a number is one scale for every coordinate, and ``(*batch, 1)``
+                (or ``(*batch, 1, 1, 1)`` beside images) is one for every coordinate of each row.
             event_dims: how many of the last dimensions of ``mean`` are one Gaussian's coordinates.
             validate: None checks the values of CPU tensors once; True checks on any device; False never does.
 
@@ -244,8 +246,8 @@ class Gaussian:
         Args:
             mean: shape ``(*batch, d)``.
             factor: shape ``(*batch, d, r)``.
-            variance: shape ``(*batch, d)``, positive; a number is one variance for every coordinate. The number 0 says
-                that the covariance is singular, as in :meth:`from_factor`.
+            variance: shape ``(*batch, d)``, positive; a number, or ``(*batch, 1)``, is one for every coordinate. The
+                number 0 says that the covariance is singular, as in :meth:`from_factor`.
             validate: as in :meth:`from_covariance`, whose errors it shares.
 
         Example:

@@ -12,11 +12,11 @@ from kullback.gaussians.scales.base import Scale
 from kullback.gaussians.scales.diagonal import Diagonal, Isotropic, Parameterization
 from kullback.gaussians.scales.factor import Factor
 from kullback.gaussians.scales.low_rank import LowRank
+from kullback.gaussians.shapes import fitted_scale
 from kullback.gaussians.validation import (
     check_finite,
     check_matrix_shape,
     check_mean,
-    check_scale_shape,
     check_scale_values,
     shape_of,
 )
@@ -55,9 +55,9 @@ def diagonal(
             f"a mean has at least event_dims dimensions. For independent one-dimensional Gaussians, event_dims=0."
         )
     event = location.shape[dims - event_dims :] if isinstance(location, Tensor) else torch.Size()
-    check_scale_shape(location, value, event, parameterization)
     check_mean(location, validate=validate)
     check_scale_values(value, parameterization, validate=validate)
+    value = fitted_scale(location, value, event, parameterization)
     kind = common_array_kind((kind, scale_kind))
     if not isinstance(value, Tensor):
         return Given(location, Isotropic(value, parameterization), kind)
@@ -90,10 +90,9 @@ def low_rank(
     value, variance_kind = to_tensor(variance, "variance")
     if not isinstance(value, Tensor) and value == 0:
         return location, Factor(matrix), common_array_kind((kind, variance_kind))
-    if isinstance(value, Tensor) and value.ndim:
-        check_scale_shape(location, value, matrix.shape[-2:-1], "variance")
-        check_scale_shape(torch.empty(matrix.shape[:-1], device="meta"), value, matrix.shape[-2:-1], "variance")
     check_scale_values(value, "variance", validate=validate, caller="from_low_rank")
+    for beside in (location, torch.empty(matrix.shape[:-1], device="meta")):
+        value = fitted_scale(beside, value, matrix.shape[-2:-1], "variance")
     if not isinstance(value, Tensor):
         value = torch.full((), value, dtype=matrix.dtype, device=matrix.device)
     if not value.ndim:

@@ -17,21 +17,6 @@ from kullback.numerics.tensors import broadcast_shapes
 _DOUBTFUL, _DOUBTFUL_OF_CORRELATIONS = 5, 1000
 
 
-def check_scale_shape(mean: Tensor | float, value: Tensor | float, event: torch.Size, parameterization: str) -> None:
-    """Raise a ShapeError unless the scale has the event of the mean and a batch that broadcasts."""
-    if not isinstance(value, Tensor) or value.ndim == 0:
-        return
-    shape = value.shape[max(value.ndim - len(event), 0) :]
-    if shape != event:
-        raise ShapeError(
-            f"mean has event shape {tuple(event)}, {parameterization} has {tuple(shape)} (mean {shape_of(mean)}, "
-            f"{parameterization} {shape_of(value)}). Events do not broadcast"
-            + (f"; one scale for all of a row's coordinates: {parameterization}.expand(...)." if 1 in shape else ".")
-        )
-    if isinstance(mean, Tensor) and value.shape != mean.shape[max(mean.ndim - value.ndim, 0) :]:
-        broadcast_shapes(mean.shape, value.shape, error=lambda: _batches(mean, value, parameterization))
-
-
 def check_mean(mean: Tensor | float, *, validate: bool | None) -> None:
     """Raise a ValueError if a mean is NaN."""
     if validate is False:
@@ -105,14 +90,16 @@ def check_matrix_shape(mean: Tensor | float, matrix: Tensor | float, name: str, 
         raise ShapeError(
             f"mean has event shape {tuple(mean.shape[-1:])}, {name} has {tuple(event)} (mean {shape_of(mean)}, "
             f"{name} {shape_of(matrix)}). Events do not broadcast."
+            + (" The mean is a column: ravel it, mean[..., 0]." if mean.shape[-2:] == (*event, 1) else "")
         )
     batch = mean.shape[:-1] if isinstance(mean, Tensor) else torch.Size()
     if batch != matrix.shape[:-2]:
-        broadcast_shapes(batch, matrix.shape[:-2], error=lambda: _batches(mean, matrix, name))
+        broadcast_shapes(batch, matrix.shape[:-2], error=lambda: batches(mean, matrix, name))
     return matrix
 
 
-def _batches(mean: Tensor | float, scale: Tensor, name: str) -> str:
+def batches(mean: Tensor | float, scale: Tensor, name: str) -> str:
+    """The message about batches that do not broadcast."""
     return f"batches do not broadcast: mean is {shape_of(mean)}, {name} is {shape_of(scale)}."
 
 

@@ -1,14 +1,18 @@
 """The meaning of the columns of a file, derived from their names."""
 
 import re
-from collections.abc import Iterable
+import shlex
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from kullback.errors import PosteriorFileError
+from kullback.io.text import printable
 
 if TYPE_CHECKING:
     from kullback.gaussians.scales.diagonal import Parameterization
+
+    ScaleKind = Parameterization | Literal["covariance"]
 
 _ROLES = {
     "mean": r"mu|mean|means|loc",
@@ -30,6 +34,18 @@ _IMAGES = ("image", "images", "img")
 
 SCALES: "tuple[Parameterization, ...]" = ("std", "variance", "logvar", "log_std")
 
+SCALE_KINDS: "tuple[ScaleKind, ...]" = (*SCALES, "covariance")
+"""What a column of scales may hold."""
+
+PAIR = ("0", "1")
+"""The names of two arrays that a file holds in an order, without names: a mean and a scale."""
+
+_MAX_LISTED = 12
+
+
+Shapes = Callable[[], Mapping[str, tuple[int, ...]]]
+"""Gives the shapes of the columns that contain numbers, by name."""
+
 
 @dataclass(frozen=True)
 class ModelColumns:
@@ -38,6 +54,15 @@ class ModelColumns:
     label: str
     mean: str
     scales: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Named:
+    """The columns of a model as the caller names them: its mean, its scale, and what the scale is."""
+
+    mean: str
+    scale: str
+    kind: "ScaleKind"
 
 
 def role(name: str) -> tuple[str, str] | None:
@@ -50,8 +75,25 @@ def role(name: str) -> tuple[str, str] | None:
     return kind, (name[: abs(minus_start)] + name[end:]).strip("_-./: ")
 
 
-def models(names: Iterable[str]) -> list[ModelColumns]:
+def named_model(named: Named, names: Iterable[str], shapes: "Shapes | None" = None) -> ModelColumns:
+    """The model whose columns the caller names.
+
+    Raises:
+        PosteriorFileError: if there are no such columns.
+    """
+    names = list(names)
+    for name in (named.mean, named.scale):
+        if name not in names:
+            raise PosteriorFileError(f"there is no column {printable(name)!r}. Columns are {_listed(names, shapes)}.")
+    return ModelColumns("", named.mean, {named.kind: named.scale})
+
+
+def models(names: Iterable[str], shapes: "Shapes | None" = None) -> list[ModelColumns]:
     """The models whose posteriors the columns contain, in the order of the file.
+
+    Args:
+        names: the names of the columns.
+        shapes: for an error, gives the shapes of those that contain numbers.
 
     Raises:
         PosteriorFileError: if there is none, two columns have the same role, or the columns are weights of a network.
@@ -78,13 +120,43 @@ def models(names: Iterable[str]) -> list[ModelColumns]:
     if not result:
         kinds = {kind for roles in found.values() for kind in roles}
         lacking = "mean" if "mean" not in kinds else "scale" if kinds == {"mean"} else "mean and scale of one label"
-        listed = ", ".join(map(repr, names[:12])) + ", …" * (len(names) > 12) or "none"
+        known = shapes() if shapes else {}
         raise PosteriorFileError(
-            f"no posteriors found, there is no {lacking}. Columns are {listed}. Name the mean mu, mean or loc, and the "
-            "scale std, stddev or scale, var or variance, logvar or log_var, log_std, log_sigma or log_scale, cov or "
-            "covariance."
+            f"no posteriors found, there is no {lacking}. Columns are {_listed(names, lambda: known)}. Name the mean "
+            "mu, mean or loc, and the scale std, stddev or scale, var or variance, logvar or log_var, log_std, "
+            f"log_sigma or log_scale, cov or covariance; or say which is which: {_options(found, known)} (or "
+            f"{', '.join(option(kind) for kind in SCALE_KINDS if kind != 'logvar')})."
         )
     return result
+
+
+def option(kind: str) -> str:
+    """The option that names the column of a mean or of a scale of this kind."""
+    return f"--{kind.replace('_', '-')}"
+
+
+def _options(found: Mapping[str, Mapping[str, str]], shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """The options that may be meant: of the columns whose role is known, or else the first two of one shape."""
+    roles = [(kind, name) for named in found.values() for kind, name in named.items()]
+    mean = next((name for kind, name in roles if kind == "mean"), None)
+    kind, scale = next(((kind, name) for kind, name in roles if kind in SCALE_KINDS), ("logvar", None))
+    mean = mean or next((name for name in shapes if name != scale), None)
+    if scale is None and mean is not None and mean in shapes:
+        kinds = {shapes[mean]: "logvar", (*shapes[mean], *shapes[mean][-1:]): "covariance"}
+        kind, scale = next(
+            ((kinds[shape], name) for name, shape in shapes.items() if name != mean and shape in kinds), (kind, None)
+        )
+    return " ".join(
+        f"{option(of)} {'NAME' if name is None else shlex.quote(printable(name))}"
+        for of, name in (("mean", mean), (kind, scale))
+    )
+
+
+def _listed(names: list[str], shapes: "Shapes | None") -> str:
+    """The names of columns, with their shapes where these are known."""
+    known = shapes() if shapes else {}
+    shown = [f"{printable(n)!r}{f' {known[n]}' if n in known else ''}" for n in names[:_MAX_LISTED]]
+    return ", ".join(shown) + ", …" * (len(names) > _MAX_LISTED) or "none"
 
 
 def scale_column(model: ModelColumns, scale: "Parameterization | None") -> "tuple[str, Parameterization]":

@@ -1,5 +1,6 @@
 """The posteriors of models from files: their columns are found by name, and checked."""
 
+import contextlib
 import functools
 import os
 from collections import Counter
@@ -14,10 +15,20 @@ from torch import Tensor
 from kullback.errors import PosteriorFileError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
-from kullback.io.columns import ModelColumns, id_column, image_column, models, scale_column
+from kullback.io.arrays import open_files, parts
+from kullback.io.columns import (
+    PAIR,
+    ModelColumns,
+    Named,
+    id_column,
+    image_column,
+    models,
+    named_model,
+    scale_column,
+)
 from kullback.io.covariances import covariance_column, with_covariances
-from kullback.io.formats.registry import naming, open_columns, safely
-from kullback.io.model import Posteriors, joined
+from kullback.io.formats.registry import naming, safely, table_suffixes
+from kullback.io.model import Posteriors
 from kullback.io.numbers import real_tensor
 from kullback.io.text import printable
 from kullback.numerics.arrays import FLOATING
@@ -110,16 +121,28 @@ class PosteriorFile:
         with naming(self.path):
             scale_name, parameterization = scale_column(columns, scale)
             mean, value = self.numbers(columns.mean), self.numbers(scale_name)
-            if mean.shape != value.shape:
-                raise PosteriorFileError(
-                    f"columns {columns.mean!r} and {scale_name!r} differ in shape, {tuple(mean.shape)} and "
-                    f"{tuple(value.shape)}; each mean needs one scale."
-                )
             _check_values(mean, columns.mean, None)
             _check_values(value, scale_name, parameterization)
+            if mean.shape != value.shape:
+                value = self._of_each_row(value, scale_name, mean, columns.mean)
         make = getattr(Gaussian, f"from_{parameterization}")
         gaussian: Gaussian = make(mean, value, event_dims=mean.ndim - 1, validate=False)
         return gaussian
+
+    def _of_each_row(self, value: Tensor, name: str, mean: Tensor, mean_name: str) -> Tensor:
+        """A scale of one number for each row, as a view of one number for each mean."""
+        rows = len(value)
+        if rows != len(mean) or value.numel() != rows:
+            raise PosteriorFileError(
+                f"columns {mean_name!r} and {name!r} differ in shape, {tuple(mean.shape)} and {tuple(value.shape)}; "
+                "each mean needs one scale, or each row one."
+            )
+        if self.column(name).ndim == 1 and rows in mean.shape[1:] and self.path.suffix.lower() not in table_suffixes():
+            raise PosteriorFileError(
+                f"column {name!r} of shape ({rows},) may hold one scale for each row or for each of {rows} dimensions "
+                f"of {mean_name!r}, {tuple(mean.shape)}. Save it with the shape ({rows}, 1), or with that of the mean."
+            )
+        return value.reshape(rows, *[1] * (mean.ndim - 1)).expand(mean.shape)
 
     def _with_covariances(self, columns: ModelColumns, scale: Parameterization | None) -> Gaussian | None:
         """The Gaussians of a model whose scale is covariances; None for other columns."""
@@ -134,26 +157,54 @@ class PosteriorFile:
             return with_covariances(mean, matrix, columns.mean, column)
 
 
-def open_posteriors(path: str | os.PathLike[str]) -> PosteriorFile:
-    """The models in a file of any format in ``formats/`` that may contain posteriors.
+def open_posteriors(path: str | os.PathLike[str], named: Sequence[Named] = ()) -> PosteriorFile:
+    """The models in a file of any format in ``formats/`` that may contain posteriors, or in several ``.npy`` files:
+    a folder of them, or two with a comma between, of a mean and a scale.
 
     Columns are found by their names: ``mu|mean|loc`` and ``std|stddev|scale``, ``var|variance``, ``logvar|log_var`` or
     ``log_std|log_sigma|log_scale``, optionally with the label of a model (``mu_1``, ``beta.logvar``); ``id`` identifies
     rows. Each column has the shape ``(N, *event)``, with one row for each input. ``cov|covariance``, or a ``sigma`` of
-    one dimension more than the mean, holds covariances ``(N, d, d)``, or one ``(d, d)`` beside one mean ``(d,)``.
+    one dimension more than the mean, holds covariances ``(N, d, d)``, or one ``(d, d)`` beside one mean ``(d,)``. Of
+    two arrays without names the first is the mean. A scale of shape ``(N, 1)``, or ``(N,)``, is one for each row.
+
+    Args:
+        path: the file, the folder, or two files.
+        named: the columns of each model, where names say nothing.
 
     Raises:
         PosteriorFileError: if the file does not exist, is damaged, or does not contain posteriors.
     """
     path = Path(path)
-    columns = open_columns(path, "posteriors")
+    columns = open_files(path)
+    shapes = functools.partial(_shapes, path, columns)
     with naming(path):
-        found = models(columns)
-    named = {}
+        if named:
+            found = [named_model(names, columns, shapes) for names in named]
+        elif tuple(columns) == PAIR:
+            found = [ModelColumns("", PAIR[0], {"sigma": PAIR[1]})]
+        else:
+            found = models(columns, shapes)
+    called = {}
     for model in found:
-        name = path.stem if len(found) == 1 else model.label or path.stem
-        named[f"model {name}" if name.isdigit() else name] = model
-    return PosteriorFile(path, columns, named)
+        name = _stem(path) if len(found) == 1 else model.label or (model.mean if named else _stem(path))
+        called[f"model {name}" if name.isdigit() else name] = model
+    return PosteriorFile(path, columns, called)
+
+
+def _shapes(path: Path, columns: "Columns") -> dict[str, tuple[int, ...]]:
+    """The shapes of the columns that contain numbers."""
+    found = {}
+    for name in columns:
+        with contextlib.suppress(PosteriorFileError):
+            column = safely(path, columns[name])
+            found[name] = tuple(real_tensor(column, name).shape)
+    return found
+
+
+def _stem(path: Path) -> str:
+    """What the only model of a file is called."""
+    first, *more = parts(path)
+    return path.name if path.is_dir() else first.stem if more else path.stem
 
 
 def read_posteriors(path: str | os.PathLike[str], *, scale: Parameterization | None = None) -> Posteriors:
@@ -169,47 +220,9 @@ def read_posteriors(path: str | os.PathLike[str], *, scale: Parameterization | N
     return open_posteriors(path).posteriors(scale=scale)
 
 
-def read_pair(
-    a: str | os.PathLike[str],
-    b: str | os.PathLike[str] | None = None,
-    *,
-    scale: Parameterization | None = None,
-    labels: tuple[str, str] | None = None,
-    by_order: bool = False,
-) -> tuple[list[Any], Posteriors, Posteriors]:
-    """The ids of the rows of two models, and both models with their rows in this order.
-
-    Args:
-        a: the file of the first model, or of both.
-        b: the file of the second model.
-        scale: as for :func:`read_posteriors`.
-        labels: the labels of the two models, for files that contain several.
-        by_order: join rows by order even if there are ids.
-
-    Raises:
-        PosteriorFileError: if a file does not contain the model, or the rows cannot be joined.
-    """
-    first_file = open_posteriors(a)
-    second_file = first_file if b is None else open_posteriors(b)
-    chosen: tuple[str | None, str | None] = labels or (None, None)
-    if b is None and labels is None:
-        names = list(first_file.models)
-        if len(names) == 1:
-            raise PosteriorFileError(f"{first_file.where}: holds one model. Give a second file.")
-        # The models of a file with exactly two need no labels. For others, posteriors(None) raises an error that asks
-        # for them.
-        if len(names) == 2 and not first_file.is_wide:
-            chosen = (names[0], names[1])
-    p, q = (
-        file.posteriors(label, scale=scale, ids=not by_order)
-        for file, label in zip((first_file, second_file), chosen, strict=True)
-    )
-    return joined(p, q)
-
-
 def distinct_names(names: Sequence[str], sources: Sequence[str]) -> list[str]:
     """Names of models that are all different: where they are not, with their folders, or else A, B, …."""
-    folders = [Path(os.path.abspath(source)).parent.name for source in sources]
+    folders = [Path(os.path.abspath(parts(Path(source))[0])).parent.name for source in sources]
     with_folders = [f"{printable(folder)}/{name}" for folder, name in zip(folders, names, strict=True)]
     letters = [chr(ord("A") + i) if i < 26 else f"model {i + 1}" for i in range(len(names))]
     return next(list(found) for found in (names, with_folders, letters) if len(set(found)) == len(found))

@@ -32,7 +32,8 @@ def common_array_kind(kinds: Iterable[ArrayKind]) -> ArrayKind:
 def to_tensor(x: Any, name: str) -> tuple[Tensor | float, ArrayKind]:
     """``x`` as a floating tensor, or as a float if it is a Python number; and what it was.
 
-    Integers become the default dtype. Nothing is copied that need not be.
+    Integers become what they are divided into: a tensor of them torch's default dtype, an array or a list of them
+    float64. Nothing is copied that need not be.
 
     Raises:
         TypeError: for what holds no real numbers, or a list of tensors.
@@ -48,7 +49,8 @@ def to_tensor(x: Any, name: str) -> tuple[Tensor | float, ArrayKind]:
         return float(x), ArrayKind.ANY
     if isinstance(x, (list, tuple)) and any(isinstance(row, Tensor) for row in x):
         raise TypeError(f"{name} is a list of tensors. Stack them first: torch.stack({name}).")
-    return _floating(_array_tensor(x, name), name), ArrayKind.NUMPY
+    array = _array_tensor(x, name)
+    return array if array.dtype in FLOATING else array.to(torch.float64), ArrayKind.NUMPY
 
 
 def _array_tensor(x: Any, name: str) -> Tensor:

@@ -1,7 +1,7 @@
-"""``kullback compare``, of two models or more."""
+"""``kullback compare``, of one model, of two or of more."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +13,7 @@ from kullback.cli.inputs import (
     POSTERIOR_FILES,
     check_output,
     command_line,
-    load_pair,
+    load_models,
     posterior_inputs,
     two_labels,
 )
@@ -23,7 +23,8 @@ from kullback.io.text import printable
 if TYPE_CHECKING:
     from kullback.alignment.align import Kind
     from kullback.comparison.compare_all import Comparisons
-    from kullback.comparison.comparison import Comparison
+    from kullback.comparison.result import Result
+    from kullback.io.reading import Reading
 
 
 def _list_scalars(context: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001
@@ -50,7 +51,7 @@ def _list_scalars(context: click.Context, parameter: click.Parameter, value: boo
 @click.option(
     "--aggregate/--no-aggregate",
     default=None,
-    help="Compare the aggregated posteriors, too; by default if there are two models.",
+    help="Estimate the aggregated posteriors, too; by default of one model or two.",
 )
 @click.option(
     "--fail-if",
@@ -106,9 +107,7 @@ def compare(
     a: str,
     b: str | None,
     more: tuple[str, ...],
-    scale: str | None,
-    labels: str | None,
-    by_order: bool,
+    reading: "Reading",
     names: str | None,
     alignments: str,
     aggregate: bool | None,
@@ -121,10 +120,10 @@ def compare(
     top: int,
     report_path: str | None,
 ) -> None:
-    """Compare the posteriors of two models, or more, over the same inputs.
+    """Compare the posteriors of two models, or more, over the same inputs; or describe those of one.
 
-    A, B, … are files; a single file may hold two models. Of three files or more, each pair is compared, and the report
-    has a matrix, a dendrogram and a part for each pair.
+    A, B, … are files; a single file may hold two models, or one, which is compared with the prior N(0, I). Of three
+    files or more, each pair is compared, and the report has a matrix, a dendrogram and a part for each pair.
     """
     with one_line_errors():
         from kullback.comparison.scalars import documented
@@ -145,12 +144,11 @@ def compare(
         for path, suffixes in outputs:
             check_writable(path, suffixes)
             check_output(path, (a, b, *more))
-        reading: dict[str, Any] = {"scale": scale, "labels": labels, "by_order": by_order}
-        result: Comparison | Comparisons
+        result: Result | Comparisons
         if more:
             result = _several((a, str(b), *more), names, reading, options)
         else:
-            result = _two(a, b, names, reading, options)
+            result = _one_or_two(a, b, names, reading, options)
         if json_path and not to_stdout:
             write_text(json_path, result.to_json() + "\n")
         if report_path:
@@ -170,41 +168,52 @@ def compare(
         raise click.exceptions.Exit(1)
 
 
-def _two(a: str, b: str | None, names: str | None, reading: dict[str, Any], options: dict[str, Any]) -> "Comparison":
-    from kullback.comparison.compare import compare_rows
+def _one_or_two(a: str, b: str | None, names: str | None, reading: "Reading", options: dict[str, Any]) -> "Result":
+    from kullback.comparison.compare import compare_rows, describe_rows
 
-    ids, p, q, called = load_pair(a, b, **reading)
+    ids, models, called = load_models(a, b, reading)
     if names:
-        called = two_labels(names, "--names takes two names")
-        if called[0] == called[1]:
-            raise BadInput(f"--names: both are {called[0]!r}. Give two different names.")
-    with progress("comparing") as update:
-        return compare_rows(ids, p, q, names=called, progress=update, **options)
+        called = _names(names, len(models))
+    with progress("comparing" if len(models) > 1 else "describing") as update:
+        if len(models) == 2:
+            return compare_rows(ids, *models, names=called, progress=update, **options)
+        del options["align"]
+        return describe_rows(ids, *models, names=called, progress=update, **options)
 
 
-def _several(
-    paths: Sequence[str], names: str | None, reading: dict[str, Any], options: dict[str, Any]
-) -> "Comparisons":
+def _names(text: str, models: int) -> list[str]:
+    """The names of so many models."""
+    if models == 2:
+        first, second = two_labels(text, "--names takes two names")
+        if first == second:
+            raise BadInput(f"--names: both are {first!r}. Give two different names.")
+        return [first, second]
+    called = [name.strip() for name in text.split(",")]
+    if len(set(called)) != models or not all(called):
+        raise BadInput(f"--names takes {f'{models} different names' if models > 1 else 'one name'}, got {text!r}.")
+    return called
+
+
+def _several(paths: Sequence[str], names: str | None, reading: "Reading", options: dict[str, Any]) -> "Comparisons":
     from kullback.comparison.compare_all import compare_all_rows
-    from kullback.io.posteriors import distinct_names, open_posteriors
+    from kullback.io.posteriors import distinct_names
 
-    if reading["labels"]:
+    if reading.labels:
         raise BadInput("--models chooses two models; of three files or more, each must hold one.")
-    models = [open_posteriors(path).posteriors(scale=reading["scale"], ids=not reading["by_order"]) for path in paths]
+    models = reading.models(paths)
     called = distinct_names([printable(model.name) for model in models], paths)
     if names:
-        called = [name.strip() for name in names.split(",")]
-        if len(set(called)) != len(models) or not all(called):
-            raise BadInput(f"--names takes {len(models)} different names, got {names!r}.")
+        called = _names(names, len(models))
     with progress(f"comparing {len(models)} models") as update:
         return compare_all_rows(models, called, progress=update, **options)
 
 
-def _failures(gates: "Sequence[Condition]", result: "Comparison | Comparisons") -> list[str]:
+def _failures(gates: "Sequence[Condition]", result: "Result | Comparisons") -> list[str]:
     """Why the command fails: the conditions that are met, of any pair."""
-    from kullback.comparison.comparison import Comparison
+    from kullback.comparison.result import Result
 
-    if isinstance(result, Comparison):
+    named: Mapping[str, Result]
+    if isinstance(result, Result):
         named = {"": result}
     else:
         named = {f"{' and '.join(pair.names)}: ": pair for pair in result.pairs.values()}
@@ -228,17 +237,17 @@ def _kinds(text: str) -> "tuple[Kind, ...]":
     return tuple(kind for kind in KINDS if kind in names)
 
 
-def _print(result: "Comparison | Comparisons") -> None:
+def _print(result: "Result | Comparisons") -> None:
     """Print tables on a terminal, and lines of ``key: value`` elsewhere."""
     if not sys.stdout.isatty():
         click.echo(str(result))
         return
     from rich.console import Console
 
-    from kullback.comparison.comparison import Comparison
     from kullback.comparison.report import terminal
+    from kullback.comparison.result import Result
 
-    if isinstance(result, Comparison):
+    if isinstance(result, Result):
         terminal.show(result, Console())
     else:
         terminal.show_several(result, Console())

@@ -5,7 +5,7 @@ import os
 import click
 
 from kullback.cli.errors import one_line_errors
-from kullback.cli.inputs import EXIT_CODES, command_line, load_pair
+from kullback.cli.inputs import EXIT_CODES, command_line, load_models
 from kullback.cli.progress import progress
 from kullback.io.text import printable
 
@@ -28,6 +28,7 @@ def demo(json_path: str | None, report_path: str | None) -> None:
     with one_line_errors():
         from kullback.comparison.compare import compare_rows
         from kullback.io.output import check_writable, write_text
+        from kullback.io.reading import Reading
 
         pages = {"reseeded": report_path, "beta": report_path and _beside(report_path, "beta")}
         if json_path:
@@ -38,7 +39,7 @@ def demo(json_path: str | None, report_path: str | None) -> None:
         with as_file(files("kullback") / "data" / "digits") as folder:
             for other, page in pages.items():
                 a, b = (str(folder / f"{name}.npz") for name in ("standard", other))
-                ids, p, q, called = load_pair(a, b, scale=None, labels=None, by_order=False)
+                ids, (p, q), called = load_models(a, b, Reading())
                 with progress(f"comparing standard and {other}") as update:
                     comparison = compare_rows(ids, p, q, names=called, progress=update)
                 for finding in comparison.findings():

@@ -1,7 +1,7 @@
-"""The figures of a comparison, one function for each, drawn with matplotlib."""
+"""The figures of a result, one function for each, drawn with matplotlib."""
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
@@ -29,7 +29,7 @@ from kullback.comparison.summary import MODELS, Pair
 from kullback.gaussians.gaussian import Gaussian
 
 if TYPE_CHECKING:
-    from kullback.comparison.comparison import Comparison
+    from kullback.comparison.result import Result
 
 _MAX_POINTS = 2000
 
@@ -39,28 +39,28 @@ _OFFSETS = (-0.2, 0.2)
 _DIRECTIONS = (Pair.AB, Pair.BA)
 
 
-def draw(comparison: "Comparison", names: Collection[str] | None = None) -> dict[str, Figure]:
+def draw(comparison: "Result", names: Collection[str] | None = None) -> dict[str, Figure]:
     """The figures of these names, or all, in the order of the report; those without data are omitted."""
     found = comparison.coordinates
     missing = () if found and found.matches else ("matching",) if found else _OF_ALIGNMENTS
-    wanted = [name for name in _DRAWINGS if (names is None or name in names) and name not in missing]
+    wanted = [name for name in comparison.figure_names if (names is None or name in names) and name not in missing]
     with matplotlib.rc_context(STYLE):
         return {name: _DRAWINGS[name](comparison) for name in wanted}
 
 
-def _heights(comparison: "Comparison", pair: Pair) -> np.ndarray[Any, Any]:
+def _heights(comparison: "Result", pair: Pair) -> np.ndarray[Any, Any]:
     values = comparison.per_dimension(pair).numpy()
     return np.where(values < MAX_DRAWABLE, values, 0.0)
 
 
-def _name_dimensions(axes: Any, comparison: "Comparison", order: np.ndarray[Any, Any]) -> None:
+def _name_dimensions(axes: Any, comparison: "Result", order: np.ndarray[Any, Any]) -> None:
     """Name as many of these dimensions, which stand at 0, 1, 2, …, as there is room for."""
     step = max(1, len(order) // 12)
     names = [comparison.dimension_name(int(i)) for i in order[::step]]
     axes.set_xticks(np.arange(0, len(order), step), names)
 
 
-def _decomposition(comparison: "Comparison") -> Figure:
+def _decomposition(comparison: "Result") -> Figure:
     found = comparison.coordinates
     assert found is not None
     bars = [("as they stand", found.best.unaligned, COLOUR_A)]
@@ -82,7 +82,7 @@ def _decomposition(comparison: "Comparison") -> Figure:
     return figure
 
 
-def _matching(comparison: "Comparison") -> Figure:
+def _matching(comparison: "Result") -> Figure:
     found = comparison.coordinates
     assert found is not None
     # The dimensions of A that are least collapsed, in their order, and then each beside its partner.
@@ -115,15 +115,34 @@ def _matching(comparison: "Comparison") -> Figure:
     return figure
 
 
-def _dimensions(comparison: "Comparison") -> Figure:
+def _dimensions(comparison: "Result") -> Figure:
     figure = style.figure(4.8)
     rates, between = figure.subplots(2, 1, sharex=True)
+    order = _draw_rates(figure, rates, comparison)
+    x, labels = np.arange(len(order)), comparison.labels()
+    for pair, colour, offset in zip(_DIRECTIONS, _COLOURS, _OFFSETS, strict=True):
+        between.bar(x + offset, _heights(comparison, pair)[order], 0.38, color=colour, label=short(labels[pair]))
+    between.set_ylabel("nats from each other")
+    legend_above(between)
+    _finish_dimensions(between, comparison, order)
+    return figure
+
+
+def _rates(comparison: "Result") -> Figure:
+    figure = style.figure(2.8)
+    axes = figure.subplots()
+    _finish_dimensions(axes, comparison, _draw_rates(figure, axes, comparison))
+    return figure
+
+
+def _draw_rates(figure: Figure, axes: Any, comparison: "Result") -> np.ndarray[Any, Any]:
+    """Draw the rates of the dimensions that differ most, which are returned in their order."""
     order = np.sort(comparison.most_different(MAX_DIMENSIONS))
     d = math.prod(comparison.event_shape)
     if d > len(order):
         figure.suptitle(f"the {len(order)} of {d:,} dimensions that differ most", fontsize=10)
     x = np.arange(len(order))
-    for model, name, colour, offset in zip(MODELS, comparison.names, _COLOURS, _OFFSETS, strict=True):
+    for model, name, colour, offset in _each_model(comparison):
         rate = _heights(comparison, Pair.rate(model))[order]
         collapsed = comparison.collapsed(model).numpy()[order]
         colours = np.where(collapsed, COLLAPSED, colour)
@@ -131,21 +150,25 @@ def _dimensions(comparison: "Comparison") -> Figure:
         height = np.where(
             collapsed, np.maximum(rate, 0.02 * max(rate.max(), comparison.thresholds.collapsed_nats)), rate
         )
-        rates.bar(x + offset, height, 0.38, color=colours)
-        rates.bar([0], [0], color=colour, label=short(name))
-    rates.bar([0], [0], color=COLLAPSED, label="collapsed")
-    rates.set_ylabel("nats from the prior")
-    legend_above(rates)
-    labels = comparison.labels()
-    for pair, colour, offset in zip(_DIRECTIONS, _COLOURS, _OFFSETS, strict=True):
-        between.bar(x + offset, _heights(comparison, pair)[order], 0.38, color=colour, label=short(labels[pair]))
-    between.set_ylabel("nats from each other")
-    between.set_xlabel("latent dimension")
-    legend_above(between)
-    _name_dimensions(between, comparison, order)
-    for axes in (rates, between):
-        axes.grid(visible=False, axis="x")
-    return figure
+        axes.bar(x + offset, height, 0.38, color=colours)
+        axes.bar([0], [0], color=colour, label=short(name))
+    axes.bar([0], [0], color=COLLAPSED, label="collapsed")
+    axes.set_ylabel("nats from the prior")
+    axes.grid(visible=False, axis="x")
+    legend_above(axes)
+    return order
+
+
+def _finish_dimensions(axes: Any, comparison: "Result", order: np.ndarray[Any, Any]) -> None:
+    axes.set_xlabel("latent dimension")
+    axes.grid(visible=False, axis="x")
+    _name_dimensions(axes, comparison, order)
+
+
+def _each_model(comparison: "Result") -> Iterator[tuple[str, str, str, float]]:
+    """Of each model what it is called, here and by the caller, its colour, and the offset of its bars."""
+    offsets = _OFFSETS if len(comparison.names) > 1 else (0.0,)
+    return zip(MODELS, comparison.names, _COLOURS, offsets, strict=False)
 
 
 def _bins(values: np.ndarray[Any, Any]) -> tuple[list[float], bool]:
@@ -158,22 +181,22 @@ def _bins(values: np.ndarray[Any, Any]) -> tuple[list[float], bool]:
     return np.linspace(low, high, 51).tolist(), False
 
 
-def _distribution(comparison: "Comparison") -> Figure:
+def _distribution(comparison: "Result") -> Figure:
     figure = style.figure(3.0)
     axes = figure.subplots()
     divergences = comparison.summary.divergences
     labels, found = comparison.labels(), comparison.coordinates
-    rows = [_drawable(divergences[pair].rows.numpy()) for pair in _DIRECTIONS]
+    rows = [_drawable(divergences[pair].rows.numpy()) for pair in comparison.shown]
     left = [_drawable(found.rows.numpy())] if found else []
     edges, is_logarithmic = _bins(np.concatenate([*rows, *left]))
-    for values, pair, colour in zip(rows, _DIRECTIONS, _COLOURS, strict=True):
+    for values, pair, colour in zip(rows, comparison.shown, _COLOURS, strict=False):
         axes.hist(values, edges, color=colour, alpha=0.55, label=short(labels[pair]))
     if found:
         name = f"after {MAPS[found.best.kind]}"
         axes.hist(left[0], edges, histtype="step", color=COLOUR_A, linewidth=1.4, label=name)
     if is_logarithmic:
         logarithmic(axes, "x")
-    for pair, height in zip(_DIRECTIONS, (36, 20), strict=True):
+    for pair, height in zip(comparison.shown, (36, 20), strict=False):
         largest = divergences[pair].largest
         if largest.values[0] < MAX_DRAWABLE:
             axes.annotate(
@@ -196,7 +219,7 @@ def _drawable(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return finite if len(finite) else np.zeros(1)
 
 
-def _directions(comparison: "Comparison") -> Figure:
+def _directions(comparison: "Result") -> Figure:
     figure = style.figure(4.2)
     axes = figure.subplots()
     x, y = (comparison.summary.divergences[pair].rows.numpy() for pair in _DIRECTIONS)
@@ -221,7 +244,7 @@ def _directions(comparison: "Comparison") -> Figure:
     return figure
 
 
-def _ellipses(comparison: "Comparison") -> Figure:
+def _ellipses(comparison: "Result") -> Figure:
     figure = style.figure(3.1)
     all_inputs, worst = figure.subplots(1, 2)
     dims = comparison.most_different()
@@ -229,8 +252,8 @@ def _ellipses(comparison: "Comparison") -> Figure:
     largest = summary.divergences[Pair.AB].largest
     for model, name, colour, posterior in zip(MODELS, comparison.names, _COLOURS, largest.pair, strict=True):
         # The mean and variance of the aggregated posterior, by the law of total variance in each dimension.
-        spread = summary.variances[model].mean + summary.means[model].variance.nan_to_num()
-        aggregated = summary.means[model].mean.flatten()[dims], spread.flatten()[dims].sqrt()
+        spread = summary.models[model].variances.mean + summary.models[model].means.variance.nan_to_num()
+        aggregated = summary.models[model].means.mean.flatten()[dims], spread.flatten()[dims].sqrt()
         _draw_ellipses(all_inputs, *aggregated, colour, short(name))
         _draw_ellipses(worst, *_moments(posterior, dims), colour, None)
     all_inputs.set_title("over all inputs", fontsize=10)
@@ -262,7 +285,7 @@ def _draw_ellipses(axes: Any, mean: Any, std: Any, colour: str, label: str | Non
     axes.plot(x, y, "+", color=colour, markersize=6)
 
 
-def _left(comparison: "Comparison") -> Figure:
+def _left(comparison: "Result") -> Figure:
     found = comparison.coordinates
     assert found is not None
     values = np.minimum(found.per_dimension.numpy(), MAX_DRAWABLE)
@@ -281,7 +304,7 @@ def _left(comparison: "Comparison") -> Figure:
     return figure
 
 
-def _widths(comparison: "Comparison") -> Figure:
+def _widths(comparison: "Result") -> Figure:
     figure = style.figure(2.8)
     axes = figure.subplots()
     order = np.sort(comparison.most_different(MAX_DIMENSIONS))
@@ -291,8 +314,8 @@ def _widths(comparison: "Comparison") -> Figure:
         np.append(x - 0.5, x[-1] + 0.5), np.append(drawn[0], drawn[0][-1]), where="post", color=INK, linewidth=0.8,
         linestyle="--", label="prior",
     )  # fmt: skip
-    for model, name, colour, offset in zip(MODELS, comparison.names, _COLOURS, _OFFSETS, strict=True):
-        width = np.sqrt(comparison.summary.variances[model].mean.flatten().numpy())[order]
+    for model, name, colour, offset in _each_model(comparison):
+        width = np.sqrt(comparison.summary.models[model].variances.mean.flatten().numpy())[order]
         drawn.append(np.where(width < MAX_DRAWABLE, width, np.nan))
         axes.plot(x + offset / 2, drawn[-1], "o", markersize=4, color=colour, label=short(name))
     values = np.concatenate(drawn)
@@ -309,12 +332,13 @@ def _widths(comparison: "Comparison") -> Figure:
     return figure
 
 
-# By name, in the order of the report.
-_DRAWINGS: "dict[str, Callable[[Comparison], Figure]]" = {
+# By name.
+_DRAWINGS: "dict[str, Callable[[Result], Figure]]" = {
     "decomposition": _decomposition,
     "matching": _matching,
     "left": _left,
     "dimensions": _dimensions,
+    "rates": _rates,
     "widths": _widths,
     "distribution": _distribution,
     "directions": _directions,

@@ -1,4 +1,4 @@
-"""A comparison as one offline HTML page: inline SVG, a script of its own that sorts tables, nothing fetched."""
+"""A result as one offline HTML page: inline SVG, a script of its own that sorts tables, nothing fetched."""
 
 import base64
 import hashlib
@@ -20,14 +20,14 @@ from kullback.comparison.format import number, plus_minus
 from kullback.comparison.report.figures import draw
 from kullback.comparison.report.images import addresses
 from kullback.comparison.report.svg import svg
-from kullback.comparison.summary import MODELS, Pair
+from kullback.comparison.summary import Pair
 from kullback.io.output import check_writable, write_text
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from kullback.comparison.comparison import Comparison
+    from kullback.comparison.result import Result
 
 _CAPTIONS = {
     "decomposition": "The mean divergence as the models stand, after each change of coordinates of the first model, "
@@ -44,9 +44,11 @@ _CAPTIONS = {
     "dimension, whichever dimensions match.",
     "widths": "The widths of posteriors: the root mean square over inputs of their standard deviations, in each latent "
     "dimension. Where it is the width of the prior, the input has no influence.",
-    "distribution": "The distribution of the divergence over all inputs: as the models stand, in both directions, and "
-    "that of the first direction after the best change of coordinates. The arrows point at the largest values as they "
-    "stand.",
+    "rates": "The mean divergence of each latent dimension from the prior; collapsed dimensions are grey stubs, drawn "
+    "higher than they are.",
+    "distribution": "The distribution of the divergence over all inputs: of two models as they stand, in both "
+    "directions, and that of the first direction after the best change of coordinates; of one model from the prior. "
+    "The arrows point at the largest values.",
     "directions": "As the models stand: each point is an input, with the divergence in one direction against that in "
     "the other.",
     "ellipses": "As the models stand: ellipses at one and two standard deviations, in the two dimensions that differ "
@@ -62,6 +64,8 @@ _STATISTICS = {
     "mean from means": "from_means",
     "mean from variances": "from_variances",
 }
+
+_PAGES = {1: "one.html.j2", 2: "page.html.j2"}
 
 # How many dimensions the tables list.
 _ROWS_SHOWN = 64
@@ -92,7 +96,7 @@ def _source(name: str) -> str:
     return environment.loader.get_source(environment, name)[0]
 
 
-def render(name: str, title: str, comparison: "Comparison", command: str | None, **variables: Any) -> str:
+def render(name: str, title: str, comparison: "Result", command: str | None, **variables: Any) -> str:
     """A page in the common layout, whose last lines say what ``comparison`` was computed from."""
     script = _source("sort.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -112,19 +116,19 @@ def render(name: str, title: str, comparison: "Comparison", command: str | None,
     )
 
 
-def write(comparison: "Comparison", path: str | os.PathLike[str], command: str | None) -> None:
+def write(comparison: "Result", path: str | os.PathLike[str], command: str | None) -> None:
     """Write the page to a file, completely or not at all."""
     check_writable(path, (".html", ".htm"))
     title = " and ".join(comparison.names)
-    write_text(path, render("page.html.j2", title, comparison, command, pair=view(comparison)))
+    write_text(path, render(_PAGES[len(comparison.names)], title, comparison, command, pair=view(comparison)))
 
 
-def fragment(comparison: "Comparison") -> str:
+def fragment(comparison: "Result") -> str:
     """The findings and the first table, for a notebook."""
     return template("fragment.html.j2").render(pair=view(comparison, figures=()))
 
 
-def view(comparison: "Comparison", *, figures: Collection[str] | None = None, prefix: str = "") -> dict[str, Any]:
+def view(comparison: "Result", *, figures: Collection[str] | None = None, prefix: str = "") -> dict[str, Any]:
     """What the templates show of one comparison.
 
     Args:
@@ -141,6 +145,7 @@ def view(comparison: "Comparison", *, figures: Collection[str] | None = None, pr
     return {
         "names": comparison.names,
         # A zero-width space allows a line break before the second name, and nowhere else.
+        "ordered_by": labels[comparison.shown[0]],
         "labels": {key: label.replace("‖", "‖\u200b") for key, label in labels.items()},
         "findings": comparison.findings(),
         "statistics": statistics,
@@ -162,11 +167,11 @@ def picture(figure: "Figure", name: str, caption: str) -> dict[str, Any]:
     return {"name": name, "svg": Markup(svg(figure, name, caption)), "caption": caption}
 
 
-def _dimensions(comparison: "Comparison") -> list[dict[str, Any]]:
+def _dimensions(comparison: "Result") -> list[dict[str, Any]]:
     """The rows of the table of dimensions: those that differ most, in their order."""
-    divergences = [comparison.per_dimension(pair).tolist() for pair in Pair]
-    shrinkage = [comparison.shrinkage(model).tolist() for model in MODELS]
-    active = [comparison.active(model).tolist() for model in MODELS]
+    divergences = [comparison.per_dimension(pair).tolist() for pair in comparison.summary.divergences]
+    shrinkage = [comparison.shrinkage(model).tolist() for model in comparison.summary.models]
+    active = [comparison.active(model).tolist() for model in comparison.summary.models]
     found = comparison.coordinates
     left = found.per_dimension.tolist() if found else []
     return [
@@ -181,15 +186,16 @@ def _dimensions(comparison: "Comparison") -> list[dict[str, Any]]:
     ]
 
 
-def _listed(comparison: "Comparison") -> dict[str, list[dict[str, Any]]]:
+def _listed(comparison: "Result") -> dict[str, list[dict[str, Any]]]:
     """The inputs that differ most, by the divergence that says so."""
     labels, found = comparison.labels(), comparison.coordinates
     columns: dict[str, tuple[Sequence[Any], Sequence[float]]] = {}
     if found:
         columns[f"{labels[Pair.AB]} after {MAPS[found.best.kind]}"] = (found.largest_ids, found.largest_values)
-    for pair in (Pair.AB, Pair.BA):
+    state = " as they stand" if len(comparison.names) > 1 else ""
+    for pair in comparison.shown:
         largest = comparison.summary.divergences[pair].largest
-        columns[f"{labels[pair]} as they stand"] = (largest.ids, largest.values)
+        columns[f"{labels[pair]}{state}"] = (largest.ids, largest.values)
     return {
         title: [{"id": id_, "value": value} for id_, value in zip(*column, strict=True)]
         for title, column in columns.items()

@@ -1,4 +1,4 @@
-"""A comparison as a dictionary, as JSON, and as lines of ``key: value``."""
+"""A result as a dictionary, as JSON, and as lines of ``key: value``."""
 
 import json
 import math
@@ -9,11 +9,11 @@ from torch import Tensor
 
 from kullback._version import __version__
 from kullback.comparison.format import exact
-from kullback.comparison.summary import MODELS, DivergenceSummary
+from kullback.comparison.summary import DivergenceSummary
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
-    from kullback.comparison.comparison import Comparison
+    from kullback.comparison.result import Result
 
 
 T = TypeVar("T")
@@ -22,30 +22,30 @@ SCHEMA = 1
 """The version of what :func:`to_dict` returns: keys are added without notice, and removed or changed with a new one."""
 
 
-def to_dict(comparison: "Comparison") -> dict[str, Any]:
+def to_dict(result: "Result") -> dict[str, Any]:
     """All results as lists, strings and numbers; None stands for a number that is not finite."""
     everything = {
         "schema": SCHEMA,
         "kullback": __version__,
-        "names": list(comparison.names),
-        "prior": comparison.prior,
-        "findings": comparison.findings(),
-        "event_shape": list(comparison.event_shape),
-        "scalars": comparison.scalars(),
-        **{pair.value: _divergence(divergence) for pair, divergence in comparison.summary.divergences.items()},
-        "coordinates": _coordinates(comparison),
-        "aggregate": _aggregate(comparison),
-        "thresholds": asdict(comparison.thresholds),
-        "shrinkage": {model: comparison.shrinkage(model).tolist() for model in MODELS},
-        "active": {model: _indices(comparison.active(model)) for model in MODELS},
-        "collapsed": {model: _indices(comparison.collapsed(model)) for model in MODELS},
+        "names": list(result.names),
+        "prior": result.prior,
+        "findings": result.findings(),
+        "event_shape": list(result.event_shape),
+        "scalars": result.scalars(),
+        **{pair.value: _divergence(divergence) for pair, divergence in result.summary.divergences.items()},
+        "coordinates": _coordinates(result),
+        "aggregate": _aggregate(result),
+        "thresholds": asdict(result.thresholds),
+        "shrinkage": {model: result.shrinkage(model).tolist() for model in result.summary.models},
+        "active": {model: _indices(result.active(model)) for model in result.summary.models},
+        "collapsed": {model: _indices(result.collapsed(model)) for model in result.summary.models},
     }
     return finite(everything)
 
 
-def to_json(comparison: "Comparison") -> str:
+def to_json(result: "Result") -> str:
     """:func:`to_dict` as JSON."""
-    return json_of(to_dict(comparison))
+    return json_of(to_dict(result))
 
 
 def json_of(numbers: dict[str, Any]) -> str:
@@ -53,26 +53,26 @@ def json_of(numbers: dict[str, Any]) -> str:
     return json.dumps(numbers, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def to_text(comparison: "Comparison") -> str:
+def to_text(result: "Result") -> str:
     """One line of ``key: value`` for each result; no key occurs twice."""
-    lines = [f"finding.{i}: {finding}" for i, finding in enumerate(comparison.findings(), 1)]
-    lines += [f"{key}: {exact(value)}" for key, value in comparison.scalars().items()]
-    for model in MODELS:
-        lines.append(f"active_{model}: {_dimension_names(comparison, comparison.active(model))}")
-        lines.append(f"collapsed_{model}: {_dimension_names(comparison, comparison.collapsed(model))}")
-    for pair, divergence in comparison.summary.divergences.items():
+    lines = [f"finding.{i}: {finding}" for i, finding in enumerate(result.findings(), 1)]
+    lines += [f"{key}: {exact(value)}" for key, value in result.scalars().items()]
+    for model in result.summary.models:
+        lines.append(f"active_{model}: {_dimension_names(result, result.active(model))}")
+        lines.append(f"collapsed_{model}: {_dimension_names(result, result.collapsed(model))}")
+    for pair, divergence in result.summary.divergences.items():
         lines += [
-            f"{pair.key}.dimension.{comparison.dimension_name(i)}: {exact(value)}"
-            for i, value in enumerate(comparison.per_dimension(pair).tolist())
+            f"{pair.key}.dimension.{result.dimension_name(i)}: {exact(value)}"
+            for i, value in enumerate(result.per_dimension(pair).tolist())
         ]
         lines += [
             f"{pair.key}.largest.{i}: {exact(value)} (input {printable(row)})"
             for i, (value, row) in enumerate(zip(divergence.largest.values, divergence.largest.ids, strict=True), 1)
         ]
-    found = comparison.coordinates
+    found = result.coordinates
     if found:
         lines += [
-            f"aligned.dimension.{comparison.dimension_name(i)}: {exact(value)}"
+            f"aligned.dimension.{result.dimension_name(i)}: {exact(value)}"
             for i, value in enumerate(found.per_dimension.tolist())
         ]
         lines += [
@@ -82,10 +82,10 @@ def to_text(comparison: "Comparison") -> str:
     return "\n".join(lines)
 
 
-def _aggregate(comparison: "Comparison") -> dict[str, Any]:
-    found = comparison.aggregate
+def _aggregate(result: "Result") -> dict[str, Any]:
+    found = result.aggregate
     if found is None:
-        return {"reason": comparison.aggregated}
+        return {"reason": result.aggregated}
     models = {
         model: {
             "rate": of.rate,
@@ -107,10 +107,10 @@ def _aggregate(comparison: "Comparison") -> dict[str, Any]:
     return {"rows": found.rows, "models": models, "pairs": pairs}
 
 
-def _coordinates(comparison: "Comparison") -> dict[str, Any]:
-    found = comparison.coordinates
+def _coordinates(result: "Result") -> dict[str, Any]:
+    found = result.coordinates
     if found is None:
-        return {"reason": comparison.aligned}
+        return {"reason": result.aligned}
     largest = zip(found.largest_ids, found.largest_values, strict=True)
     return {
         "alignments": {kind: alignment.to_dict() for kind, alignment in found.alignments.items()},
@@ -136,8 +136,8 @@ def _indices(mask: Tensor) -> list[int]:
     return mask.nonzero().flatten().tolist()
 
 
-def _dimension_names(comparison: "Comparison", mask: Tensor) -> str:
-    return " ".join(map(comparison.dimension_name, _indices(mask))) or "none"
+def _dimension_names(result: "Result", mask: Tensor) -> str:
+    return " ".join(map(result.dimension_name, _indices(mask))) or "none"
 
 
 def finite(x: T) -> T:

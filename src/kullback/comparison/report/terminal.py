@@ -1,4 +1,4 @@
-"""A comparison as tables in a terminal."""
+"""A result as tables in a terminal."""
 
 import math
 from typing import TYPE_CHECKING
@@ -15,21 +15,21 @@ from kullback.io.text import printable
 
 if TYPE_CHECKING:
     from kullback.comparison.compare_all import Comparisons
-    from kullback.comparison.comparison import Comparison
+    from kullback.comparison.result import Result
 
 _MAX_DIMENSIONS = 16
 
 
-def show(comparison: "Comparison", console: Console) -> None:
+def show(comparison: "Result", console: Console) -> None:
     """Print the findings and tables. The tables call the models A and B, so that they fit into a narrow terminal."""
     for finding in comparison.findings():
         console.print(Text(f"• {finding}"))
-    a, b = comparison.names
     tables = (_statistics(comparison), _dimensions(comparison), _largest(comparison))
     for table in (*_coordinates(comparison), *tables):
         console.print()
         console.print(table)
-    console.print(Text(f"A is {a}, B is {b}; all in nats.", style="italic"))
+    called = ", ".join(f"{model.upper()} is {name}" for model, name in zip(MODELS, comparison.names, strict=False))
+    console.print(Text(f"{called}; all in nats.", style="italic"))
 
 
 def show_several(comparisons: "Comparisons", console: Console) -> None:
@@ -48,6 +48,10 @@ def show_several(comparisons: "Comparisons", console: Console) -> None:
 _COLUMNS = {pair: pair.label("A", "B") for pair in Pair}
 
 
+def _columns(comparison: "Result") -> dict[Pair, str]:
+    return {pair: _COLUMNS[pair] for pair in comparison.summary.divergences}
+
+
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for i, column in enumerate(columns):
@@ -55,7 +59,7 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _coordinates(comparison: "Comparison") -> list[Table]:
+def _coordinates(comparison: "Result") -> list[Table]:
     found = comparison.coordinates
     if found is None:
         return []
@@ -71,9 +75,9 @@ def _coordinates(comparison: "Comparison") -> list[Table]:
     return [table]
 
 
-def _statistics(comparison: "Comparison") -> Table:
-    table = _table(f"Over {comparison.summary.count:,} inputs", "", *_COLUMNS.values())
-    statistics = [comparison.statistics(pair) for pair in _COLUMNS]
+def _statistics(comparison: "Result") -> Table:
+    table = _table(f"Over {comparison.summary.count:,} inputs", "", *_columns(comparison).values())
+    statistics = [comparison.statistics(pair) for pair in _columns(comparison)]
     table.add_row("mean ± standard error", *(plus_minus(s) for s in statistics))
     for name, key in (("median", "median"), ("5 %", "p05"), ("95 %", "p95"), ("largest", "max")):
         table.add_row(name, *(number(s[key]) for s in statistics))
@@ -84,13 +88,13 @@ def _statistics(comparison: "Comparison") -> Table:
     return table
 
 
-def _dimensions(comparison: "Comparison") -> Table:
+def _dimensions(comparison: "Result") -> Table:
     d = math.prod(comparison.event_shape)
     title = "Mean in each latent dimension" + (f" (the {_MAX_DIMENSIONS} largest of {d:,})" * (d > _MAX_DIMENSIONS))
-    table = _table(f"{title}; faint: collapsed", "dimension", *_COLUMNS.values(), "active in")
-    columns = {pair: comparison.per_dimension(pair) for pair in _COLUMNS}
-    active = {model.upper(): comparison.active(model) for model in MODELS}
-    collapsed = {Pair.rate(model): comparison.collapsed(model) for model in MODELS}
+    table = _table(f"{title}; faint: collapsed", "dimension", *_columns(comparison).values(), "active in")
+    columns = {pair: comparison.per_dimension(pair) for pair in _columns(comparison)}
+    active = {model.upper(): comparison.active(model) for model in comparison.summary.models}
+    collapsed = {Pair.rate(model): comparison.collapsed(model) for model in comparison.summary.models}
     for i in sorted(comparison.most_different(_MAX_DIMENSIONS)):
         cells = []
         for pair, values in columns.items():
@@ -102,15 +106,11 @@ def _dimensions(comparison: "Comparison") -> Table:
     return table
 
 
-def _largest(comparison: "Comparison") -> Table:
-    table = _table("The inputs that differ most", "", _COLUMNS[Pair.AB], "input", _COLUMNS[Pair.BA], "input")
-    ab, ba = (comparison.summary.divergences[pair].largest for pair in (Pair.AB, Pair.BA))
-    for i in range(len(ab.ids)):
-        table.add_row(
-            str(i + 1),
-            number(ab.values[i]),
-            Text(printable(ab.ids[i])),
-            number(ba.values[i]),
-            Text(printable(ba.ids[i])),
-        )
+def _largest(comparison: "Result") -> Table:
+    headings = [heading for pair in comparison.shown for heading in (_COLUMNS[pair], "input")]
+    table = _table("The inputs that differ most", "", *headings)
+    columns = [comparison.summary.divergences[pair].largest for pair in comparison.shown]
+    for i in range(len(columns[0].ids)):
+        cells = [cell for of in columns for cell in (number(of.values[i]), Text(printable(of.ids[i])))]
+        table.add_row(str(i + 1), *cells)
     return table

@@ -14,7 +14,9 @@ SUFFIXES, HOLDS, IS_TABLE = (".pt", ".pth"), "posteriors", False
 
 
 def read(path: Path) -> "Columns":
-    """The entries of a dict of tensors, or of a dict of such dicts; or a single tensor, as one column."""
+    """The entries of a dict of tensors, or of a dict of such dicts; the tensors of a tuple or a list, called 0, 1, …;
+    or a single tensor, as one column.
+    """
     import pickle
 
     import numpy as np
@@ -33,9 +35,11 @@ def read(path: Path) -> "Columns":
         ) from None
     if isinstance(loaded, Tensor):
         return {"tensor": loaded.detach}
+    if isinstance(loaded, (tuple, list)) and loaded and all(isinstance(x, Tensor) for x in loaded):
+        loaded = dict(enumerate(loaded))
     if not isinstance(loaded, dict):
         raise PosteriorFileError(
-            f"holds a {type(loaded).__name__}, expected a dict of tensors: "
+            f"holds a {type(loaded).__name__}, expected a dict of tensors, or a tuple of them: "
             "torch.save({'mu': mu, 'logvar': logvar}, path)."
         )
     table: dict[str, Any] = {}
