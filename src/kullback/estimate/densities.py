@@ -7,11 +7,13 @@ import torch
 from torch import Tensor, distributions
 
 from kullback.errors import NoClosedForm, ShapeError
+from kullback.estimate.draws import draw_points
 from kullback.estimate.scipy_densities import from_scipy
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
 from kullback.interop.registry import convert
 from kullback.numerics.arrays import from_callers_type
+from kullback.numerics.foreign_arrays import is_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +33,7 @@ class Foreign:
     def draw(self, n: int) -> Tensor:
         """``n`` points; if the distribution has ``rsample`` they are reparameterized, so that gradients flow."""
         if not isinstance(self.distribution, distributions.Distribution):
-            drawn = self.distribution.sample(n)
-            # Flows return the points and their log-densities.
-            return from_callers_type(drawn[0] if isinstance(drawn, tuple) else drawn)
+            return draw_points(self.distribution, n, self.name)
         if self.distribution.has_rsample and torch.is_grad_enabled():
             return self.distribution.rsample((n,))
         return self.distribution.sample((n,))
@@ -73,7 +73,7 @@ def as_density(x: Any, name: str, *, drawn: bool = True) -> Density:
     x = from_scipy(x)
     if callable(getattr(x, "log_prob", None)) and (not drawn or callable(getattr(x, "sample", None))):
         return Foreign(x, name)
-    samples = " Are these samples? This takes densities." if hasattr(x, "__array__") else ""
+    samples = " Are these samples? This takes densities." if is_array(x) else ""
     methods = "log_prob(x) and sample(n)" if drawn else "log_prob(x)"
     raise TypeError(
         f"{name} must be a Gaussian, a Mixture, a distribution of torch or scipy, or an object with {methods}, got "
