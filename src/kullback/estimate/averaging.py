@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from kullback.divergences.api import check_shapes
-from kullback.estimate.densities import Density, Foreign, as_density, describe, log_density
+from kullback.estimate.coordinates import Drawn, in_coordinates_of_base
+from kullback.estimate.densities import Density, Foreign, describe, log_density
 from kullback.estimate.monte_carlo import REPLICATES, Average, Integrand, average
 from kullback.estimate.result import Estimate
 from kullback.gaussians.gaussian import Gaussian
@@ -138,17 +139,17 @@ def of_log_densities(p: Density, q: Density, function: Callable[[Tensor, Tensor]
     return lambda x, log_component: function(log_density_at_draws(p, x, log_component), log_density(q, x))
 
 
-def as_densities(p: Any, q: Any, *, q_drawn: bool = False) -> tuple[Density, Density]:
-    """Both arguments as densities, of which the second may also have to be drawn from.
+def as_drawn(p: Any, q: Any, names: tuple[str, str] = ("p", "q")) -> Drawn:
+    """Both arguments as densities, in coordinates in which the first is drawn from.
 
     Raises:
         TypeError: if one has no density.
         ShapeError: if the events differ or the batches do not broadcast, where the shapes are known beforehand.
     """
-    p, q = as_density(p, "p"), as_density(q, "q", drawn=q_drawn)
-    if not isinstance(p, Foreign) and not isinstance(q, Foreign):
-        check_shapes(p, q)
-    return p, q
+    drawn = in_coordinates_of_base(p, q, names)
+    if not isinstance(drawn.p, Foreign) and not isinstance(drawn.q, Foreign):
+        check_shapes(drawn.p, drawn.q)
+    return drawn
 
 
 def to_estimate(

@@ -8,9 +8,11 @@ from torch import Tensor, distributions
 
 from kullback.errors import NoClosedForm, ShapeError
 from kullback.estimate.draws import draw_points
+from kullback.estimate.images import log_prob_of_image
 from kullback.estimate.scipy_densities import from_scipy
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
+from kullback.interop.changes import split
 from kullback.interop.registry import convert
 from kullback.numerics.arrays import from_callers_type
 from kullback.numerics.foreign_arrays import is_array
@@ -42,6 +44,11 @@ class Foreign:
         """The log-density at points; -∞ outside the support of a torch distribution, whatever its ``validate_args``."""
         if not isinstance(self.distribution, distributions.Distribution):
             return from_callers_type(self.distribution.log_prob(x))
+        parts = split(self.distribution)
+        if parts is not None:
+            base, chain = parts
+            density = as_density(base, self.name, drawn=False)
+            return log_prob_of_image(x, chain, len(base.event_shape), density.log_prob, self.name)
         try:
             support = self.distribution.support
         except NotImplementedError:  # the distribution does not declare its support
@@ -97,6 +104,14 @@ def log_density(density: Density, x: Tensor) -> Tensor:
         what = "NaN" if bool(value.isnan().any()) else "infinite"
         raise ValueError(f"the log-density of {describe(density)} is {what} at some points: is a parameter NaN, or 0?")
     return value
+
+
+def event_shape_if_known(density: Density) -> torch.Size | None:
+    """The event shape; None for an object that is no distribution of torch."""
+    if isinstance(density, Foreign):
+        known = isinstance(density.distribution, distributions.Distribution)
+        return density.distribution.event_shape if known else None
+    return density.event_shape
 
 
 def event_shape_of(density: Density, name: str) -> torch.Size | None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kullback.estimate.averaging import (
     Settings,
-    as_densities,
+    as_drawn,
     batch_dims,
     mean_of_averages,
     of_log_densities,
@@ -54,6 +54,9 @@ def kl_estimate(
     **For two densities** it is the average of :math:`\log p - \log q` over points of p. The points of a Gaussian or a
     mixture come from 16 independent scramblings of a Sobol sequence for each component, whose spread gives the standard
     error (with Student's t distribution, 15 degrees of freedom); those of any other density are independent draws.
+    Where p is the image of another density under transforms, such as a squashed policy, the points are those of its
+    base, and q is asked for its density in their coordinates, in float64: no point is rounded to the bounds of actions.
+    A point outside the support of q makes the estimate infinite.
 
     **For samples** it is the unbiased estimate for Gaussians, from the means and covariances of the samples, plus a
     correction: the nearest-neighbour estimate on the samples minus that on Gaussian samples with the same means and
@@ -121,7 +124,7 @@ def kl_estimate(
     if method != "auto" and method not in _TERMS:
         raise ValueError(f"method is one of auto, {', '.join(_TERMS)} for densities, got {method!r}.")
     name = "k1" if method == "auto" else method
-    p, q = as_densities(*without_common_transforms(p, q))
+    p, q, _ = as_drawn(*without_common_transforms(p, q))
     integrand = of_log_densities(p, q, lambda log_p, log_q: _TERMS[name](log_p - log_q))
     mean = mean_of_averages([(p, integrand)], settings, batch_dims(p, q))
     both_gaussian = isinstance(p, Gaussian) and isinstance(q, Gaussian)

@@ -1,9 +1,9 @@
 """Arrays and tables of other libraries as NumPy arrays or tensors; none of them is imported.
 
 Whatever NumPy can read is read through its protocol: xarray, JAX and the columns of tables. Three things are done
-beside. Tables of pandas and polars are read column by column, so that a column that holds no numbers is named, and so is
-a missing value. The bfloat16 of JAX, which NumPy has no type for, is kept. And what NumPy must not copy from its device,
-as arrays of CuPy, becomes a tensor there by DLPack.
+beside. Tables of pandas and polars are read column by column, so that a column that holds no numbers is named, and so
+is a missing value. The bfloat16 of JAX, which NumPy has no type for, is kept. And what NumPy must not copy from its
+device, as arrays of CuPy, becomes a tensor there by DLPack.
 """
 
 from collections.abc import Iterator
@@ -61,8 +61,8 @@ def _by_dlpack(x: Any, name: str) -> Tensor:
         tensor: Tensor = from_dlpack(x)
     except (BufferError, RuntimeError) as error:
         raise TypeError(
-            f"{name} is a {type(x).__module__}.{type(x).__name__} that this torch cannot take where it lies, by DLPack: "
-            f"{error}. Copy it to the CPU as a NumPy array."
+            f"{name} is a {type(x).__module__}.{type(x).__name__} that this torch cannot take from its device by "
+            f"DLPack: {error}. Copy it to a NumPy array."
         ) from None
     return tensor
 
