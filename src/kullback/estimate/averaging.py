@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from kullback.divergences.api import check_shapes
+from kullback.errors import ShapeError
 from kullback.estimate.coordinates import Drawn, in_coordinates_of_base
 from kullback.estimate.densities import Density, Foreign, describe, log_density
 from kullback.estimate.monte_carlo import REPLICATES, Average, Integrand, average
 from kullback.estimate.result import Estimate
 from kullback.gaussians.gaussian import Gaussian
-from kullback.numerics.arrays import ArrayKind, common_array_kind, to_callers_type
+from kullback.numerics.arrays import common_array_kind, to_callers_type
 from kullback.numerics.tensors import compute_dtype
 
 # The number of points if the caller asks for nothing; and with a tolerance, at first and at most.
@@ -136,7 +137,17 @@ def log_density_at_draws(p: Density, x: Tensor, log_component: Tensor) -> Tensor
 
 def of_log_densities(p: Density, q: Density, function: Callable[[Tensor, Tensor], Tensor]) -> Integrand:
     """The integrand ``function(log p(x), log q(x))`` for points x of p."""
-    return lambda x, log_component: function(log_density_at_draws(p, x, log_component), log_density(q, x))
+
+    def integrand(x: Tensor, log_component: Tensor) -> Tensor:
+        log_p, log_q = log_density_at_draws(p, x, log_component), log_density(q, x)
+        if log_p.ndim != log_q.ndim:
+            raise ShapeError(
+                f"the log-density of q has shape {tuple(log_q.shape)} at points of shape {tuple(x.shape)}, that of p "
+                f"{tuple(log_p.shape)}: expected one number for each point. Are the coordinates summed over?"
+            )
+        return function(log_p, log_q)
+
+    return integrand
 
 
 def as_drawn(p: Any, q: Any, names: tuple[str, str] = ("p", "q")) -> Drawn:
@@ -188,8 +199,7 @@ def to_estimate(
             f"the estimate is below 0 by more than {IMPOSSIBLE:g} standard errors: is a density not normalized?"
         )
     half = mean.quantile * error
-    foreign = ArrayKind.TORCH if len(known) < len(densities) else ArrayKind.ANY
-    kind = common_array_kind([foreign, *(density.array_kind for density in known)])
+    kind = common_array_kind(density.array_kind for density in densities)
     low, high, value, error = (
         to_callers_type(x.to(dtype), kind) for x in (value.detach() - half, value.detach() + half, value, error)
     )

@@ -9,12 +9,14 @@ from torch import Tensor, distributions
 from kullback.errors import NoClosedForm, ShapeError
 from kullback.estimate.draws import draw_points
 from kullback.estimate.images import log_prob_of_image
+from kullback.estimate.jax_densities import OfJax, from_jax
 from kullback.estimate.scipy_densities import from_scipy
+from kullback.estimate.sklearn_densities import from_sklearn
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
 from kullback.interop.changes import split
 from kullback.interop.registry import convert
-from kullback.numerics.arrays import from_callers_type
+from kullback.numerics.arrays import ArrayKind, from_callers_type
 from kullback.numerics.foreign_arrays import is_array
 
 
@@ -31,6 +33,12 @@ class Foreign:
         return (
             self.distribution.batch_shape if isinstance(self.distribution, distributions.Distribution) else torch.Size()
         )
+
+    @property
+    def array_kind(self) -> ArrayKind:
+        """NumPy for what computes with arrays; other objects are asked with tensors."""
+        kind: ArrayKind = getattr(self.distribution, "array_kind", ArrayKind.TORCH)
+        return kind if isinstance(kind, ArrayKind) else ArrayKind.TORCH
 
     def draw(self, n: int) -> Tensor:
         """``n`` points; if the distribution has ``rsample`` they are reparameterized, so that gradients flow."""
@@ -77,7 +85,8 @@ def as_density(x: Any, name: str, *, drawn: bool = True) -> Density:
         converted = None
     if converted is not None:
         return converted
-    x = from_scipy(x)
+    for adapted in (from_scipy, from_sklearn, from_jax):
+        x = adapted(x, name)
     if callable(getattr(x, "log_prob", None)) and (not drawn or callable(getattr(x, "sample", None))):
         return Foreign(x, name)
     samples = " Are these samples? This takes densities." if is_array(x) else ""
@@ -107,9 +116,9 @@ def log_density(density: Density, x: Tensor) -> Tensor:
 
 
 def event_shape_if_known(density: Density) -> torch.Size | None:
-    """The event shape; None for an object that is no distribution of torch."""
+    """The event shape; None for an object that need not declare one."""
     if isinstance(density, Foreign):
-        known = isinstance(density.distribution, distributions.Distribution)
+        known = isinstance(density.distribution, distributions.Distribution | OfJax)
         return density.distribution.event_shape if known else None
     return density.event_shape
 
