@@ -77,9 +77,11 @@ def kl_estimate(
         flows with ``method="gaussian"``; the other methods refuse samples that require gradients.
 
     Args:
-        p: a Gaussian, a :class:`Mixture`, a torch distribution, scikit-learn's ``GaussianMixture``, or any object with
-            ``log_prob(x)`` and ``sample(n)``; or samples, the rows of an array ``(n, d)``.
-        q: another one.
+        p: a Gaussian or what :func:`as_gaussian` converts; a :class:`Mixture`, or scikit-learn's ``GaussianMixture`` or
+            ``BayesianGaussianMixture``; another distribution of torch, scipy, NumPyro, distrax or TensorFlow
+            Probability; a ``gaussian_kde`` or ``KernelDensity``; or any object with ``log_prob(x)`` and a ``sample``
+            that takes a number of points, a shape, or nothing. Or samples, the rows of an array ``(n, d)`` or a table.
+        q: another one; it needs no ``sample``.
         tolerance: the standard error at which to stop, in nats; points are doubled until it is reached.
         n: the number of points that are drawn from p, by default 65,536, rounded up to 16 × 2^k, or to that for each
             component. If q is samples, by default as many as there are samples, but 5,000 to 20,000, and not rounded.

@@ -54,13 +54,16 @@ def as_gaussian(x: Any, name: str = "x") -> Gaussian:
 
     Args:
         x: a Gaussian; a ``torch.distributions`` Normal, Independent of Normals, MultivariateNormal or
-            LowRankMultivariateNormal, or an affine image of one; what holds one as ``.distribution``; a list of any
-            of these; a frozen ``norm`` or ``multivariate_normal`` of scipy; a GPyTorch MultivariateNormal; a diffusers
-            posterior, or the output that holds it as ``latent_dist``; the output of a pythae encoder.
+            LowRankMultivariateNormal, or an affine image of one; those of Pyro and NumPyro; Normals, Independent of
+            Normals and MultivariateNormals of distrax and TensorFlow Probability; what holds a distribution of torch as
+            ``.distribution``; a frozen ``norm`` or ``multivariate_normal`` of scipy; a GPyTorch MultivariateNormal; a
+            diffusers posterior, or the output that holds it as ``latent_dist``; the output of a pythae encoder; a list
+            of any of these, which is a batch.
         name: what an error calls it.
 
     Raises:
-        NoClosedForm: for a mixture, or a distribution of torch that is not among those.
+        NoClosedForm: for a mixture, a masked Gaussian, or a distribution of torch that is not among those.
+        ShapeError: for a list of Gaussians whose event shapes differ.
         TypeError: for anything else.
 
     Example:
