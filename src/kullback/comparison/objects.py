@@ -3,12 +3,12 @@
 from typing import Any, get_args
 
 import numpy as np
-from torch import Tensor
 
 from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import Parameterization
 from kullback.interop.registry import as_gaussian
+from kullback.numerics.foreign_arrays import is_array
 
 SCALES: tuple[Parameterization, ...] = get_args(Parameterization)
 _CHOICES = f"scale={', '.join(map(repr, SCALES[:-1]))} or {SCALES[-1]!r}"
@@ -36,7 +36,7 @@ def as_posteriors(x: Any, name: str, scale: Parameterization | None) -> Gaussian
     """
     if not isinstance(x, (tuple, list)):
         return as_gaussian(x, name)
-    if len(x) != 2 or not all(isinstance(part, Tensor) or hasattr(part, "__array__") for part in x):
+    if len(x) != 2 or not all(map(is_array, x)):
         held = ", ".join(type(part).__name__ for part in x)
         raise TypeError(
             f"{name} is a {type(x).__name__} of {len(x)} ({held}); expected two tensors or arrays, (mean, scale), with "

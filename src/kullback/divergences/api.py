@@ -109,11 +109,11 @@ _SECTIONS = {
         Exact and twice differentiable, under ``torch.func`` transforms and ``torch.compile(fullgraph=True)``.
     """,
     "Args": """
-        p: Gaussians, or what :func:`as_gaussian` converts to them: distributions of torch, GPyTorch and diffusers.
+        p: Gaussians, or what :func:`as_gaussian` converts to them: distributions of torch, scipy, NumPyro and others.
         q: the same.
     """,
     "Returns": """
-        A tensor, or a NumPy array if p and q were given as NumPy.
+        A tensor, or a NumPy array if no tensor was given: NumPy, lists, tables, arrays of JAX.
     """,
     "Raises": """
         ShapeError: if the events differ or the batches do not broadcast.

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from kullback.divergences.api import check_shapes
-from kullback.estimate.densities import Density, Foreign, as_density, describe, log_density
+from kullback.errors import ShapeError
+from kullback.estimate.coordinates import Drawn, in_coordinates_of_base
+from kullback.estimate.densities import Density, Foreign, describe, log_density
 from kullback.estimate.monte_carlo import REPLICATES, Average, Integrand, average
 from kullback.estimate.result import Estimate
 from kullback.gaussians.gaussian import Gaussian
-from kullback.numerics.arrays import ArrayKind, common_array_kind, to_callers_type
+from kullback.numerics.arrays import common_array_kind, to_callers_type
 from kullback.numerics.tensors import compute_dtype
 
 # The number of points if the caller asks for nothing; and with a tolerance, at first and at most.
@@ -135,20 +137,30 @@ def log_density_at_draws(p: Density, x: Tensor, log_component: Tensor) -> Tensor
 
 def of_log_densities(p: Density, q: Density, function: Callable[[Tensor, Tensor], Tensor]) -> Integrand:
     """The integrand ``function(log p(x), log q(x))`` for points x of p."""
-    return lambda x, log_component: function(log_density_at_draws(p, x, log_component), log_density(q, x))
+
+    def integrand(x: Tensor, log_component: Tensor) -> Tensor:
+        log_p, log_q = log_density_at_draws(p, x, log_component), log_density(q, x)
+        if log_p.ndim != log_q.ndim:
+            raise ShapeError(
+                f"the log-density of q has shape {tuple(log_q.shape)} at points of shape {tuple(x.shape)}, that of p "
+                f"{tuple(log_p.shape)}: expected one number for each point. Are the coordinates summed over?"
+            )
+        return function(log_p, log_q)
+
+    return integrand
 
 
-def as_densities(p: Any, q: Any, *, q_drawn: bool = False) -> tuple[Density, Density]:
-    """Both arguments as densities, of which the second may also have to be drawn from.
+def as_drawn(p: Any, q: Any, names: tuple[str, str] = ("p", "q")) -> Drawn:
+    """Both arguments as densities, in coordinates in which the first is drawn from.
 
     Raises:
         TypeError: if one has no density.
         ShapeError: if the events differ or the batches do not broadcast, where the shapes are known beforehand.
     """
-    p, q = as_density(p, "p"), as_density(q, "q", drawn=q_drawn)
-    if not isinstance(p, Foreign) and not isinstance(q, Foreign):
-        check_shapes(p, q)
-    return p, q
+    drawn = in_coordinates_of_base(p, q, names)
+    if not isinstance(drawn.p, Foreign) and not isinstance(drawn.q, Foreign):
+        check_shapes(drawn.p, drawn.q)
+    return drawn
 
 
 def to_estimate(
@@ -187,8 +199,7 @@ def to_estimate(
             f"the estimate is below 0 by more than {IMPOSSIBLE:g} standard errors: is a density not normalized?"
         )
     half = mean.quantile * error
-    foreign = ArrayKind.TORCH if len(known) < len(densities) else ArrayKind.ANY
-    kind = common_array_kind([foreign, *(density.array_kind for density in known)])
+    kind = common_array_kind(density.array_kind for density in densities)
     low, high, value, error = (
         to_callers_type(x.to(dtype), kind) for x in (value.detach() - half, value.detach() + half, value, error)
     )

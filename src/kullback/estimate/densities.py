@@ -7,11 +7,17 @@ import torch
 from torch import Tensor, distributions
 
 from kullback.errors import NoClosedForm, ShapeError
+from kullback.estimate.draws import draw_points
+from kullback.estimate.images import log_prob_of_image
+from kullback.estimate.jax_densities import OfJax, from_jax
 from kullback.estimate.scipy_densities import from_scipy
+from kullback.estimate.sklearn_densities import from_sklearn
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
+from kullback.interop.changes import split
 from kullback.interop.registry import convert
-from kullback.numerics.arrays import from_callers_type
+from kullback.numerics.arrays import ArrayKind, from_callers_type
+from kullback.numerics.foreign_arrays import is_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +34,16 @@ class Foreign:
             self.distribution.batch_shape if isinstance(self.distribution, distributions.Distribution) else torch.Size()
         )
 
+    @property
+    def array_kind(self) -> ArrayKind:
+        """NumPy for what computes with arrays; other objects are asked with tensors."""
+        kind: ArrayKind = getattr(self.distribution, "array_kind", ArrayKind.TORCH)
+        return kind if isinstance(kind, ArrayKind) else ArrayKind.TORCH
+
     def draw(self, n: int) -> Tensor:
         """``n`` points; if the distribution has ``rsample`` they are reparameterized, so that gradients flow."""
         if not isinstance(self.distribution, distributions.Distribution):
-            drawn = self.distribution.sample(n)
-            # Flows return the points and their log-densities.
-            return from_callers_type(drawn[0] if isinstance(drawn, tuple) else drawn)
+            return draw_points(self.distribution, n, self.name)
         if self.distribution.has_rsample and torch.is_grad_enabled():
             return self.distribution.rsample((n,))
         return self.distribution.sample((n,))
@@ -42,6 +52,11 @@ class Foreign:
         """The log-density at points; -∞ outside the support of a torch distribution, whatever its ``validate_args``."""
         if not isinstance(self.distribution, distributions.Distribution):
             return from_callers_type(self.distribution.log_prob(x))
+        parts = split(self.distribution)
+        if parts is not None:
+            base, chain = parts
+            density = as_density(base, self.name, drawn=False)
+            return log_prob_of_image(x, chain, len(base.event_shape), density.log_prob, self.name)
         try:
             support = self.distribution.support
         except NotImplementedError:  # the distribution does not declare its support
@@ -70,10 +85,11 @@ def as_density(x: Any, name: str, *, drawn: bool = True) -> Density:
         converted = None
     if converted is not None:
         return converted
-    x = from_scipy(x)
+    for adapted in (from_scipy, from_sklearn, from_jax):
+        x = adapted(x, name)
     if callable(getattr(x, "log_prob", None)) and (not drawn or callable(getattr(x, "sample", None))):
         return Foreign(x, name)
-    samples = " Are these samples? This takes densities." if hasattr(x, "__array__") else ""
+    samples = " Are these samples? This takes densities." if is_array(x) else ""
     methods = "log_prob(x) and sample(n)" if drawn else "log_prob(x)"
     raise TypeError(
         f"{name} must be a Gaussian, a Mixture, a distribution of torch or scipy, or an object with {methods}, got "
@@ -97,6 +113,14 @@ def log_density(density: Density, x: Tensor) -> Tensor:
         what = "NaN" if bool(value.isnan().any()) else "infinite"
         raise ValueError(f"the log-density of {describe(density)} is {what} at some points: is a parameter NaN, or 0?")
     return value
+
+
+def event_shape_if_known(density: Density) -> torch.Size | None:
+    """The event shape; None for an object that need not declare one."""
+    if isinstance(density, Foreign):
+        known = isinstance(density.distribution, distributions.Distribution | OfJax)
+        return density.distribution.event_shape if known else None
+    return density.event_shape
 
 
 def event_shape_of(density: Density, name: str) -> torch.Size | None:

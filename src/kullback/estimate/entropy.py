@@ -6,13 +6,13 @@ from torch import Tensor
 
 from kullback.estimate.averaging import (
     Settings,
-    as_densities,
+    as_drawn,
     batch_dims,
     log_density_at_draws,
     mean_of_averages,
     to_estimate,
 )
-from kullback.estimate.densities import Foreign, as_density, log_density
+from kullback.estimate.densities import Foreign, log_density
 from kullback.estimate.result import Estimate
 
 
@@ -51,10 +51,13 @@ def entropy_estimate(
         >>> round(float(estimate.value), 3), bool(estimate.standard_error < 1e-4)
         (2.108, True)
     """
-    settings, p = Settings(tolerance, n, seed), as_density(p, "p")
-    expectation = (p, lambda x, log_component: -log_density_at_draws(p, x, log_component))
-    mean = mean_of_averages([expectation], settings, batch_dims(p))
-    return to_estimate(mean, (p,), settings, "k1", never_negative=False)
+    settings, drawn = Settings(tolerance, n, seed), as_drawn(p, p)
+
+    def integrand(x: Tensor, log_component: Tensor) -> Tensor:
+        return drawn.log_volume(x) - log_density_at_draws(drawn.p, x, log_component)
+
+    mean = mean_of_averages([(drawn.p, integrand)], settings, batch_dims(drawn.p))
+    return to_estimate(mean, (drawn.p,), settings, "k1", never_negative=False)
 
 
 def cross_entropy_estimate(
@@ -93,13 +96,13 @@ def cross_entropy_estimate(
         >>> round(float(cross_entropy_estimate(Gaussian.from_std([0.0], [1.0]), q, seed=0).value), 3)
         4.112
     """
-    settings = Settings(tolerance, n, seed)
-    p, q = as_densities(p, q)
+    settings, drawn = Settings(tolerance, n, seed), as_drawn(p, q)
+    p, q, _ = drawn
 
     def integrand(x: Tensor, log_component: Tensor) -> Tensor:
         if isinstance(p, Foreign):
             log_density_at_draws(p, x, log_component)  # for its check of gradients
-        return -log_density(q, x)
+        return drawn.log_volume(x) - log_density(q, x)
 
     mean = mean_of_averages([(p, integrand)], settings, batch_dims(p, q))
     return to_estimate(mean, (p, q), settings, "k1", never_negative=False)

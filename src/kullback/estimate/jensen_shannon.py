@@ -8,12 +8,13 @@ from torch import Tensor
 
 from kullback.estimate.averaging import (
     Settings,
-    as_densities,
+    as_drawn,
     batch_dims,
     mean_of_averages,
     of_log_densities,
     to_estimate,
 )
+from kullback.estimate.densities import as_density
 from kullback.estimate.result import Estimate
 from kullback.interop.pairs import without_common_transforms
 
@@ -61,10 +62,12 @@ def jensen_shannon_estimate(
         (0.337, 65536)
     """
     settings = Settings(tolerance, n, seed)
-    p, q = as_densities(*without_common_transforms(p, q), q_drawn=True)
-    expectations = [(p, of_log_densities(p, q, _log_ratio)), (q, of_log_densities(q, p, _log_ratio))]
-    mean = mean_of_averages(expectations, settings, batch_dims(p, q))
-    return to_estimate(mean, (p, q), settings, "k1")
+    p, q = without_common_transforms(p, q)
+    densities = as_density(p, "p"), as_density(q, "q")
+    both = as_drawn(p, q), as_drawn(q, p, ("q", "p"))
+    expectations = [(drawn.p, of_log_densities(drawn.p, drawn.q, _log_ratio)) for drawn in both]
+    mean = mean_of_averages(expectations, settings, batch_dims(*densities))
+    return to_estimate(mean, densities, settings, "k1")
 
 
 def _log_ratio(log_p: Tensor, log_q: Tensor) -> Tensor:

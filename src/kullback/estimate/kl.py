@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kullback.estimate.averaging import (
     Settings,
-    as_densities,
+    as_drawn,
     batch_dims,
     mean_of_averages,
     of_log_densities,
@@ -54,6 +54,9 @@ def kl_estimate(
     **For two densities** it is the average of :math:`\log p - \log q` over points of p. The points of a Gaussian or a
     mixture come from 16 independent scramblings of a Sobol sequence for each component, whose spread gives the standard
     error (with Student's t distribution, 15 degrees of freedom); those of any other density are independent draws.
+    Where p is the image of another density under transforms, such as a squashed policy, the points are those of its
+    base, and q is asked for its density in their coordinates, in float64: no point is rounded to the bounds of actions.
+    A point outside the support of q makes the estimate infinite.
 
     **For samples** it is the unbiased estimate for Gaussians, from the means and covariances of the samples, plus a
     correction: the nearest-neighbour estimate on the samples minus that on Gaussian samples with the same means and
@@ -74,9 +77,11 @@ def kl_estimate(
         flows with ``method="gaussian"``; the other methods refuse samples that require gradients.
 
     Args:
-        p: a Gaussian, a :class:`Mixture`, a torch distribution, scikit-learn's ``GaussianMixture``, or any object with
-            ``log_prob(x)`` and ``sample(n)``; or samples, the rows of an array ``(n, d)``.
-        q: another one.
+        p: a Gaussian or what :func:`as_gaussian` converts; a :class:`Mixture`, or scikit-learn's ``GaussianMixture`` or
+            ``BayesianGaussianMixture``; another distribution of torch, scipy, NumPyro, distrax or TensorFlow
+            Probability; a ``gaussian_kde`` or ``KernelDensity``; or any object with ``log_prob(x)`` and a ``sample``
+            that takes a number of points, a shape, or nothing. Or samples, the rows of an array ``(n, d)`` or a table.
+        q: another one; it needs no ``sample``.
         tolerance: the standard error at which to stop, in nats; points are doubled until it is reached.
         n: the number of points that are drawn from p, by default 65,536, rounded up to 16 × 2^k, or to that for each
             component. If q is samples, by default as many as there are samples, but 5,000 to 20,000, and not rounded.
@@ -121,7 +126,7 @@ def kl_estimate(
     if method != "auto" and method not in _TERMS:
         raise ValueError(f"method is one of auto, {', '.join(_TERMS)} for densities, got {method!r}.")
     name = "k1" if method == "auto" else method
-    p, q = as_densities(*without_common_transforms(p, q))
+    p, q, _ = as_drawn(*without_common_transforms(p, q))
     integrand = of_log_densities(p, q, lambda log_p, log_q: _TERMS[name](log_p - log_q))
     mean = mean_of_averages([(p, integrand)], settings, batch_dims(p, q))
     both_gaussian = isinstance(p, Gaussian) and isinstance(q, Gaussian)

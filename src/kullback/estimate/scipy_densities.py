@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from kullback.errors import ShapeError
+from kullback.numerics.arrays import ArrayKind
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class OfScipy:
     """
 
     distribution: Any
+    array_kind = ArrayKind.NUMPY
 
     def log_prob(self, x: Tensor) -> Tensor:
         """The log-densities at points ``(n, d)``, or at numbers ``(n,)``."""
@@ -36,6 +38,7 @@ class OfKernels:
     """A kernel density estimate, to which points are columns."""
 
     distribution: Any
+    array_kind = ArrayKind.NUMPY
 
     def log_prob(self, x: Tensor) -> Tensor:
         """The log-densities at points ``(..., d)``."""
@@ -47,7 +50,7 @@ class OfKernels:
         return torch.from_numpy(self.distribution.resample(n, seed=_seed())).mT.contiguous()
 
 
-def from_scipy(x: Any) -> Any:
+def from_scipy(x: Any, _name: str) -> Any:
     """A distribution of scipy as an object with ``log_prob`` and ``sample``; anything else as it is."""
     if not type(x).__module__.startswith("scipy.stats."):
         return x

@@ -21,6 +21,7 @@ from kullback.gaussians.validation import (
     shape_of,
 )
 from kullback.numerics.arrays import FLOATING, ArrayKind, common_array_kind, to_tensor
+from kullback.numerics.labels import check_order
 from kullback.numerics.tensors import broadcast_shapes, common_device, compute_dtype
 
 
@@ -45,8 +46,9 @@ def diagonal(
         return Given(mean, Diagonal(scale, parameterization), ArrayKind.TORCH)
     location, kind = to_tensor(mean, "mean")
     value, scale_kind = to_tensor(scale, parameterization)
-    event_dims = whole_number(event_dims, "event_dims")
     dims = location.ndim if isinstance(location, Tensor) else 0
+    check_order(mean, scale, "mean", parameterization, ((-i - 1, -i - 1) for i in range(dims)))
+    event_dims = whole_number(event_dims, "event_dims")
     if dims == 0 and event_dims == 1 and not (isinstance(value, Tensor) and value.ndim):
         event_dims = 0  # one number beside one number is a one-dimensional Gaussian
     if event_dims > dims:
@@ -73,6 +75,7 @@ def mean_and_matrix(
     """
     location, kind = to_tensor(mean, "mean")
     value, matrix_kind = to_tensor(matrix, name)
+    check_order(mean, matrix, "mean", name, ((-1, -2), (-1, -1)) if square else ((-1, -2),))
     value = check_matrix_shape(location, value, name, square=square)
     check_mean(location, validate=validate)
     return _beside(location, value, value.shape[-2:-1]), value, common_array_kind((kind, matrix_kind))

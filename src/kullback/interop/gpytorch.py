@@ -3,11 +3,12 @@
 from typing import Any
 
 from kullback.gaussians.gaussian import Gaussian
+from kullback.interop.classes import class_names
 
 
 def read(x: Any, name: str, _convert: object) -> Gaussian | None:
     """The covariance as a matrix: above a size GPyTorch itself would estimate traces and determinants by sampling."""
-    if not any(base.__module__.startswith("gpytorch.") for base in type(x).__mro__):
+    if not class_names(x, "gpytorch"):
         return None
     lazy = getattr(x, "lazy_covariance_matrix", None)
     return None if lazy is None else Gaussian.from_covariance(x.loc, lazy.to_dense())

@@ -5,24 +5,27 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor, distributions
+from torch import distributions
 
 from kullback import interop
 from kullback.errors import NoClosedForm
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
 from kullback.interop.wrapped import is_wrapper
+from kullback.numerics.foreign_arrays import is_array
 
 Converted = Gaussian | Mixture | None
 Reader = Callable[[Any, str, "Callable[[Any, str], Converted]"], Converted]
 
-_MODULES = [module.name for module in pkgutil.iter_modules(interop.__path__)]
+_MODULES = [
+    importlib.import_module(f"{__package__}.{module.name}")
+    for module in pkgutil.iter_modules(interop.__path__)
+    if module.name != "registry"
+]
 
 # The reader of every module of this package for one kind of object, in the order of their names: each passes on what is
 # not its own, and GPyTorch's distributions, which are also torch's, are asked for first.
-READERS: tuple[Reader, ...] = tuple(
-    importlib.import_module(f"{__package__}.{name}").read for name in _MODULES if name not in ("registry", "pairs")
-)
+READERS: tuple[Reader, ...] = tuple(module.read for module in _MODULES if hasattr(module, "read"))
 
 
 def convert(x: Any, name: str) -> Converted:
@@ -51,13 +54,16 @@ def as_gaussian(x: Any, name: str = "x") -> Gaussian:
 
     Args:
         x: a Gaussian; a ``torch.distributions`` Normal, Independent of Normals, MultivariateNormal or
-            LowRankMultivariateNormal, or an affine image of one; what holds one as ``.distribution``; a list of any
-            of these; a frozen ``norm`` or ``multivariate_normal`` of scipy; a GPyTorch MultivariateNormal; a diffusers
-            posterior, or the output that holds it as ``latent_dist``; the output of a pythae encoder.
+            LowRankMultivariateNormal, or an affine image of one; those of Pyro and NumPyro; Normals, Independent of
+            Normals and MultivariateNormals of distrax and TensorFlow Probability; what holds a distribution of torch as
+            ``.distribution``; a frozen ``norm`` or ``multivariate_normal`` of scipy; a GPyTorch MultivariateNormal; a
+            diffusers posterior, or the output that holds it as ``latent_dist``; the output of a pythae encoder; a list
+            of any of these, which is a batch.
         name: what an error calls it.
 
     Raises:
-        NoClosedForm: for a mixture, or a distribution of torch that is not among those.
+        NoClosedForm: for a mixture, a masked Gaussian, or a distribution of torch that is not among those.
+        ShapeError: for a list of Gaussians whose event shapes differ.
         TypeError: for anything else.
 
     Example:
@@ -89,6 +95,6 @@ def as_gaussian(x: Any, name: str = "x") -> Gaussian:
             "and for pairs with the same transforms. An estimate with its error: kl_estimate(p, q)."
         )
     hint = "Build one: Gaussian.from_std(mean, std), from_variance(...), from_logvar(...) or from_covariance(...)."
-    if isinstance(x, Tensor) or hasattr(x, "__array__"):
+    if is_array(x):
         hint = f"Are these samples? kl_estimate(p, q) estimates from samples. Are these means? {hint}"
     raise TypeError(f"{name} must be a Gaussian or a torch.distributions Gaussian, got {type(x).__name__}. {hint}")

@@ -3,20 +3,35 @@
 from collections.abc import Callable
 from typing import Any
 
-from torch.distributions import Distribution
+from torch import Tensor
 
+from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
 
 
 def read(x: Any, name: str, convert: Callable[[Any, str], Any]) -> Gaussian | None:
-    """The Gaussians, stacked; None for a list of anything else, such as numbers.
+    """The Gaussians, stacked; None for a list that begins with anything else, such as numbers.
 
     Raises:
         ShapeError: if their events differ.
+        TypeError: if one of them is no Gaussian.
     """
-    if not isinstance(x, list | tuple) or not x or not isinstance(x[0], Gaussian | Distribution):
+    if not isinstance(x, list | tuple) or not x or isinstance(x[0], Tensor | list | tuple):
         return None
-    found = [convert(each, f"{name}[{i}]") for i, each in enumerate(x)]
-    if not all(isinstance(each, Gaussian) for each in found):
-        return None
+    found: list[Gaussian] = []
+    for i, each in enumerate(x):
+        converted = convert(each, f"{name}[{i}]")
+        if not isinstance(converted, Gaussian):
+            if not i:
+                return None
+            raise TypeError(
+                f"{name}[0] is a Gaussian, but {name}[{i}] is none: it is a {type(each).__name__}. A list of Gaussians "
+                "is a batch of them."
+            )
+        if found and converted.event_shape != found[0].event_shape:
+            raise ShapeError(
+                f"{name}[0] has event shape {tuple(found[0].event_shape)}, {name}[{i}] has "
+                f"{tuple(converted.event_shape)}. A list of Gaussians is a batch, whose event shapes are equal."
+            )
+        found.append(converted)
     return found[0][None] if len(found) == 1 else Gaussian.stack(found)

@@ -4,6 +4,7 @@ from typing import Any
 
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
+from kullback.interop.classes import class_names
 
 
 def read(x: Any, name: str, _convert: object) -> Mixture | None:
@@ -12,8 +13,7 @@ def read(x: Any, name: str, _convert: object) -> Mixture | None:
     Raises:
         ValueError: if it has not been fitted.
     """
-    kinds = {(k.__module__.split(".")[0], k.__name__) for k in type(x).__mro__}
-    if not kinds & {("sklearn", "GaussianMixture"), ("sklearn", "BayesianGaussianMixture")}:
+    if not class_names(x, "sklearn") & {"GaussianMixture", "BayesianGaussianMixture"}:
         return None
     if not hasattr(x, "weights_"):
         raise ValueError(f"{name} is a {type(x).__name__} that has not been fitted: call fit first.")

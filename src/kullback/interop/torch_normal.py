@@ -1,13 +1,12 @@
 """``torch.distributions`` Normal and Independent."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from torch import distributions
 
-from kullback.errors import NoClosedForm
 from kullback.gaussians.gaussian import Gaussian
+from kullback.interop.classes import with_more_event_dims
 
 
 def read(x: Any, name: str, convert: Callable[[Any, str], Any]) -> Gaussian | None:
@@ -22,9 +21,4 @@ def read(x: Any, name: str, convert: Callable[[Any, str], Any]) -> Gaussian | No
     base = convert(x.base_dist, name)
     if not isinstance(base, Gaussian):
         return None
-    if x.reinterpreted_batch_ndims and not isinstance(x.base_dist, distributions.Independent):
-        raise NoClosedForm(
-            f"{name} is {x.reinterpreted_batch_ndims} dimensions of independent {type(x.base_dist).__name__}s. Their "
-            "divergences add up: sum those of the base distributions over these dimensions."
-        )
-    return replace(base, event_dims=base.event_dims + x.reinterpreted_batch_ndims)
+    return with_more_event_dims(base, x.reinterpreted_batch_ndims, name)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kullback.numerics.foreign_arrays import hint, is_array, read_array
 from kullback.numerics.guard import is_concrete
 
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -29,37 +30,37 @@ def common_array_kind(kinds: Iterable[ArrayKind]) -> ArrayKind:
     return ArrayKind.TORCH if ArrayKind.TORCH in definite else ArrayKind.NUMPY
 
 
-def to_tensor(x: Any, name: str) -> tuple[Tensor | float, ArrayKind]:
+def to_tensor(x: Any, name: str, *, integers: torch.dtype | None = None) -> tuple[Tensor | float, ArrayKind]:
     """``x`` as a floating tensor, or as a float if it is a Python number; and what it was.
 
     Integers become what they are divided into: a tensor of them torch's default dtype, an array or a list of them
-    float64. Nothing is copied that need not be.
+    float64; or the dtype ``integers``. Nothing is copied that need not be.
 
     Raises:
         TypeError: for what holds no real numbers, or a list of tensors.
-        ValueError: for a ragged list.
+        ValueError: for a ragged list, or a table with missing values.
     """
     if isinstance(x, Tensor):
         if x.is_nested or x.layout is not torch.strided:
             kind = "nested" if x.is_nested else "sparse"
             instead = "torch.nested.to_padded_tensor, and a mask" if x.is_nested else f"{name}.to_dense()"
             raise TypeError(f"{name} is a {kind} tensor; Gaussians have dense ones. Use {instead}.")
-        return _floating(x, name), ArrayKind.TORCH
+        return _floating(x, name, integers), ArrayKind.TORCH
     if isinstance(x, (int, float)) and not isinstance(x, (bool, np.generic)):
         return float(x), ArrayKind.ANY
     if isinstance(x, (list, tuple)) and any(isinstance(row, Tensor) for row in x):
         raise TypeError(f"{name} is a list of tensors. Stack them first: torch.stack({name}).")
-    array = _array_tensor(x, name)
-    return array if array.dtype in FLOATING else array.to(torch.float64), ArrayKind.NUMPY
+    return _floating(_array_tensor(x, name), name, integers or torch.float64), ArrayKind.NUMPY
 
 
 def _array_tensor(x: Any, name: str) -> Tensor:
-    if not (isinstance(x, (list, tuple, np.ndarray, np.generic)) or hasattr(x, "__array__")):
-        raise TypeError(f"{name} must be a tensor, an array, a list or a number, got {type(x).__name__}.")
-    try:
-        array = np.asarray(x)
-    except ValueError as error:
-        raise ValueError(f"{name} is no rectangular array: {error}") from None
+    if not (isinstance(x, (list, tuple)) or is_array(x)):
+        raise TypeError(
+            f"{name} must be a tensor, an array, a list or a number, got {type(x).__name__}.{hint(x, name)}"
+        )
+    array = read_array(x, name)
+    if isinstance(array, Tensor):
+        return array
     if isinstance(x, np.ma.MaskedArray):
         hidden = int(np.count_nonzero(np.ma.getmaskarray(x)))
         if hidden:
@@ -82,21 +83,31 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     return torch.from_numpy(native)
 
 
-def _floating(x: Tensor, name: str) -> Tensor:
+def _floating(x: Tensor, name: str, integers: torch.dtype | None) -> Tensor:
     if x.dtype in FLOATING:
         return x
     if x.dtype.is_complex or x.dtype.is_floating_point or x.dtype == torch.bool:
         raise TypeError(f"{name} must be float16, bfloat16, float32, float64 or integers, got {x.dtype}.")
-    return x.to(torch.get_default_dtype())
+    return x.to(integers or torch.get_default_dtype())
 
 
 def from_callers_type(x: Any) -> Tensor:
-    """A result of :func:`to_callers_type` as a tensor, where it lies, whatever torch's default device is."""
-    return x if isinstance(x, Tensor) else from_numpy(np.asarray(x))
+    """A result of :func:`to_callers_type`, or another array, as a tensor where it lies.
+
+    Torch's default device does not matter.
+    """
+    if isinstance(x, Tensor):
+        return x
+    array = x if isinstance(x, np.ndarray) else read_array(x, "a result")
+    return array if isinstance(array, Tensor) else from_numpy(array)
 
 
 def to_callers_type(x: Tensor, kind: ArrayKind) -> Any:
-    """``x`` as a NumPy array if that is what the caller works with, and if there is one: not under a transform."""
-    if kind is not ArrayKind.NUMPY:
+    """``x`` as a NumPy array if that is what the caller works with, and if there is one.
+
+    There is none under a transform, for what requires gradients, of bfloat16, and on another device: what came from
+    there by DLPack stays there, and can go back so.
+    """
+    if kind is not ArrayKind.NUMPY or x.dtype is torch.bfloat16:
         return x
     return x.numpy() if is_concrete(x) and x.device.type == "cpu" and not x.requires_grad else x

@@ -215,3 +215,23 @@ def power_of_two(x: Tensor) -> Tensor:
     valid = (x > 0) & torch.isfinite(x)
     x = torch.where(valid, x, 0.5)
     return x / torch.frexp(x).mantissa
+
+
+def log_linear_exp(a: Tensor, b: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    r"""The logarithm of :math:`|a e^z + b|`, and whether :math:`a e^z + b > 0`; a and b are not both 0.
+
+    The exponential is not formed. Nothing cancels unless a and b have opposite signs.
+    """
+    first, second = _log_abs(a) + z, _log_abs(b) + torch.zeros_like(z)
+    high, behind = torch.maximum(first, second), -(first - second).abs()
+    opposite = a * b < 0
+    away = torch.where(opposite, behind, -1.0)
+    log_sum = high + torch.where(opposite, (-torch.expm1(away)).log(), behind.exp().log1p())
+    sign = torch.where(first >= second, a.sign(), b.sign())
+    return log_sum, (sign > 0) & (log_sum > -torch.inf)
+
+
+def _log_abs(x: Tensor) -> Tensor:
+    """The logarithm of |x|, -∞ without a gradient at 0."""
+    zero = x == 0
+    return torch.where(zero, -torch.inf, torch.where(zero, 1.0, x).abs().log())

@@ -18,6 +18,7 @@ from kullback.estimate.samples.reading import Samples, as_samples, check_samples
 from kullback.estimate.samples.result import SampleEstimate, Step
 from kullback.numerics.arrays import common_array_kind, to_callers_type
 from kullback.numerics.gradients import any_requires_grad
+from kullback.numerics.labels import check_order
 
 # Called with the number of searches for neighbours that are done, and None: their total is not known beforehand.
 Progress = Callable[[int, int | None], None]
@@ -63,6 +64,7 @@ def from_samples(p: Any, q: Any, settings: Settings, name: str, progress: Progre
         return _against_density(p, as_density(q, "q", drawn=False), settings, method, name, generator, _step(progress))
     if is_samples(p):
         x, y = as_samples(p, "p"), as_samples(q, "q")
+        check_order(p, q, "p", "q")
     else:
         density = as_density(p, "p")
         event = event_shape_of(density, "p")

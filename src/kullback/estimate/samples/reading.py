@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +11,9 @@ from kullback.errors import NotPositiveDefinite, ShapeError
 from kullback.estimate.samples.recognition import refuse_counts, refuse_probabilities
 from kullback.gaussians.moments import mean_and_scale
 from kullback.gaussians.scales.matrix import Tril
-from kullback.numerics.arrays import ArrayKind, from_numpy, to_tensor
+from kullback.interop.registry import convert
+from kullback.numerics.arrays import ArrayKind, to_tensor
+from kullback.numerics.foreign_arrays import is_array
 from kullback.numerics.linear_algebra import solve_lower
 
 # The smallest standard deviation in any direction, relative to that of all samples together; below it the rows have too
@@ -47,10 +48,10 @@ class Samples:
 
 
 def is_samples(x: Any) -> bool:
-    """Whether ``x`` is an array of numbers, and not a density."""
-    return not callable(getattr(x, "log_prob", None)) and (
-        isinstance(x, (Tensor, list, tuple)) or hasattr(x, "__array__")
-    )
+    """Whether ``x`` is an array of numbers, and not a density or a list of Gaussians."""
+    if isinstance(x, (list, tuple)):
+        return not x or convert(x[0], "x") is None
+    return is_array(x) and not callable(getattr(x, "log_prob", None))
 
 
 def as_samples(x: Any, name: str, event: torch.Size | None = None) -> Samples:
@@ -61,10 +62,8 @@ def as_samples(x: Any, name: str, event: torch.Size | None = None) -> Samples:
         ValueError: for values that are NaN or infinite, and for probabilities.
         TypeError: for an array that does not hold real numbers.
     """
-    value, kind = to_tensor(x, name)
-    original = x if isinstance(x, Tensor) else from_numpy(np.asarray(x))
-    if isinstance(value, Tensor) and not original.is_floating_point():
-        value = original.double()  # the default dtype may not hold large integers exactly
+    # The default dtype may not hold large integers exactly.
+    value, kind = to_tensor(x, name, integers=torch.float64)
     if not isinstance(value, Tensor) or not value.ndim or not value.numel():
         shape = tuple(value.shape) if isinstance(value, Tensor) else ()
         raise ShapeError(f"{name}: samples are the rows of an array (n, d), got shape {shape}.")

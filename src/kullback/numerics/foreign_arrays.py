@@ -1,0 +1,108 @@
+"""Arrays and tables of other libraries as NumPy arrays or tensors; none of them is imported.
+
+Whatever NumPy can read is read through its protocol: xarray, JAX and the columns of tables. Three things are done
+beside. Tables of pandas and polars are read column by column, so that a column that holds no numbers is named, and so
+is a missing value. The bfloat16 of JAX, which NumPy has no type for, is kept. And what NumPy must not copy from its
+device, as arrays of CuPy, becomes a tensor there by DLPack.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.dlpack import from_dlpack
+
+
+def is_array(x: Any) -> bool:
+    """Whether an object is a tensor, or is an array to NumPy or to DLPack; lists are not."""
+    return isinstance(x, Tensor) or hasattr(x, "__array__") or hasattr(x, "__dlpack__")
+
+
+def read_array(x: Any, name: str) -> np.ndarray[Any, Any] | Tensor:
+    """An array or a list as NumPy reads it; a tensor if NumPy cannot hold it.
+
+    Raises:
+        TypeError: for what NumPy cannot read, and for a column of a table that holds no numbers.
+        ValueError: for a ragged list, and for a missing value in a table.
+    """
+    columns = _columns(x)
+    if columns is not None:
+        arrays = [_column(column, f"{name}: column {label!r}") for label, column in columns]
+        return np.stack(arrays, -1) if arrays else np.empty((len(x), 0))
+    if _is_column(x):
+        return _column(x, name)
+    if not hasattr(x, "__array__") and hasattr(x, "__dlpack__"):
+        return _by_dlpack(x, name)
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise ValueError(f"{name} is no rectangular array: {error}") from None
+    except TypeError as error:
+        if "Tracer" in {kind.__name__ for kind in type(x).__mro__}:
+            raise TypeError(
+                f"{name} is traced by JAX, and has no values yet: divergences are computed by torch. Call outside of "
+                "jit, grad and vmap, and take gradients with torch."
+            ) from None
+        if hasattr(x, "__dlpack__"):  # arrays of CuPy, which are not copied from their device unasked
+            return _by_dlpack(x, name)
+        raise TypeError(
+            f"{name} is a {type(x).__name__}, and no array: {(str(error).splitlines() or [''])[0]}"
+        ) from None
+    if array.dtype.name == "bfloat16":
+        # The dtype is of ml_dtypes, which torch does not know; the bits are those of torch's.
+        return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
+    return array
+
+
+def _by_dlpack(x: Any, name: str) -> Tensor:
+    try:
+        tensor: Tensor = from_dlpack(x)
+    except (BufferError, RuntimeError) as error:
+        raise TypeError(
+            f"{name} is a {type(x).__module__}.{type(x).__name__} that this torch cannot take from its device by "
+            f"DLPack: {error}. Copy it to a NumPy array."
+        ) from None
+    return tensor
+
+
+def hint(x: Any, name: str) -> str:
+    """What to do about an object that is no array, but becomes one; empty if nothing is known."""
+    return f" Collect it first: {name}.collect()." if callable(getattr(x, "collect", None)) else ""
+
+
+def _columns(x: Any) -> Iterator[tuple[Any, Any]] | None:
+    """The columns of a table of pandas or polars and their names; None for anything else."""
+    if _is_of(x, "pandas", "DataFrame"):
+        return ((label, column) for label, column in x.items())
+    return ((column.name, column) for column in x.iter_columns()) if _is_of(x, "polars", "DataFrame") else None
+
+
+def _is_column(x: Any) -> bool:
+    return _is_of(x, "pandas", "Series") or _is_of(x, "polars", "Series")
+
+
+def _is_of(x: Any, library: str, kind: str) -> bool:
+    return any(base.__name__ == kind and base.__module__.split(".")[0] == library for base in type(x).__mro__)
+
+
+def _column(column: Any, where: str) -> np.ndarray[Any, Any]:
+    """A column of a table as an array of numbers."""
+    of_pandas = hasattr(column, "isna")
+    kept_as_numpy = isinstance(column.dtype, np.dtype)
+    if not kept_as_numpy:
+        missing = np.asarray(column.isna() if of_pandas else column.is_null())
+        if missing.any():
+            raise ValueError(
+                f"{where} has no value in row {int(missing.argmax())}; {int(missing.sum())} of {len(missing)} values "
+                "are missing. Leave those rows out, or say what they are."
+            )
+    if of_pandas and not kept_as_numpy and column.dtype.kind in "fiu":
+        # Types of pandas' own are objects to NumPy.
+        widest = np.dtype(getattr(column.dtype, "numpy_dtype", np.float64))
+        return np.asarray(column.to_numpy(dtype=widest))
+    array = np.asarray(column)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{where} holds {column.dtype}, no real numbers. Leave it out, or make numbers of it.")
+    return array
