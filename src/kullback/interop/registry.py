@@ -89,6 +89,9 @@ def as_gaussian(x: Any, name: str = "x") -> Gaussian:
             "and for pairs with the same transforms. An estimate with its error: kl_estimate(p, q)."
         )
     hint = "Build one: Gaussian.from_std(mean, std), from_variance(...), from_logvar(...) or from_covariance(...)."
-    if isinstance(x, Tensor) or hasattr(x, "__array__"):
-        hint = f"Are these samples? kl_estimate(p, q) estimates from samples. Are these means? {hint}"
+    if isinstance(x, Tensor | list | tuple) or hasattr(x, "__array__"):
+        hint = (
+            "Are these samples? kl_estimate(p, q) and entropy_estimate(p) estimate from samples. Are these means? "
+            f"{hint}"
+        )
     raise TypeError(f"{name} must be a Gaussian or a torch.distributions Gaussian, got {type(x).__name__}. {hint}")

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kullback.errors import ShapeError
 from kullback.estimate.samples.chains import SHUFFLE
+from kullback.estimate.samples.neighbours import NO_DENSITY
 from kullback.estimate.samples.reading import Samples
 from kullback.estimate.samples.rounding import spread
 
@@ -53,6 +54,8 @@ def check_samples(
     if generator is not None:
         kept, said = spread(kept, generator)
         warnings += said
+        for samples in kept:
+            require_density(samples)
     return kept[0], None if y is None else kept[1], warnings + collect_warnings(kept)
 
 
@@ -107,9 +110,20 @@ def require_variation(samples: Samples, expected: Tensor) -> None:
     stuck = (~expected).nonzero()
     if len(stuck):
         raise ValueError(
-            f"{samples.name}: coordinate {int(stuck[0])} does not vary over {len(samples)} rows, and elsewhere it "
-            "does: the divergence is infinite, or the coordinate does not belong. Leave it out."
+            f"{samples.name}: coordinate {int(stuck[0])} does not vary over {len(samples)} rows, so that it has "
+            "no density: a divergence is infinite, unless the coordinate does not belong. Leave it out."
         )
+
+
+def require_density(samples: Samples) -> None:
+    """Check that most rows are met once.
+
+    Raises:
+        ValueError: if they are not.
+    """
+    repeats = len(samples) - len(torch.unique(samples.rows.detach(), dim=0))
+    if 2 * repeats > len(samples):
+        raise ValueError(f"{repeats} rows have an equal one in {samples.name}, at distance 0: {NO_DENSITY}")
 
 
 def collect_warnings(both: Sequence[Samples]) -> list[str]:

@@ -78,7 +78,8 @@ def from_samples(p: Any, q: Any, settings: Settings, name: str, progress: Progre
     rows_x, rows_y, _ = whitened(x, y)
     assert rows_y is not None
     estimate = method.of_samples(rows_x, rows_y, generator, _step(progress))
-    return _to_estimate(estimate, [x, y], settings, name, [*warnings, *said, method.caveat, *beyond_support(x, y)])
+    beyond, edge = beyond_support(x, y)
+    return _to_estimate(estimate, [x, y], settings, name, [*warnings, *said, method.caveat, *beyond], endless=edge)
 
 
 def entropy_of_samples(p: Any, settings: Settings) -> Estimate:
@@ -176,10 +177,12 @@ def _to_estimate(
     warnings: Sequence[str | None],
     *,
     never_negative: bool = True,
+    endless: bool = False,
 ) -> Estimate:
     """The result for the caller: intervals, warnings, dtype and kind of array.
 
-    A quantity that is never negative is a divergence, which samples can show up to a limit.
+    A quantity that is never negative is a divergence, which samples can show up to a limit. The band of an endless one
+    has no upper end.
     """
     from scipy.special import stdtrit
 
@@ -213,5 +216,7 @@ def _to_estimate(
     centre, half_interval = value.detach(), quantile * error
     half_band = half_interval + sample_estimate.bias_allowance
     interval, band = ((converted(centre - half), converted(centre + half)) for half in (half_interval, half_band))
+    if endless:
+        band = (band[0], converted(torch.full_like(centre, math.inf)))
     n = sum(map(len, samples))
     return Estimate(converted(value), converted(error), interval, band, n, name, tuple(sentences))

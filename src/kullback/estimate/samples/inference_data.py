@@ -17,7 +17,7 @@ def holds_draws(x: Any) -> bool:
 
 
 def as_arrays(p: Any, q: Any = None) -> tuple[Any, Any, list[str]]:
-    """Both arguments, with arrays ``(chains, draws, d)`` in the place of named draws, and warnings.
+    """Both arguments, with arrays ``(chains, draws, d)``, or ``(draws, d)``, in the place of named draws, and warnings.
 
     Where both have names, the variables are those of both, each with all its elements.
 
@@ -39,8 +39,13 @@ def as_arrays(p: Any, q: Any = None) -> tuple[Any, Any, list[str]]:
         if alone:
             warnings.append(f"variables {alone} are in one of p and q only, and are left out")
         of_p, of_q = ({v: x[v] for v in shared} for x in (of_p, of_q))
-    p, q = (x if of is None else np.concatenate(list(of.values()), 2) for x, of in ((p, of_p), (q, of_q)))
+    p, q = (x if of is None else _side_by_side(of) for x, of in ((p, of_p), (q, of_q)))
     return p, q, warnings
+
+
+def _side_by_side(variables: dict[str, Any]) -> Any:
+    draws = np.concatenate(list(variables.values()), 2)
+    return draws[0] if len(draws) == 1 else draws
 
 
 def _is_group(x: Any) -> bool:
@@ -55,7 +60,9 @@ def _leading(dims: Any) -> tuple[str, ...] | None:
 def _variables(x: Any, name: str) -> dict[str, Any]:
     """Arrays ``(chains, draws, k)`` by the name of the variable."""
     group = getattr(x, "posterior", x) if not hasattr(x, "dims") or hasattr(x, "children") else x
-    variables = dict(getattr(group, "data_vars", {})) if _is_group(group) else {str(group.name): group}
+    variables = (
+        dict(getattr(group, "data_vars", {})) if _is_group(group) else {str(getattr(group, "name", None)): group}
+    )
     if not variables or not all(hasattr(v, "dims") for v in variables.values()):
         raise ValueError(f"{name} has no posterior with variables. Pass the group that holds the draws, as data.prior.")
     return {variable: _draws(array, f"{name}, variable {variable!r}") for variable, array in variables.items()}

@@ -70,7 +70,7 @@ def as_samples(x: Any, name: str, event: torch.Size | None = None) -> Samples:
     n_chains, warnings = _n_chains(value, name, event), []
     if n_chains is not None:
         if event is None:
-            warnings.append(f"{name} has three dimensions: taken as {len(value)} chains of {value.shape[1]} draws")
+            warnings.append(f"{name} is taken as {value.shape[0]} chains of {value.shape[1]:,} draws")
         value = value.flatten(0, 1)
     _require_finite(value.detach(), name)
     refuse_probabilities(value.detach(), name)

@@ -16,6 +16,9 @@ _MOST_BINS = 1_000
 # The correlation, number by number, from which on two arrays belong to the same draws; and the fewest numbers.
 _PAIRED, _FEWEST_PAIRS = 0.5, 20
 
+# Logarithms of probabilities are not positive, but by the error of what computed them.
+_MOST_POSITIVE = 0.05
+
 
 def refuse_probabilities(x: Tensor, name: str) -> None:
     """Refuse rows of probabilities or of log-probabilities, and a single row of probabilities.
@@ -60,20 +63,20 @@ def refuse_paired_log_probabilities(x: Tensor, y: Tensor, kind: ArrayKind) -> No
     """Refuse the log-probabilities that two models give to the same draws, such as the tokens of a text.
 
     Raises:
-        ValueError: for two different arrays of one shape, without a positive number, that are correlated number by
-            number.
+        ValueError: for two different arrays of one shape, with hardly a positive number, that are correlated number
+            by number.
     """
-    if x.shape != y.shape or x.numel() < _FEWEST_PAIRS or x.equal(y) or bool((x > 0).any()) or bool((y > 0).any()):
+    if x.shape != y.shape or x.numel() < _FEWEST_PAIRS or x.equal(y) or (x.equal(x.round()) and y.equal(y.round())):
         return
-    if x.equal(x.round()) and y.equal(y.round()):
+    if max(float((v > 0).double().mean()) for v in (x, y)) > _MOST_POSITIVE:
         return
     both = torch.stack([(v.double() - v.double().mean(0)).flatten() for v in (x, y)])
     if not float(torch.corrcoef(both)[0, 1]) > _PAIRED:
         return
     module = "np" if kind is ArrayKind.NUMPY else "torch"
     raise ValueError(
-        "p and q hold no positive number and are correlated number by number: the log-probabilities that two models "
-        "give to the same drawn tokens? They are not samples. The divergence of the model of p, if it drew the tokens, "
+        "p and q hold hardly a positive number and are correlated number by number: the log-probabilities that two "
+        "models give to the same drawn tokens? They are not samples. The divergence of the model of p, if it drew the tokens, "
         f"from the model of q is the mean k3 estimate for each token: r = q - p; ({module}.expm1(r) - r).mean(). For "
         "samples of negative numbers shuffle the rows of one: pairs say nothing."
     )

@@ -1,7 +1,5 @@
 """Whether p has rows where q may be 0: beyond an edge at which q ends abruptly, or far beyond all rows of q."""
 
-import math
-
 import numpy as np
 
 from kullback.estimate.samples.reading import Samples
@@ -17,27 +15,29 @@ _FEWEST_BEYOND, _FEWEST_ROWS = 5, 50
 _EDGE = 0.6
 
 
-def beyond_support(x: Samples, y: Samples) -> list[str]:
-    """A warning if many rows of x lie, in some coordinate, where none of y does."""
-    worst, said = 0.0, []
+def beyond_support(x: Samples, y: Samples) -> tuple[list[str], bool]:
+    """A warning if many rows of x lie, in some coordinate, where none of y does; and whether y ends abruptly there."""
+    found = []
     for i, (of_x, of_y) in enumerate(zip(x.rows.detach().T.numpy(), y.rows.detach().T.numpy(), strict=True)):
         for side, sign in (("above the largest", -1.0), ("below the smallest", 1.0)):
             tail = np.sort(sign * of_y)
-            beyond = int((sign * of_x < tail[0]).sum())
+            beyond, edge = int((sign * of_x < tail[0]).sum()), _ends_abruptly(tail)
             part = beyond / len(of_x)
-            edge = _ends_abruptly(tail)
-            if beyond < _FEWEST_BEYOND or part < (_BEYOND_AN_EDGE if edge else _BEYOND_A_TAIL) or part <= worst:
-                continue
-            worst = part
-            value = f"{abs(tail[0]) * math.copysign(1.0, sign * tail[0]):.3g}"
-            why = (
-                f"where {y.name} ends abruptly. If its density is 0 there, the divergence is infinite"
-                if edge
-                else f"so far out that the estimate rests on the tail of {y.name}. If its density is 0 there, the "
-                "divergence is infinite"
-            )
-            said = [f"{part:.0%} of the rows of {x.name} lie, in coordinate {i}, {side} of {y.name} ({value}), {why}"]
-    return said
+            if beyond >= _FEWEST_BEYOND and part >= (_BEYOND_AN_EDGE if edge else _BEYOND_A_TAIL):
+                found.append((edge, part, i, f"{side} of {y.name} ({sign * tail[0]:.3g})"))
+    if not found:
+        return [], False
+    edge, part, i, where = max(found)
+    why = (
+        f"where {y.name} ends abruptly, and the band has no upper end"
+        if edge
+        else f"and the estimate rests on the tail of {y.name}"
+    )
+    said = (
+        f"{part:.0%} of the rows of {x.name} lie, in coordinate {i}, {where}, {why}: if the density is 0 there, the "
+        "divergence is infinite"
+    )
+    return [said], edge
 
 
 def _ends_abruptly(tail: np.ndarray) -> bool:
