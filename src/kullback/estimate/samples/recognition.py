@@ -76,7 +76,7 @@ def refuse_paired_log_probabilities(x: Tensor, y: Tensor, kind: ArrayKind) -> No
     module = "np" if kind is ArrayKind.NUMPY else "torch"
     raise ValueError(
         "p and q hold hardly a positive number and are correlated number by number: the log-probabilities that two "
-        "models give to the same drawn tokens? They are not samples. The divergence of the model of p, if it drew the tokens, "
-        f"from the model of q is the mean k3 estimate for each token: r = q - p; ({module}.expm1(r) - r).mean(). For "
+        "models give to the same drawn tokens? They are not samples. The divergence of the model of p, if it drew the "
+        f"tokens, from the model of q is the mean of k3 over tokens: r = q - p; ({module}.expm1(r) - r).mean(). For "
         "samples of negative numbers shuffle the rows of one: pairs say nothing."
     )

@@ -37,10 +37,12 @@ def spread(both: Sequence[Samples], generator: torch.Generator) -> tuple[list[Sa
     met_twice = len(torch.unique(everything, dim=0)) < len(everything)
     result, warnings = [], []
     for samples in both:
+        if not met_twice and all(2 * len(torch.unique(column)) >= len(samples) for column in samples.rows.detach().T):
+            result.append(samples)
+            continue
         order = torch.from_numpy(np.lexsort(samples.rows.detach().numpy().T))
         rows = samples.rows.detach()[order]
-        looked_at = met_twice or any(2 * len(torch.unique(column)) < len(rows) for column in rows.T)
-        cells = {i: _cells(column) for i, column in enumerate(rows.T if looked_at else ())}
+        cells = {i: _cells(column) for i, column in enumerate(rows.T)}
         rounded = {i: cell for i, cell in cells.items() if cell is not None}
         moved = rows.clone()
         for i, cell in rounded.items():
