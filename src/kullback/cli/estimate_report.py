@@ -10,13 +10,13 @@ from kullback.io.text import printable
 
 
 def to_lines(estimate: Estimate, rows: Sequence[int]) -> list[str]:
-    """Lines of ``key: value``; ``rows`` are the numbers of samples of p and q."""
+    """Lines of ``key: value``; ``rows`` are the numbers of samples: of p and q, or of one, whose entropy it is."""
     error = four_digits(float(estimate.standard_error))
     result = [
-        f"kl: {four_digits(float(estimate.value))} nats, give or take {error} (standard error)",
+        f"{_quantity(rows)}: {four_digits(float(estimate.value))} nats, give or take {error} (standard error)",
         f"interval: {_range(estimate.interval)} (95 %)",
         f"band: {_range(estimate.band)} (allows for bias)",
-        f"method: {estimate.method}, from {rows[0]:,} and {rows[1]:,} samples",
+        f"method: {estimate.method}, from {' and '.join(f'{n:,}' for n in rows)} samples",
     ]
     return result + [f"warning.{i}: {printable(warning)}" for i, warning in enumerate(estimate.warnings, 1)]
 
@@ -24,7 +24,7 @@ def to_lines(estimate: Estimate, rows: Sequence[int]) -> list[str]:
 def to_json(estimate: Estimate, rows: Sequence[int]) -> str:
     """All numbers with all their digits, and the warnings."""
     numbers = {
-        "kl": float(estimate.value),
+        _quantity(rows): float(estimate.value),
         "standard_error": float(estimate.standard_error),
         "interval": [float(v) for v in estimate.interval],
         "band": [float(v) for v in estimate.band],
@@ -33,6 +33,10 @@ def to_json(estimate: Estimate, rows: Sequence[int]) -> str:
         "warnings": list(estimate.warnings),
     }
     return json.dumps(numbers, indent=2)
+
+
+def _quantity(rows: Sequence[int]) -> str:
+    return "kl" if len(rows) == 2 else "entropy"
 
 
 def _range(ends: tuple[Any, Any]) -> str:

@@ -42,6 +42,10 @@ def entropy(p: Any) -> Any:
     Shape:
         The batch shape of p, which may be whatever :func:`kl_divergence` takes.
 
+    Raises:
+        NoClosedForm: for what is not Gaussian: :func:`entropy_estimate`.
+        TypeError: for what stands for no distribution, as samples do: :func:`entropy_estimate` takes them.
+
     Reference:
         T. M. Cover and J. A. Thomas, Elements of Information Theory, second edition, Wiley, 2006.
 

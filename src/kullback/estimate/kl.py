@@ -66,6 +66,12 @@ def kl_estimate(
     reliable for every density. Distances to neighbours are exact; with more than 20,000 rows of p, only 5,000 of them
     are used as query points. If p is a density and q samples, p is drawn from; if q is a density, nothing is drawn.
 
+    Rows may be those of Markov chains. Where their order shows dependence, only as many are used as they are worth
+    independent ones, by the smallest effective sample size of a coordinate (that of ArviZ, for the bulk, and for the
+    distance from the median); the error allows for the dependence that is left. Values that were rounded are moved at
+    random within their rounding cell, and a few rows that repeat are moved apart; counts and classes are refused. A
+    warning says each of these.
+
     Shape:
         The broadcast batch shape of p and q; for samples a single number.
     Units:
@@ -80,7 +86,9 @@ def kl_estimate(
         p: a Gaussian or what :func:`as_gaussian` converts; a :class:`Mixture`, or scikit-learn's ``GaussianMixture`` or
             ``BayesianGaussianMixture``; another distribution of torch, scipy, NumPyro, distrax or TensorFlow
             Probability; a ``gaussian_kde`` or ``KernelDensity``; or any object with ``log_prob(x)`` and a ``sample``
-            that takes a number of points, a shape, or nothing. Or samples, the rows of an array ``(n, d)`` or a table.
+            that takes a number of points, a shape, or nothing. Or samples: the rows of an array ``(n, d)`` or of a
+            table, an array ``(chains, draws, d)``, or ArviZ's InferenceData, or a dataset of its draws, as
+            ``data.posterior[["mu"]]``, of which the variables are compared that p and q share.
         q: another one; it needs no ``sample``.
         tolerance: the standard error at which to stop, in nats; points are doubled until it is reached.
         n: the number of points that are drawn from p, by default 65,536, rounded up to 16 × 2^k, or to that for each
@@ -97,16 +105,18 @@ def kl_estimate(
         ``Estimate(value, standard_error, interval, band, n, method, warnings)``. The value is not clipped at 0.
 
     Raises:
-        TypeError: if an argument is neither a density nor an array.
+        TypeError: if an argument is neither a density nor an array, or a column holds no numbers; it is named.
         ShapeError: if the events differ, the batches do not broadcast, or samples are not the rows of an array.
         ValueError: for an unknown method, a log-density that is NaN, a gradient that would be wrong; for samples that
-            are not finite, too few or constant, or that repeat so often that distances to neighbours are 0.
+            are not finite, too few, too dependent or constant, or that repeat so often that distances to neighbours are
+            0; and for probabilities, counts and log-probabilities of drawn tokens.
         NotPositiveDefinite: for samples of which a coordinate is a linear function of others.
 
     Reference:
         A. B. Owen, Scrambled net variance for integrals of smooth functions, Annals of Statistics 25, 1997. Q. Wang,
         S. R. Kulkarni and S. Verdú, Divergence estimation for multidimensional densities via k-nearest-neighbor
-        distances, IEEE Transactions on Information Theory 55, 2009.
+        distances, IEEE Transactions on Information Theory 55, 2009. A. Vehtari, A. Gelman, D. Simpson, B. Carpenter
+        and P.-C. Bürkner, Rank-normalization, folding, and localization, Bayesian Analysis 16, 2021.
 
     Example:
         >>> import torch

@@ -19,7 +19,7 @@ class Estimate(NamedTuple):
     band: tuple[Any, Any]
     """The ends of a wider interval that also allows for bias, for samples; otherwise the interval."""
     n: int
-    """The number of points: drawn, or the rows of all samples."""
+    """The number of points: drawn, or the rows of all samples that were used."""
     method: str
     """The name of the method."""
     warnings: tuple[str, ...]

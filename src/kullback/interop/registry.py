@@ -96,5 +96,8 @@ def as_gaussian(x: Any, name: str = "x") -> Gaussian:
         )
     hint = "Build one: Gaussian.from_std(mean, std), from_variance(...), from_logvar(...) or from_covariance(...)."
     if is_array(x):
-        hint = f"Are these samples? kl_estimate(p, q) estimates from samples. Are these means? {hint}"
+        hint = (
+            "Are these samples? kl_estimate(p, q) and entropy_estimate(p) estimate from samples. Are these means? "
+            f"{hint}"
+        )
     raise TypeError(f"{name} must be a Gaussian or a torch.distributions Gaussian, got {type(x).__name__}. {hint}")

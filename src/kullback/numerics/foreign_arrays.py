@@ -73,9 +73,11 @@ def hint(x: Any, name: str) -> str:
 
 
 def _columns(x: Any) -> Iterator[tuple[Any, Any]] | None:
-    """The columns of a table of pandas or polars and their names; None for anything else."""
+    """The columns of a table of pandas, polars or pyarrow and their names; None for anything else."""
     if _is_of(x, "pandas", "DataFrame"):
         return ((label, column) for label, column in x.items())
+    if _is_of(x, "pyarrow", "Table"):
+        return zip(x.column_names, x.columns, strict=True)
     return ((column.name, column) for column in x.iter_columns()) if _is_of(x, "polars", "DataFrame") else None
 
 
@@ -89,8 +91,8 @@ def _is_of(x: Any, library: str, kind: str) -> bool:
 
 def _column(column: Any, where: str) -> np.ndarray[Any, Any]:
     """A column of a table as an array of numbers."""
-    of_pandas = hasattr(column, "isna")
-    kept_as_numpy = isinstance(column.dtype, np.dtype)
+    of_pandas, kind = hasattr(column, "isna"), column.type if hasattr(column, "type") else column.dtype
+    kept_as_numpy = isinstance(kind, np.dtype)
     if not kept_as_numpy:
         missing = np.asarray(column.isna() if of_pandas else column.is_null())
         if missing.any():
@@ -98,11 +100,11 @@ def _column(column: Any, where: str) -> np.ndarray[Any, Any]:
                 f"{where} has no value in row {int(missing.argmax())}; {int(missing.sum())} of {len(missing)} values "
                 "are missing. Leave those rows out, or say what they are."
             )
-    if of_pandas and not kept_as_numpy and column.dtype.kind in "fiu":
+    if of_pandas and not kept_as_numpy and kind.kind in "fiu":
         # Types of pandas' own are objects to NumPy.
-        widest = np.dtype(getattr(column.dtype, "numpy_dtype", np.float64))
+        widest = np.dtype(getattr(kind, "numpy_dtype", np.float64))
         return np.asarray(column.to_numpy(dtype=widest))
     array = np.asarray(column)
     if array.dtype.kind not in "fiu":
-        raise TypeError(f"{where} holds {column.dtype}, no real numbers. Leave it out, or make numbers of it.")
+        raise TypeError(f"{where} holds {kind}, no real numbers. Leave it out, or make numbers of it.")
     return array

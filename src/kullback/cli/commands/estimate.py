@@ -10,7 +10,7 @@ from kullback.io.text import printable
 
 @click.command(epilog=SAMPLE_FILES + "\n\n" + EXIT_CODES)
 @click.argument("x", type=click.Path())
-@click.argument("y", type=click.Path())
+@click.argument("y", type=click.Path(), required=False)
 @click.option("--method", default="auto", show_default=True, help="calibrated (auto), gaussian or knn.")
 @click.option("--seed", type=int, help="A seed that makes the result reproducible.")
 @click.option(
@@ -20,28 +20,38 @@ from kullback.io.text import printable
     "--json", "json_path", is_flag=False, flag_value="-", metavar="[FILE]",
     help="Write JSON, to a file or to stdout. Without a file name, give --json after X and Y.",
 )  # fmt: skip
-def estimate(x: str, y: str, *, method: str, seed: int | None, columns: str | None, json_path: str | None) -> None:
+def estimate(
+    x: str, y: str | None, *, method: str, seed: int | None, columns: str | None, json_path: str | None
+) -> None:
     """An estimate, with its error, of KL(X‖Y) between the densities that samples were drawn from.
 
-    X and Y are files of samples. If you have means and scales, kullback kl is exact and needs no samples.
+    X and Y are files of samples; without Y it is the entropy of X. If you have means and scales, kullback kl is exact
+    and needs no samples.
     """
     with one_line_errors():
         from kullback.cli.estimate_report import to_json, to_lines
+        from kullback.estimate.entropy import entropy_estimate
         from kullback.estimate.kl import kl_estimate
         from kullback.io.output import check_writable, write_text
         from kullback.io.samples import read_samples
 
         if json_path not in (None, "-"):
             check_writable(json_path, (".json",))
-            check_output(json_path, (x, y))
+            check_output(json_path, [path for path in (x, y) if path])
         first, _, second = (name.strip() for name in (columns or "").partition(","))
-        samples = [read_samples(path, name or None) for path, name in ((x, first), (y, second or first))]
+        samples = [read_samples(path, name or None) for path, name in ((x, first), (y, second or first)) if path]
+        if y is None and method != "auto":
+            raise BadInput("--method is for two files: the entropy of one has a single method.")
         try:
             with progress("searching for neighbours") as update:
-                result = kl_estimate(*samples, method=method, seed=seed, progress=update)
+                result = (
+                    entropy_estimate(samples[0], seed=seed)
+                    if y is None
+                    else kl_estimate(*samples, method=method, seed=seed, progress=update)
+                )
         except ValueError as error:
             raise BadInput(error) from error
-        rows = [len(side) for side in samples]
+        rows = [side.shape[:-1].numel() if side.ndim > 1 else len(side) for side in samples]
         if json_path == "-":
             click.echo(to_json(result, rows))
             return

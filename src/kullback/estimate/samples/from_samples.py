@@ -13,9 +13,15 @@ from kullback.estimate.averaging import IMPOSSIBLE, Settings
 from kullback.estimate.densities import Density, Foreign, as_density, describe, draw, event_shape_of, log_density
 from kullback.estimate.monte_carlo import NORMAL_QUANTILE
 from kullback.estimate.result import Estimate
+from kullback.estimate.samples.chains import thinned
+from kullback.estimate.samples.checks import check_samples
+from kullback.estimate.samples.inference_data import as_arrays
 from kullback.estimate.samples.methods import DEFAULT, METHODS, Method
-from kullback.estimate.samples.reading import Samples, as_samples, check_samples, is_samples, whitened
+from kullback.estimate.samples.reading import Samples, as_samples, is_samples
+from kullback.estimate.samples.recognition import refuse_counts, refuse_paired_log_probabilities
 from kullback.estimate.samples.result import SampleEstimate, Step
+from kullback.estimate.samples.supports import beyond_support
+from kullback.estimate.samples.whitening import whitened
 from kullback.numerics.arrays import common_array_kind, to_callers_type
 from kullback.numerics.gradients import any_requires_grad
 from kullback.numerics.labels import check_order
@@ -47,21 +53,14 @@ def from_samples(p: Any, q: Any, settings: Settings, name: str, progress: Progre
     if name not in METHODS:
         raise ValueError(f"method is one of auto, {', '.join(METHODS)} for samples, got {name!r}.")
     method = METHODS[name]
-    generator = torch.Generator()
-    if settings.seed is None:
-        generator.seed()
-    else:
-        # The caller may have drawn the samples with this seed; what calibrates must be independent of them.
-        seed = (settings.seed * 0x9E3779B97F4A7C15 + 1) % 2**63
-        settings = replace(settings, seed=seed)
-        generator.manual_seed(seed)
-    if is_samples(p) and settings.n is not None:
-        raise ValueError(
-            "n is the number of points that are drawn from a density p; samples have as many rows as they have. "
-            "Leave n out."
-        )
+    settings, generator = _seeded(settings)
+    if is_samples(p):
+        _refuse_n(settings)
+    p, q, warnings = as_arrays(p, q)
     if not is_samples(q):
-        return _against_density(p, as_density(q, "q", drawn=False), settings, method, name, generator, _step(progress))
+        return _against_density(
+            p, as_density(q, "q", drawn=False), settings, method, name, generator, warnings, _step(progress)
+        )
     if is_samples(p):
         x, y = as_samples(p, "p"), as_samples(q, "q")
         check_order(p, q, "p", "q")
@@ -72,27 +71,76 @@ def from_samples(p: Any, q: Any, settings: Settings, name: str, progress: Progre
         n = settings.n or min(max(len(y), _FEWEST_DRAWS), _MOST_DRAWS)
         _refuse_gradients(f"draws of {describe(density)}", requires_grad=_requires_grad(density))
         x = as_samples(draw(density, n, settings.seed), "p", event)
-    x, y, warnings = check_samples(x, y)  # type: ignore[assignment]
+    refuse_counts(x.rows.detach(), y.rows.detach())
+    refuse_paired_log_probabilities(x.values.detach(), y.values.detach(), x.array_kind)
+    spreading = generator if method.by_distances else None
+    x, y, said = check_samples(thinned(x), thinned(y), spreading)  # type: ignore[assignment]
     requires_grad = x.rows.requires_grad or y.rows.requires_grad
     _refuse_gradients(f"method {name!r}", requires_grad=requires_grad and not method.differentiable)
     rows_x, rows_y, _ = whitened(x, y)
     assert rows_y is not None
     estimate = method.of_samples(rows_x, rows_y, generator, _step(progress))
-    return _to_estimate(estimate, [x, y], settings, name, [*warnings, method.caveat])
+    beyond, edge = beyond_support(x, y)
+    return _to_estimate(estimate, [x, y], settings, name, [*warnings, *said, method.caveat, *beyond], endless=edge)
+
+
+def entropy_of_samples(p: Any, settings: Settings) -> Estimate:
+    """The estimate of the entropy of the density that samples were drawn from: minus the divergence from the density 1.
+
+    Raises:
+        ValueError: for ``n``, for samples that require gradients, and for samples that cannot be used.
+        ShapeError: if samples are not rows.
+        NotPositiveDefinite: if a coordinate is a linear function of others.
+    """
+    _refuse_n(settings)
+    settings, generator = _seeded(settings)
+    p, _, warnings = as_arrays(p)
+    x, _, said = check_samples(thinned(as_samples(p, "p")), None, generator)
+    _refuse_gradients("an entropy of samples", requires_grad=x.rows.requires_grad)
+    rows, _, log_det = whitened(x, None)
+    estimate = METHODS[DEFAULT].against_density(rows, log_det.expand(len(rows)), generator, _step(None))
+    estimate = replace(estimate, value=-estimate.value)
+    return _to_estimate(estimate, [x], settings, DEFAULT, [*warnings, *said], never_negative=False)
+
+
+def _seeded(settings: Settings) -> tuple[Settings, torch.Generator]:
+    """A generator that is independent of the samples, which may have been drawn with the seed of the caller."""
+    generator = torch.Generator()
+    if settings.seed is None:
+        generator.seed()
+        return settings, generator
+    seed = (settings.seed * 0x9E3779B97F4A7C15 + 1) % 2**63
+    return replace(settings, seed=seed), generator.manual_seed(seed)
+
+
+def _refuse_n(settings: Settings) -> None:
+    if settings.n is not None:
+        raise ValueError(
+            "n is the number of points that are drawn from a density p; samples have as many rows as they have. "
+            "Leave n out."
+        )
 
 
 def _against_density(
-    p: Any, q: Density, settings: Settings, method: Method, name: str, generator: torch.Generator, step: Step
+    p: Any,
+    q: Density,
+    settings: Settings,
+    method: Method,
+    name: str,
+    generator: torch.Generator,
+    warnings: list[str],
+    step: Step,
 ) -> Estimate:
     """The estimate where p is samples and q a density."""
-    x = as_samples(p, "p", event_shape_of(q, "q"))
+    x = thinned(as_samples(p, "p", event_shape_of(q, "q")))
     log_q = log_density(q, x.values).reshape(-1)
     if len(log_q) != len(x):
         raise ValueError(
             f"the log-density of {describe(q)} gave {len(log_q)} numbers for {len(x)} rows: log_prob(x) must return "
             "one for each row."
         )
-    x, _, warnings = check_samples(x, None)
+    x, _, said = check_samples(x, None, generator if method.by_distances else None)
+    warnings = [*warnings, *said]
     _refuse_gradients(f"method {name!r}", requires_grad=x.rows.requires_grad and not method.differentiable)
     if bool(torch.isinf(log_q).any()):
         infinite, zero = (torch.tensor(v, dtype=torch.float64) for v in (math.inf, 0.0))
@@ -129,22 +177,31 @@ def _to_estimate(
     settings: Settings,
     name: str,
     warnings: Sequence[str | None],
+    *,
+    never_negative: bool = True,
+    endless: bool = False,
 ) -> Estimate:
-    """The result for the caller: intervals, warnings, dtype and kind of array."""
+    """The result for the caller: intervals, warnings, dtype and kind of array.
+
+    A quantity that is never negative is a divergence, which samples can show up to a limit. The band of an endless one
+    has no upper end.
+    """
     from scipy.special import stdtrit
 
     dtype = torch.float64 if any(s.dtype == torch.float64 for s in samples) else torch.float32
-    value, error = sample_estimate.value, sample_estimate.variance.sqrt()
+    value = sample_estimate.value
+    # Where samples of both depend on what came before, the larger inflation is taken for both.
+    error = (sample_estimate.variance * max(s.inflation for s in samples)).sqrt()
     degrees_of_freedom = sample_estimate.degrees_of_freedom
     quantile = NORMAL_QUANTILE if math.isinf(degrees_of_freedom) else float(stdtrit(degrees_of_freedom, 0.975))
     sentences = [*(x for x in warnings if x is not None), *sample_estimate.warnings]
     number, limit = float(value.detach()), math.log(min(len(s) for s in samples))
-    if limit < number < math.inf:
+    if never_negative and limit < number < math.inf:
         sentences.append(
             f"{number:.3g} nats are more than log n = {limit:.3g}, the most that so many samples can show without an "
             "assumption: the estimate rests on the samples being close to Gaussian"
         )
-    if number < -IMPOSSIBLE * float(error):
+    if never_negative and number < -IMPOSSIBLE * float(error):
         sentences.append(
             f"the estimate is below 0 by more than {IMPOSSIBLE:g} standard errors, which is impossible for a divergence"
         )
@@ -161,5 +218,7 @@ def _to_estimate(
     centre, half_interval = value.detach(), quantile * error
     half_band = half_interval + sample_estimate.bias_allowance
     interval, band = ((converted(centre - half), converted(centre + half)) for half in (half_interval, half_band))
+    if endless:
+        band = (band[0], converted(torch.full_like(centre, math.inf)))
     n = sum(map(len, samples))
     return Estimate(converted(value), converted(error), interval, band, n, name, tuple(sentences))

@@ -22,6 +22,8 @@ class Method:
     """A warning that every estimate of the method carries."""
     differentiable: bool = False
     """Whether the gradient of the estimate is an estimate of the gradient of the divergence."""
+    by_distances: bool = True
+    """Whether the method looks at distances between rows, which say nothing where values were rounded."""
 
 
 METHODS = {
@@ -31,6 +33,7 @@ METHODS = {
         plain.gaussian_against_density,
         "the samples are taken for Gaussian: the estimate is that of Gaussians with their means and covariances",
         differentiable=True,
+        by_distances=False,
     ),
     "knn": Method(
         plain.neighbours_of_samples,

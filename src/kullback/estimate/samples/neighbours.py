@@ -27,6 +27,13 @@ ALL_QUERIED, QUERIES = 20_000, 5_000
 K, _FEW, _MANY = 5, 1, 10
 
 
+NO_DENSITY = (
+    "rows that repeat have no density, so distances to neighbours are no estimate. For counts or classes compare "
+    "frequencies; to measurements that were rounded to whole numbers add a random number from -0.5 to 0.5; for samples "
+    'of a Gaussian pass method="gaussian".'
+)
+
+
 def neighbour_numbers(most: int) -> tuple[int, int, int]:
     """Few, the usual number and many neighbours, where there are at most ``most``."""
     return (_FEW, min(K, most), min(_MANY, most))
@@ -79,9 +86,5 @@ def _positive(distances: Tensor, where: str) -> Tensor:
     usual = distances[:, -1] if distances.shape[1] == 1 else distances[:, 1]
     zero = int((usual == 0).sum())
     if zero:
-        raise ValueError(
-            f"{zero} rows have their nearest neighbours in {where} at distance 0: rows that repeat have no density, so "
-            "distances to neighbours are no estimate. For counts or classes compare frequencies; for samples of a "
-            'Gaussian pass method="gaussian".'
-        )
+        raise ValueError(f"{zero} rows have their nearest neighbours in {where} at distance 0: {NO_DENSITY}")
     return torch.where(distances > 0, distances, usual[:, None])

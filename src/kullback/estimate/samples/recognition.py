@@ -1,7 +1,9 @@
-"""Recognizes arrays that are often passed as samples and are none: probabilities, their logarithms, histograms."""
+"""Recognizes arrays that are often passed as samples and are none: probabilities, their logarithms, counts."""
 
 import torch
 from torch import Tensor
+
+from kullback.numerics.arrays import ArrayKind
 
 _FOR_PROBABILITIES = (
     "The divergence of two such distributions is a sum and needs no estimate: (p * (p.log() - q.log())).sum(-1), or "
@@ -10,6 +12,12 @@ _FOR_PROBABILITIES = (
 
 # The largest number of bins of a histogram.
 _MOST_BINS = 1_000
+
+# The correlation, number by number, from which on two arrays belong to the same draws; and the fewest numbers.
+_PAIRED, _FEWEST_PAIRS = 0.5, 20
+
+# Logarithms of probabilities are not positive, but by the error of what computed them.
+_MOST_POSITIVE = 0.05
 
 
 def refuse_probabilities(x: Tensor, name: str) -> None:
@@ -49,3 +57,26 @@ def refuse_counts(x: Tensor, y: Tensor) -> None:
             "of a density. For counts over the same bins compute frequencies, p = x / x.sum() and q = y / y.sum(), and "
             "sum p log(p / q). For samples of whole numbers count how often each number occurs, and do the same."
         )
+
+
+def refuse_paired_log_probabilities(x: Tensor, y: Tensor, kind: ArrayKind) -> None:
+    """Refuse the log-probabilities that two models give to the same draws, such as the tokens of a text.
+
+    Raises:
+        ValueError: for two different arrays of one shape, with hardly a positive number, that are correlated number
+            by number.
+    """
+    if x.shape != y.shape or x.numel() < _FEWEST_PAIRS or x.equal(y) or (x.equal(x.round()) and y.equal(y.round())):
+        return
+    if max(float((v > 0).double().mean()) for v in (x, y)) > _MOST_POSITIVE:
+        return
+    both = torch.stack([(v.double() - v.double().mean(0)).flatten() for v in (x, y)])
+    if not float(torch.corrcoef(both)[0, 1]) > _PAIRED:
+        return
+    module = "np" if kind is ArrayKind.NUMPY else "torch"
+    raise ValueError(
+        "p and q hold hardly a positive number and are correlated number by number: the log-probabilities that two "
+        "models give to the same drawn tokens? They are not samples. The divergence of the model of p, if it drew the "
+        f"tokens, from the model of q is the mean of k3 over tokens: r = q - p; ({module}.expm1(r) - r).mean(). For "
+        "samples of negative numbers shuffle the rows of one: pairs say nothing."
+    )
