@@ -73,11 +73,15 @@ def as_density(x: Any, name: str, *, drawn: bool = True) -> Density:
     x = from_scipy(x)
     if callable(getattr(x, "log_prob", None)) and (not drawn or callable(getattr(x, "sample", None))):
         return Foreign(x, name)
-    samples = " Are these samples? This takes densities." if hasattr(x, "__array__") else ""
     methods = "log_prob(x) and sample(n)" if drawn else "log_prob(x)"
+    hint = ""
+    if hasattr(x, "__array__"):
+        hint = " Are these samples? kl_estimate(p, q) takes them, one a row."
+    elif callable(getattr(x, "log_prob", None)):
+        hint = f" It has no sample(n), and points of {name} are drawn."
     raise TypeError(
         f"{name} must be a Gaussian, a Mixture, a distribution of torch or scipy, or an object with {methods}, got "
-        f"{type(x).__name__}.{samples}"
+        f"{type(x).__name__}.{hint}"
     )
 
 

@@ -88,7 +88,8 @@ def explain(p: Any, q: Any, value: Any = None) -> Explanation:
         p: the first Gaussian, as for :func:`kl_divergence`.
         q: the second Gaussian.
         value: the value to explain: of one pair, the mean or sum over a batch, or one for each row. It is compared to
-            the precision with which it is written, at most 1e-5: 689.8 stands for every number that rounds to it.
+            the precision with which it is written, at most 1e-5: 689.8 stands for every number that rounds to it. As a
+            text, ``"689.80"``, its final zeros count.
 
     Returns:
         An :class:`Explanation`.
@@ -178,16 +179,23 @@ def _digits(p: Gaussian, q: Gaussian, eps: float) -> float:
 
 def _asked(value: Any) -> Asked:
     """A value, and to what precision it is meant: as it is written, and to a relative error of 1e-5."""
-    asked = torch.as_tensor(value, dtype=torch.float64, device="cpu")
-    decimals = _decimals(value) if isinstance(value, float) else 0
+    try:
+        asked = torch.as_tensor(float(value) if isinstance(value, str) else value, dtype=torch.float64, device="cpu")
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"value must be a number, or one for each row, got {value!r}.") from None
+    decimals = _decimals(value if isinstance(value, str) else repr(float(value))) if _is_written(value) else 0
     rounding = 0.501 * 10.0**-decimals if decimals else 0.0
     return Asked(asked, (1e-5 * asked.abs()).clamp(min=rounding), rounding)
 
 
-def _decimals(value: float) -> int:
+def _is_written(value: Any) -> bool:
+    return isinstance(value, str | float) and math.isfinite(float(value))
+
+
+def _decimals(text: str) -> int:
     """The number of decimals with which a number is written."""
-    exponent = Decimal(repr(float(value))).as_tuple().exponent
-    return -exponent if isinstance(exponent, int) else 0
+    exponent = Decimal(text.strip()).as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
 def _forgets_event(p: Gaussian, q: Gaussian, asked: Asked) -> bool:

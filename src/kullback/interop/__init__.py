@@ -2,6 +2,7 @@
 
 ``registry.py`` finds the readers and holds the conversion that public functions call, :func:`kullback.as_gaussian`. A
 reader recognizes its own objects without importing their library, and is handed ``convert`` for the objects inside
-them. ``pairs.py`` looks at both arguments of a divergence together. May import ``gaussians/`` and what comes before.
+them. ``pairs.py`` looks at both arguments of a divergence together; ``refusals.py`` says of what is no Gaussian which
+call takes it. May import ``gaussians/`` and what comes before.
 Next: ``pairs/``.
 """

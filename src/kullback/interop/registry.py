@@ -5,13 +5,10 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor, distributions
-
 from kullback import interop
-from kullback.errors import NoClosedForm
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
-from kullback.interop.wrapped import is_wrapper
+from kullback.interop.refusals import refusal
 
 Converted = Gaussian | Mixture | None
 Reader = Callable[[Any, str, "Callable[[Any, str], Converted]"], Converted]
@@ -21,7 +18,9 @@ _MODULES = [module.name for module in pkgutil.iter_modules(interop.__path__)]
 # The reader of every module of this package for one kind of object, in the order of their names: each passes on what is
 # not its own, and GPyTorch's distributions, which are also torch's, are asked for first.
 READERS: tuple[Reader, ...] = tuple(
-    importlib.import_module(f"{__package__}.{name}").read for name in _MODULES if name not in ("registry", "pairs")
+    importlib.import_module(f"{__package__}.{name}").read
+    for name in _MODULES
+    if name not in ("registry", "pairs", "refusals")
 )
 
 
@@ -57,7 +56,7 @@ def as_gaussian(x: Any, name: str = "x") -> Gaussian:
         name: what an error calls it.
 
     Raises:
-        NoClosedForm: for a mixture, or a distribution of torch that is not among those.
+        NoClosedForm: for a mixture, or another density; the message names the call that takes it.
         TypeError: for anything else.
 
     Example:
@@ -66,29 +65,17 @@ def as_gaussian(x: Any, name: str = "x") -> Gaussian:
         >>> as_gaussian(torch.distributions.MultivariateNormal(torch.zeros(3), torch.eye(3)))
         Gaussian(batch_shape=(), event_shape=(3,), given as scale_tril, dtype=float32, device=cpu)
     """
+    return gaussian_for("kl_divergence", x, name)
+
+
+def gaussian_for(function: str, x: Any, name: str, other: Any = None) -> Gaussian:
+    """``x`` as a Gaussian for an exact function, whose name and other argument decide what an error advises.
+
+    Raises as :func:`as_gaussian` does.
+    """
     if isinstance(x, Gaussian):
         return x
     converted = convert(x, name)
     if isinstance(converted, Gaussian):
         return converted
-    if converted is not None:
-        raise NoClosedForm(
-            f"{name} is a Mixture[{converted.n_components}]: divergences of mixtures have no closed form. Proved "
-            "bounds: kl_bounds(p, q). Estimate with its error: kl_estimate(p, q). Of entropies: entropy_bounds, "
-            "entropy_estimate."
-        )
-    x = x.distribution if is_wrapper(x) else x
-    if isinstance(x, distributions.Distribution):
-        kind = type(x).__name__
-        while isinstance(x, distributions.Independent):
-            x = x.base_dist
-            kind = f"{kind}({type(x).__name__})"
-        raise NoClosedForm(
-            f"{name} is a torch.distributions {kind}: no exact divergence is implemented for it. There is one for "
-            "Normal, Independent(Normal), MultivariateNormal and LowRankMultivariateNormal, their affine images, "
-            "and for pairs with the same transforms. An estimate with its error: kl_estimate(p, q)."
-        )
-    hint = "Build one: Gaussian.from_std(mean, std), from_variance(...), from_logvar(...) or from_covariance(...)."
-    if isinstance(x, Tensor) or hasattr(x, "__array__"):
-        hint = f"Are these samples? kl_estimate(p, q) estimates from samples. Are these means? {hint}"
-    raise TypeError(f"{name} must be a Gaussian or a torch.distributions Gaussian, got {type(x).__name__}. {hint}")
+    raise refusal(x if converted is None else converted, name, function, other)

@@ -25,6 +25,6 @@ def read(x: Any, name: str, convert: Callable[[Any, str], Any]) -> Gaussian | No
     if x.reinterpreted_batch_ndims and not isinstance(x.base_dist, distributions.Independent):
         raise NoClosedForm(
             f"{name} is {x.reinterpreted_batch_ndims} dimensions of independent {type(x.base_dist).__name__}s. Their "
-            "divergences add up: sum those of the base distributions over these dimensions."
+            "divergences add up: kl_divergence(p.base_dist, q.base_dist), and the sum over these dimensions of it."
         )
     return replace(base, event_dims=base.event_dims + x.reinterpreted_batch_ndims)

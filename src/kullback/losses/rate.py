@@ -40,6 +40,7 @@ def kl_loss(p: Any, q: Any, weights: Any = None, *, mask: Any = None) -> Tensor:
         p: the posteriors: a batch of Gaussians, or of anything else that :func:`kl_divergence` takes.
         q: the prior, or a batch of priors.
         weights: a factor for each row; 1 if not given. The β of a β-VAE is one factor for all rows: multiply the loss.
+            A factor of 0 does not shut a row out, since 0 · NaN is NaN: that is what the mask is for.
         mask: which rows count, of the batch shape. Others have no part in the value and gradients that are 0, whatever
             they hold: a standard deviation of 0 in the padding needs ``validate=False``.
 
@@ -49,7 +50,7 @@ def kl_loss(p: Any, q: Any, weights: Any = None, *, mask: Any = None) -> Tensor:
     Raises:
         ShapeError: if the events differ, the batches do not broadcast, the weights do not broadcast to the batch, or
             the mask has another shape.
-        ValueError: if no row counts.
+        ValueError: if no row counts, or the mask has other values than True and False, or 1 and 0.
         NoClosedForm: for distributions that are not Gaussians.
 
     Reference:
@@ -67,7 +68,7 @@ def kl_loss(p: Any, q: Any, weights: Any = None, *, mask: Any = None) -> Tensor:
     if weights is not None and not isinstance(weights, Tensor):
         weights = torch.as_tensor(weights, device="cpu")
     if mask is not None:
-        p, q, weights = _rows_that_count(p, q, weights, torch.as_tensor(mask, dtype=torch.bool))
+        p, q, weights = _rows_that_count(p, q, weights, torch.as_tensor(mask))
     value = accelerated_mean_kl(p, q, weights)
     if value is not None:
         return value
@@ -93,6 +94,14 @@ def _rows_that_count(
     batch = broadcast_shapes(p.batch_shape, q.batch_shape)
     if mask.shape != batch:
         raise ShapeError(f"mask has shape {tuple(mask.shape)}, the batch has {tuple(batch)}.")
+    if mask.dtype != torch.bool:
+        other = (mask != 0) & (mask != 1)
+        if other.any():
+            raise ValueError(
+                f"mask has the value {mask[other][0].item():.4g}; a row counts or does not: True or False, 1 or 0. "
+                "Factors are weights."
+            )
+        mask = mask.bool()
     if not mask.any():
         raise ValueError("the mask selects no row: there is no mean.")
     # One for all rows stays one for all rows.

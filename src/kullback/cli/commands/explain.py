@@ -21,11 +21,12 @@ def explain_command(
         from kullback.explanation.explain import explain
 
         try:
-            number = None if value is None else float(value)
+            if value is not None:
+                float(value)
         except ValueError:
             raise BadInput(f"--value must be a number, got {value!r}.") from None
         _, p, q, _ = load_pair(a, b, scale=scale, labels=labels, by_order=by_order)
-        click.echo(str(explain(p.gaussian, q.gaussian, number)))
+        click.echo(str(explain(p.gaussian, q.gaussian, value)))
 
 
 COMMANDS = (explain_command,)
