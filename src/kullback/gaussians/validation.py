@@ -195,7 +195,8 @@ def _way_on(matrix: Tensor, name: str) -> str:
     if least < -1e3 * eps * most:
         return f" Its smallest eigenvalue, {least:.2g}, is not 0 but for rounding: no Gaussian has this {name}."
     float64 = f" Computed in float64, {name} may be positive definite." if matrix.dtype == torch.float32 else ""
-    c = 10.0 ** math.ceil(math.log10(max(1e-6 * most, -2.0 * least, torch.finfo(torch.float64).tiny)))
+    small = 1e-6 * float(exact.diagonal().abs().mean())
+    c = 10.0 ** math.ceil(math.log10(max(0.99 * small, -2.0 * least, torch.finfo(torch.float64).tiny)))
     return (
         f"{float64} Other libraries add a diagonal to it silently. If you want one, add it yourself: {name} + c I, "
         f"with c = {c:.0e} for example. What it costs: where the matrix has nothing of its own, divergences are then "
