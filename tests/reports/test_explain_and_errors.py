@@ -26,10 +26,11 @@ from kullback import (
     kl_bounds,
     kl_divergence,
     kl_estimate,
+    pairwise,
     renyi,
     wasserstein2,
 )
-from kullback.losses import balanced_kl, free_bits, kl_loss
+from kullback.losses import balanced_kl, free_bits, kl_loss, sum_kl
 
 MU, STD = torch.zeros(4, 3), torch.ones(4, 3)
 P, STANDARD = Gaussian.from_std(MU + 1.0, STD), Gaussian.standard(3)
@@ -197,6 +198,14 @@ def test_shapes_that_were_passed_are_repeated():
         (lambda: kl_bounds(np.zeros((10, 3)), STANDARD), "kl_estimate(p, q)"),
         (lambda: as_gaussian([P, MIXTURE]), "one of these is none"),
         (lambda: explain(P, STANDARD, value="a third"), "must be a number"),
+        (lambda: explain(MU, STD, value=3.0), "kl_divergence(Gaussian.from_std(mu, std), Gaussian.standard(3))"),
+        (lambda: kl_loss(MU, STD), "kl_loss(Gaussian.from_std(mu, std), Gaussian.standard(3))"),
+        (lambda: kl_loss(P, MIXTURE), "kl_estimate(p, q, n=64).value"),
+        (lambda: kl_loss(P, STANDARD, weights="a"), "weights must be numbers"),
+        (lambda: pairwise(MU, MU), "Gaussian.from_std"),
+        (lambda: sum_kl(P, STANDARD), "kl_divergence(p, q).sum()"),
+        (lambda: free_bits(P, STANDARD, per_row="1"), "a number of nats from 0 up"),
+        (lambda: balanced_kl(P, STANDARD, balance="half"), "between 0 and 1"),
         (lambda: Gaussian.standard(MU), "Tensor of shape (4, 3)"),
         (lambda: P.to("float64"), "torch.float64"),
         (lambda: kl_loss(P, STANDARD, mask=torch.tensor([1.0, 0.5, 0.0, 1.0])), "Factors are weights"),

@@ -14,8 +14,8 @@ from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
 from kullback.gaussians.scales.diagonal import Isotropic, common_parameterization
 from kullback.interop.pairs import kl_by_torch, without_common_transforms
-from kullback.interop.refusals import BUILD, call_of_arrays, of_samples, shapes_of
-from kullback.interop.registry import gaussian_for
+from kullback.interop.refusals import BUILD, call_of_arrays, shapes_of
+from kullback.interop.registry import gaussians_for
 from kullback.kernels.choice import KERNELS
 from kullback.numerics.arrays import ArrayKind, common_array_kind, to_callers_type
 from kullback.numerics.tensors import broadcast_shapes, common_device, compute_dtype, no_autocast
@@ -63,7 +63,7 @@ def public(formula: Callable[Concatenate[Gaussian, Gaussian, P], R]) -> Callable
             if formula.__name__ in INVARIANT:
                 p, q = without_common_transforms(p, q)
             try:
-                p, q = _gaussians(formula.__name__, p, q)
+                p, q = gaussians_for(formula.__name__, p, q)
             except NoClosedForm:
                 value = None if by_others is None else by_others(p, q)
                 if value is None:
@@ -115,20 +115,6 @@ def _to_callers_type(result: Any, kind: ArrayKind, result_type: Any) -> Any:
     if isinstance(result, tuple):
         return result_type(*(x if x is None else to_callers_type(x, kind) for x in result))
     return to_callers_type(result, kind)
-
-
-def _gaussians(function: str, p: Any, q: Any) -> tuple[Gaussian, Gaussian]:
-    try:
-        return gaussian_for(function, p, "p", q), gaussian_for(function, q, "q", p)
-    except TypeError as error:
-        call = call_of_arrays(function, (p, q))
-        if call is None:
-            raise
-        samples = "" if isinstance(p, tuple | list) else f" If they are samples, one a row: {of_samples(function)}."
-        raise TypeError(
-            f"{function} takes two Gaussians, got {shapes_of((p, q))}. If they are means and scales: {call}, or the "
-            f"constructor that the scales belong to: {BUILD}.{samples}"
-        ) from error
 
 
 def _check_arguments(

@@ -17,7 +17,7 @@ from kullback.numerics.tensors import broadcast_shapes
 
 # The most mistakes that are combined, and the most coordinates in the whole batch for which so many are.
 MOST_MISTAKES = 3
-_MANY_COORDINATES = 2_000_000
+_MANY_COORDINATES = 1_000_000
 
 
 class Choice(NamedTuple):

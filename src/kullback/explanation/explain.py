@@ -12,7 +12,7 @@ from kullback.divergences.kl import kl_divergence, kl_per_dimension
 from kullback.errors import ShapeError
 from kullback.explanation.search import Asked, Verdict, search
 from kullback.gaussians.gaussian import Gaussian
-from kullback.interop.registry import as_gaussian
+from kullback.interop.registry import gaussians_for
 from kullback.numerics.arrays import ArrayKind, from_callers_type
 from kullback.numerics.tensors import result_dtype
 from kullback.pairs.dispatch import select_rule
@@ -80,7 +80,7 @@ def explain(p: Any, q: Any, value: Any = None) -> Explanation:
     and means over coordinates, over everything or over one dimension where sums belong. Beside these: another
     divergence, a forgotten event dimension, the VAE formula in bfloat16, and ``F.kl_div`` called on means or samples.
 
-    The fewest mistakes are reported, up to three at once (two for more than two million coordinates). There are so many
+    The fewest mistakes are reported, up to three at once (two for more than a million coordinates). There are so many
     combinations that some lies near any number. So one counts only if fewer than 3 numbers in 1,000 of its size would
     be explained by as many mistakes; of a value with too few digits for that the result says "perhaps".
 
@@ -109,7 +109,7 @@ def explain(p: Any, q: Any, value: Any = None) -> Explanation:
         digits that the inputs determine: 15.4
         0.4431: the standard deviations are taken for variances
     """
-    p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
+    p, q = gaussians_for("kl_divergence", p, q)
     check_shapes(p, q)
     dtype = result_dtype([*p.tensors(), *q.tensors()])
     tensors = as_common_tensors(p.detach(), q.detach(), torch.float64)

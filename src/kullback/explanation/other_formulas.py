@@ -16,7 +16,7 @@ from kullback.numerics.arrays import from_callers_type
 from kullback.numerics.tensors import broadcast_shapes
 
 # The most numbers that are drawn, and the most samples, to imitate mistakes that sample.
-_MAX_DRAWN = 20_000_000
+_MAX_DRAWN = 4_000_000
 _MAX_SAMPLES = 256
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from kullback import interop
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
-from kullback.interop.refusals import refusal
+from kullback.interop.refusals import BUILD, call_of_arrays, of_samples, refusal, shapes_of
 
 Converted = Gaussian | Mixture | None
 Reader = Callable[[Any, str, "Callable[[Any, str], Converted]"], Converted]
@@ -79,3 +79,21 @@ def gaussian_for(function: str, x: Any, name: str, other: Any = None) -> Gaussia
     if isinstance(converted, Gaussian):
         return converted
     raise refusal(x if converted is None else converted, name, function, other)
+
+
+def gaussians_for(function: str, p: Any, q: Any) -> tuple[Gaussian, Gaussian]:
+    """Both arguments of an exact function as Gaussians.
+
+    Raises as :func:`as_gaussian` does; for arrays the message writes the call with constructors.
+    """
+    try:
+        return gaussian_for(function, p, "p", q), gaussian_for(function, q, "q", p)
+    except TypeError as error:
+        call = call_of_arrays(function, (p, q))
+        if call is None:
+            raise
+        samples = "" if isinstance(p, tuple | list) else f" If they are samples, one a row: {of_samples(function)}."
+        raise TypeError(
+            f"{function} takes two Gaussians, got {shapes_of((p, q))}. If they are means and scales: {call}, or the "
+            f"constructor that the scales belong to: {BUILD}.{samples}"
+        ) from error

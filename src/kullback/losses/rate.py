@@ -14,7 +14,7 @@ from kullback.divergences.api import check_shapes
 from kullback.divergences.kl import kl_divergence, kl_per_dimension
 from kullback.errors import NoClosedForm, ShapeError
 from kullback.gaussians.gaussian import Gaussian
-from kullback.interop.registry import as_gaussian
+from kullback.interop.registry import gaussians_for
 from kullback.kernels.choice import accelerated_mean_kl
 from kullback.numerics.arrays import from_callers_type
 from kullback.numerics.tensors import broadcast_shapes
@@ -64,9 +64,12 @@ def kl_loss(p: Any, q: Any, weights: Any = None, *, mask: Any = None) -> Tensor:
         >>> kl_loss(p, Gaussian.standard(2)), kl_loss(p, Gaussian.standard(2), weights=torch.tensor([2.0, 0.0]))
         (tensor(1.2500), tensor(0.5000))
     """
-    p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
+    p, q = gaussians_for("kl_loss", p, q)
     if weights is not None and not isinstance(weights, Tensor):
-        weights = torch.as_tensor(weights, device="cpu")
+        try:
+            weights = torch.as_tensor(weights, device="cpu")
+        except (TypeError, ValueError, RuntimeError):
+            raise TypeError(f"weights must be numbers, one for each row or one for all, got {weights!r}.") from None
     if mask is not None:
         p, q, weights = _rows_that_count(p, q, weights, torch.as_tensor(mask))
     value = accelerated_mean_kl(p, q, weights)
@@ -169,14 +172,14 @@ def free_bits(
         (tensor(1.7500), tensor(1.5000), tensor(1.))
     """
     amounts = [x for x in (per_dimension, per_group, per_row, after_mean) if x is not None]
-    if len(amounts) != 1 or not amounts[0] >= 0:
+    if len(amounts) != 1 or isinstance(amounts[0], str) or not amounts[0] >= 0:
         raise ValueError(
             "free_bits takes one of per_dimension, per_group, per_row and after_mean, a number of nats from 0 up, got "
             f"{amounts or 'none'}."
         )
     if groups is not None and per_group is None:
         raise ValueError("groups belong to per_group: pass per_group as well, or leave groups out.")
-    p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
+    p, q = gaussians_for("free_bits", p, q)
     if per_row is not None:
         return _mean_of_clipped(p, q, per_row)
     if after_mean is not None:
@@ -259,10 +262,10 @@ def balanced_kl(p: Any, q: Any, *, balance: float = 0.8, free: float = 0.0) -> T
         >>> loss.item(), mu.grad.item()
         (0.5, 0.25)
     """
-    if not 0.0 <= balance <= 1.0:
+    if isinstance(balance, str) or not 0.0 <= balance <= 1.0:
         raise ValueError(f"balance is a number between 0 and 1, got {balance!r}.")
-    if not free >= 0.0:
+    if isinstance(free, str) or not free >= 0.0:
         raise ValueError(f"free is a number of nats from 0 up, got {free!r}.")
-    p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
+    p, q = gaussians_for("balanced_kl", p, q)
     for_q, for_p = _mean_of_clipped(p.detach(), q, free), _mean_of_clipped(p, q.detach(), free)
     return balance * for_q + (1.0 - balance) * for_p
