@@ -15,7 +15,7 @@ from kullback.alignment.permutation import fit_permutation
 from kullback.alignment.rows import Rows
 from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
-from kullback.interop.registry import as_gaussian
+from kullback.interop.registry import gaussians_for
 from kullback.numerics.arrays import common_array_kind
 
 Kind = Literal["permutation", "rotation", "rotation+shift", "affine"]
@@ -81,7 +81,7 @@ def align(p: Any, q: Any, kind: Kind = "rotation", *, seed: int = 0) -> Alignmen
     """
     if kind not in KINDS:
         raise ValueError(f"the kinds of alignment are {', '.join(KINDS)}, got {kind!r}.")
-    p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
+    p, q = gaussians_for("align", p, q)
     if p.event_shape != q.event_shape or p.batch_shape != q.batch_shape or len(p.batch_shape) != 1 or not p.event_dims:
         raise ShapeError(
             f"p has batch shape {tuple(p.batch_shape)} and event shape {tuple(p.event_shape)}, q has "

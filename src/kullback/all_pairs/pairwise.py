@@ -17,7 +17,7 @@ from kullback.divergences.registry import function_of, record_of
 from kullback.divergences.wasserstein2 import wasserstein2
 from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
-from kullback.interop.registry import as_gaussian
+from kullback.interop.registry import gaussians_for
 from kullback.numerics.arrays import ArrayKind, common_array_kind, from_callers_type, to_callers_type
 from kullback.numerics.gradients import any_requires_grad, with_value
 from kullback.numerics.memory import empty
@@ -158,7 +158,7 @@ def as_batches(p: Any, q: Any, divergence: str | Function) -> tuple[Gaussian, Ga
         ShapeError: if p or q does not have exactly one batch dimension, or if the event shapes differ.
         ValueError: if the name is unknown, or if the divergence has a parameter that must be given.
     """
-    p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
+    p, q = gaussians_for("kl_divergence", p, q)
     for name, g in (("p", p), ("q", q)):
         if len(g.batch_shape) != 1:
             raise ShapeError(

@@ -16,7 +16,8 @@ from kullback.gaussians.mixture import Mixture
 from kullback.gaussians.scales.diagonal import Diagonal, Isotropic, common_parameterization
 from kullback.gaussians.shapes import expansion
 from kullback.interop.pairs import kl_by_torch, without_common_transforms
-from kullback.interop.registry import as_gaussian
+from kullback.interop.refusals import BUILD, call_of_arrays, shapes_of
+from kullback.interop.registry import gaussians_for
 from kullback.kernels.choice import KERNELS
 from kullback.numerics.arrays import ArrayKind, common_array_kind, to_callers_type
 from kullback.numerics.tensors import broadcast_shapes, common_device, compute_dtype, no_autocast
@@ -59,12 +60,12 @@ def public(formula: Callable[Concatenate[Gaussian, Gaussian, P], R]) -> Callable
     @functools.wraps(formula)
     def function(p: Any, q: Any, *more: Any, **named: Any) -> Any:
         if more or named:
-            _check_arguments(formula.__name__, names, positional, more, named)
+            _check_arguments(formula.__name__, names, positional, (p, q, *more), named)
         if not (isinstance(p, Gaussian) and isinstance(q, Gaussian)):
             if formula.__name__ in INVARIANT:
                 p, q = without_common_transforms(p, q)
             try:
-                p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
+                p, q = gaussians_for(formula.__name__, p, q)
             except NoClosedForm:
                 value = None if by_others is None else by_others(p, q)
                 if value is None:
@@ -130,7 +131,7 @@ def _to_callers_type(result: Any, kind: ArrayKind, result_type: Any) -> Any:
 
 
 def _check_arguments(
-    name: str, names: list[str], positional: list[str], more: tuple[Any, ...], named: dict[str, Any]
+    name: str, names: list[str], positional: list[str], given: tuple[Any, ...], named: dict[str, Any]
 ) -> None:
     """Raise a TypeError for an argument that the formula does not have, whatever would have computed it.
 
@@ -142,12 +143,11 @@ def _check_arguments(
             f"its further arguments are {', '.join(names)}." if names else "it takes two Gaussians and nothing else."
         )
         raise TypeError(f"{name} has no argument {unknown[0]!r}; {takes} {_INSTEAD.get(unknown[0], '')}".rstrip())
-    if len(more) > len(positional):
+    if len(given) > 2 + len(positional):
         further = "".join(f" and {x}" for x in positional)
-        raise TypeError(
-            f"{name} takes two Gaussians{further}, got {2 + len(more)} arguments. Build them first: "
-            "Gaussian.from_std(mean, std), from_variance(...), from_logvar(...), from_covariance(...)."
-        )
+        call = call_of_arrays(name, given)
+        build = "" if call is None else f" Build them: {call}, or the constructor that the scales belong to: {BUILD}."
+        raise TypeError(f"{name} takes two Gaussians{further}, got {len(given)} arguments ({shapes_of(given)}).{build}")
 
 
 def check_shapes(p: Gaussian | Mixture, q: Gaussian | Mixture) -> None:

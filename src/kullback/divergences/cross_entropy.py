@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kullback.divergences.api import public
 from kullback.gaussians.gaussian import Gaussian
-from kullback.interop.registry import as_gaussian
+from kullback.interop.registry import gaussian_for
 from kullback.pairs.dispatch import make_pair
 
 
@@ -54,4 +54,4 @@ def entropy(p: Any) -> Any:
         >>> round(float(entropy(Gaussian.from_std([0.0], [1.0]))), 6)
         1.418939
     """
-    return as_gaussian(p, "p").entropy()
+    return gaussian_for("entropy", p, "p").entropy()

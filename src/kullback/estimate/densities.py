@@ -17,7 +17,6 @@ from kullback.gaussians.mixture import Mixture
 from kullback.interop.changes import split
 from kullback.interop.registry import convert
 from kullback.numerics.arrays import ArrayKind, from_callers_type
-from kullback.numerics.foreign_arrays import is_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +88,15 @@ def as_density(x: Any, name: str, *, drawn: bool = True) -> Density:
         x = adapted(x, name)
     if callable(getattr(x, "log_prob", None)) and (not drawn or callable(getattr(x, "sample", None))):
         return Foreign(x, name)
-    samples = " Are these samples? This takes densities." if is_array(x) else ""
     methods = "log_prob(x) and sample(n)" if drawn else "log_prob(x)"
+    hint = ""
+    if is_array(x):
+        hint = " Are these samples? kl_estimate(p, q) takes them, one a row."
+    elif callable(getattr(x, "log_prob", None)):
+        hint = f" It has no sample(n), and points of {name} are drawn."
     raise TypeError(
         f"{name} must be a Gaussian, a Mixture, a distribution of torch or scipy, or an object with {methods}, got "
-        f"{type(x).__name__}.{samples}"
+        f"{type(x).__name__}.{hint}"
     )
 
 

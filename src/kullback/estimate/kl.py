@@ -102,7 +102,9 @@ def kl_estimate(
         progress: for samples, called after each search for neighbours, with the number of searches so far and None.
 
     Returns:
-        ``Estimate(value, standard_error, interval, band, n, method, warnings)``. The value is not clipped at 0.
+        ``Estimate(value, standard_error, interval, band, n, method, warnings)``. The value is not clipped at 0:
+        an unbiased estimate of a small divergence is negative in up to half of all cases, and says that the divergence
+        is not told from 0. Clipped, its mean would be too large.
 
     Raises:
         TypeError: if an argument is neither a density nor an array, or a column holds no numbers; it is named.

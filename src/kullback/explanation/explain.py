@@ -2,17 +2,17 @@
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from kullback.divergences.api import as_common_tensors, check_shapes
 from kullback.divergences.kl import kl_divergence, kl_per_dimension
 from kullback.errors import ShapeError
-from kullback.explanation.mistakes import wrong_values
+from kullback.explanation.search import Asked, Verdict, search
 from kullback.gaussians.gaussian import Gaussian
-from kullback.interop.registry import as_gaussian
+from kullback.interop.registry import gaussians_for
 from kullback.numerics.arrays import ArrayKind, from_callers_type
 from kullback.numerics.tensors import result_dtype
 from kullback.pairs.dispatch import select_rule
@@ -39,6 +39,10 @@ class Explanation:
     """The smallest combinations of mistakes that give this value; empty if it is correct or cannot be explained."""
     right: bool
     """Whether the value is the divergence."""
+    perhaps: tuple[tuple[str, ...], ...] = ()
+    """Combinations that give the value, too, but might by chance, because it is written with so few digits."""
+    chance: float = 0.0
+    """The share of numbers of this size that several mistakes would explain, where its digits do not tell."""
 
     def __str__(self) -> str:
         lines = [
@@ -52,7 +56,16 @@ class Explanation:
                 lines.append(f"{self.value:.10g}: correct")
             for mistakes in self.mistakes:
                 lines.append(f"{self.value:.10g}: {'; and '.join(mistakes)}")
-            if not self.right and not self.mistakes:
+            for mistakes in self.perhaps:
+                lines.append(f"{self.value:.10g}: perhaps {'; and '.join(mistakes)}")
+            if self.perhaps:
+                lines.append(
+                    f"  ({len(self.perhaps[0])} mistakes give one number in {1.0 / self.chance:.0f} to so few digits: "
+                    "pass more of them, as .item() has them)"
+                )
+            elif self.chance:
+                lines.append(f"{self.value:.10g}: not correct; of several mistakes at once, so few digits do not tell")
+            elif not (self.right or self.mistakes):
                 lines.append(f"{self.value:.10g}: not correct, and no common mistake gives it")
         return "\n".join(lines)
 
@@ -60,17 +73,23 @@ class Explanation:
 def explain(p: Any, q: Any, value: Any = None) -> Explanation:
     """Explain how KL(p‖q) is computed, how well it is conditioned, and which common mistakes give ``value``.
 
-    Mistakes are tried alone and in combination: standard deviations taken for variances, log-variances taken for
-    standard deviations, logarithms of standard deviations taken for log-variances, p and q swapped, the prior N(0, I)
-    in the place of q, the log-determinant inverted or missing, the mean over coordinates instead of their sum, a
-    missing −d or ½, a ½ too many, bits, the wrong sign, a forgotten event dimension, the VAE formula in bfloat16, and
-    ``F.kl_div`` called on means or samples. The combinations with the fewest mistakes are reported.
+    The mistakes, each with its place in the formula: scales taken for another parameterization (standard deviations,
+    variances, logarithms of either, Cholesky factors, precisions), of p, of q or of both; p and q swapped, or the prior
+    N(0, I) in the place of q; terms of the closed form that are missing, inverted, not squared, or have a ½ too few or
+    too many; misplaced parentheses; an epsilon that is added to a logarithm, a denominator or a scale; the sign; bits;
+    and means over coordinates, over everything or over one dimension where sums belong. Beside these: another
+    divergence, a forgotten event dimension, the VAE formula in bfloat16, and ``F.kl_div`` called on means or samples.
+
+    The fewest mistakes are reported, up to three at once (two for more than a million coordinates). There are so many
+    combinations that some lies near any number. So one counts only if fewer than 3 numbers in 1,000 of its size would
+    be explained by as many mistakes; of a value with too few digits for that the result says "perhaps".
 
     Args:
         p: the first Gaussian, as for :func:`kl_divergence`.
         q: the second Gaussian.
         value: the value to explain: of one pair, the mean or sum over a batch, or one for each row. It is compared to
-            the precision with which it is written: 689.8 stands for every number that rounds to it.
+            the precision with which it is written, at most 1e-5: 689.8 stands for every number that rounds to it. As a
+            text, ``"689.80"``, its final zeros count.
 
     Returns:
         An :class:`Explanation`.
@@ -90,31 +109,41 @@ def explain(p: Any, q: Any, value: Any = None) -> Explanation:
         digits that the inputs determine: 15.4
         0.4431: the standard deviations are taken for variances
     """
-    p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
+    p, q = gaussians_for("kl_divergence", p, q)
     check_shapes(p, q)
     dtype = result_dtype([*p.tensors(), *q.tensors()])
     tensors = as_common_tensors(p.detach(), q.detach(), torch.float64)
     p, q = (g.with_array_kind(ArrayKind.TORCH) for g in tensors)
     rule = select_rule(p, q)
     truth = from_callers_type(kl_divergence(p, q))
-    asked = None if value is None else torch.as_tensor(value, dtype=torch.float64, device="cpu")
-    per_dimension = p.batch_shape + p.event_shape
-    if asked is not None and asked.ndim and asked.shape not in (truth.shape, per_dimension):
-        raise ShapeError(
-            f"value has shape {tuple(asked.shape)}, the divergence has {tuple(truth.shape)}. Give one value for each "
-            "row, or their mean or sum."
-        )
-    if asked is not None and not torch.isfinite(asked).all():
-        raise ValueError(f"value must be a finite number, or one for each row, got {value!r}.")
-    right, mistakes = (False, ()) if asked is None else _matches(p, q, truth, asked, value)
+    asked = None if value is None else _asked(value)
+    verdict, right = Verdict(), False
+    if asked is not None:
+        shapes = ((), truth.shape, p.batch_shape + p.event_shape)
+        if asked.value.shape not in shapes:
+            raise ShapeError(
+                f"value has shape {tuple(asked.value.shape)}, the divergence has {tuple(truth.shape)}. Give one value "
+                "for each row, or their mean or sum."
+            )
+        if not torch.isfinite(asked.value).all():
+            raise ValueError(f"value must be a finite number, or one for each row, got {value!r}.")
+        right = asked.fits(truth)
+        if not right and _forgets_event(p, q, asked):
+            event = len(p.event_shape)
+            forgotten = f"the event dimension is forgotten: Independent(Normal(mean, std), {event}) sums over it"
+            verdict = Verdict(((forgotten,),))
+        elif not right and asked.value.shape in ((), truth.shape):
+            verdict = search(p, q, asked)
     return Explanation(
         divergence=float(truth.mean()),
         form=rule.description,
         condition=(_condition(p), _condition(q)),
         digits=_digits(p, q, torch.finfo(dtype).eps),
-        value=None if asked is None else float(asked.mean()),
-        mistakes=mistakes,
+        value=None if asked is None else float(asked.value.mean()),
+        mistakes=verdict.mistakes[:_MAX_EXPLANATIONS],
         right=right,
+        perhaps=verdict.perhaps[:_MAX_EXPLANATIONS],
+        chance=verdict.chance,
     )
 
 
@@ -148,41 +177,30 @@ def _digits(p: Gaussian, q: Gaussian, eps: float) -> float:
     return max(0.0, -math.log10(max(change / value, eps / 2))) if value else 0.0
 
 
-def _matches(
-    p: Gaussian, q: Gaussian, truth: Tensor, asked: Tensor, given: Any
-) -> tuple[bool, tuple[tuple[str, ...], ...]]:
-    """Whether the value is correct, and otherwise the smallest combinations of mistakes that give it."""
-    tolerance = _tolerance(asked, given)
-
-    def fits(rows: Tensor, noise: float = 0.0) -> bool:
-        candidates = [rows] if asked.ndim or not rows.ndim else [rows.mean(), rows.sum()]
-        return any(
-            x.shape == asked.shape and bool(((x - asked).abs() <= tolerance + 4.0 * noise).all()) for x in candidates
-        )
-
-    if fits(truth):
-        return True, ()
-    found: list[tuple[str, ...]] = []
-    if p.scale.is_diagonal and q.scale.is_diagonal and p.event_shape:
-        parts = from_callers_type(kl_per_dimension(p, q))
-        if asked.ndim == parts.ndim and fits(parts):
-            event = len(p.event_shape)
-            found.append((f"the event dimension is forgotten: Independent(Normal(mean, std), {event}) sums over it",))
-    for wrong in wrong_values(p, q):
-        if found and wrong.noise:
-            # Results of sampling come last and are so noisy that they match almost any value.
-            break
-        if wrong.mistakes and torch.isfinite(wrong.value).all() and fits(wrong.value, wrong.noise):
-            found.append(wrong.mistakes)
-    fewest = min(map(len, found), default=0)
-    return False, tuple(mistakes for mistakes in found if len(mistakes) == fewest)[:_MAX_EXPLANATIONS]
+def _asked(value: Any) -> Asked:
+    """A value, and to what precision it is meant: as it is written, and to a relative error of 1e-5."""
+    try:
+        asked = torch.as_tensor(float(value) if isinstance(value, str) else value, dtype=torch.float64, device="cpu")
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"value must be a number, or one for each row, got {value!r}.") from None
+    decimals = _decimals(value if isinstance(value, str) else repr(float(value))) if _is_written(value) else 0
+    rounding = 0.501 * 10.0**-decimals if decimals else 0.0
+    return Asked(asked, (1e-5 * asked.abs()).clamp(min=rounding), rounding)
 
 
-def _tolerance(asked: Tensor, given: Any) -> Tensor:
-    """The larger of half a unit in the last decimal of the value as written, and a relative error of 1e-5."""
-    rounding = 1e-5 * asked.abs()
-    if isinstance(given, (int, float)):
-        digits = repr(given).partition("e")[0].partition(".")[2] if "e" not in repr(given) else ""
-        if digits:
-            return torch.maximum(rounding, torch.tensor(0.501 * 10.0 ** -len(digits), dtype=torch.float64))
-    return rounding
+def _is_written(value: Any) -> bool:
+    return isinstance(value, str | float) and math.isfinite(float(value))
+
+
+def _decimals(text: str) -> int:
+    """The number of decimals with which a number is written."""
+    exponent = Decimal(text.strip()).as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def _forgets_event(p: Gaussian, q: Gaussian, asked: Asked) -> bool:
+    """Whether the value is that of each coordinate."""
+    if not (p.scale.is_diagonal and q.scale.is_diagonal and p.event_shape):
+        return False
+    parts = from_callers_type(kl_per_dimension(p, q))
+    return asked.value.ndim == parts.ndim and asked.fits(parts)

@@ -1,224 +1,232 @@
-"""Common mistakes in computing the KL divergence of two Gaussians, and the values that they give.
+"""Common mistakes in computing the KL divergence of two Gaussians: one table for each place at which one is made.
 
-The closed form has several places at which it is changed by mistake, each with a table of changes; every combination
-of one entry from each table is tried. A new mistake is a row in one of these tables.
+The closed form is ½(log_det − d + trace + square). A mistake changes what one place contributes, and at most one is
+made at each place. A new mistake is a row in one of these tables. The parameters themselves may be misread, too:
+``readings.py`` has those tables.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
 from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from kullback.gaussians.gaussian import Gaussian
-from kullback.gaussians.scales.base import MatrixScale
-from kullback.gaussians.scales.diagonal import Diagonal
-from kullback.numerics.tensors import broadcast_shapes
-
-# The most numbers that are drawn, and the most samples, to imitate mistakes that sample.
-_MAX_DRAWN = 20_000_000
-_MAX_SAMPLES = 256
+from kullback.explanation.terms import Coordinates, Parameters, Terms
 
 T = TypeVar("T")
-Parameters = tuple[Tensor, Tensor]
-"""Means, and variances or covariances."""
 
-
-@dataclass(frozen=True)
-class Terms:
-    """The terms of the closed form ½(log_det − d + trace + square), each of the shape of the batch."""
-
-    log_det: Tensor
-    trace: Tensor
-    square: Tensor
-    d: int
-
-    @classmethod
-    def of_diagonals(cls, delta: Tensor, var_p: Tensor, var_q: Tensor) -> "Terms":
-        """The terms for diagonal Gaussians; ``delta`` is the difference of the means."""
-        d = delta.shape[-1]
-        log_det = (torch.log(var_q) - torch.log(var_p)).sum(-1)
-        return cls(log_det, (var_p / var_q).sum(-1), (delta.square() / var_q).sum(-1), d)
-
-    @classmethod
-    def of_matrices(cls, delta: Tensor, cov_p: Tensor, cov_q: Tensor) -> "Terms":
-        """The terms for covariance matrices; ``delta`` is the difference of the means."""
-        y = torch.linalg.solve(cov_q, torch.cat([cov_p, delta.unsqueeze(-1).expand(*cov_p.shape[:-1], 1)], -1))
-        trace = y[..., :-1].diagonal(dim1=-2, dim2=-1).sum(-1)
-        return cls(torch.logdet(cov_q) - torch.logdet(cov_p), trace, (delta * y[..., -1]).sum(-1), delta.shape[-1])
+# What is added to a denominator or a logarithm to keep it from 0.
+EPSILONS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-10, 1e-12)
 
 
 @dataclass(frozen=True)
 class Change(Generic[T]):
-    """A mistake at one place of the formula. The first entry of every table is None, which is correct."""
+    """A mistake at one place of the formula. The first entry of a table has none: it is correct."""
 
     mistake: str | None
     effect: T
+    rare: bool = False
+    """One of a family, such as of an epsilon: it is combined with few others, since one of them always fits."""
 
 
-def _standard(q: Parameters) -> Parameters:
-    mean, variances = q
-    ones = torch.ones_like(mean)
-    return torch.zeros_like(mean), ones if variances.ndim == mean.ndim else ones.diag_embed()
+OfPair = Callable[[Parameters, Parameters], tuple[Parameters, Parameters]]
+OfTerms = Callable[[Terms], Tensor]
+Quotient = Callable[[Terms], tuple[Tensor, Tensor]]
 
 
-_ORDER: tuple[Change[Callable[[Parameters, Parameters], tuple[Parameters, Parameters]]], ...] = (
+ORDER: tuple[Change[OfPair], ...] = (
     Change(None, lambda p, q: (p, q)),
     Change("p and q are swapped: this is KL(q‖p), not KL(p‖q)", lambda p, q: (q, p)),
-    Change("this is the divergence of p from the prior N(0, I), not from q", lambda p, q: (p, _standard(q))),
+    Change("this is the divergence of p from the prior N(0, I), not from q", lambda p, q: (p, q.standard())),
+    Change("this is the divergence of q from the prior N(0, I), not of p from q", lambda p, q: (q, q.standard())),
 )
 
-_LOG_DET = (
+
+def _log_epsilons(epsilon: float) -> tuple[Change[Callable[[Coordinates], Tensor]], ...]:
+    """Where an epsilon is added in the logarithm alone."""
+    return (
+        Change(
+            f"{epsilon:g} is added to both standard deviations in the logarithm",
+            lambda x: 2.0 * ((x.std_q + epsilon).log() - (x.std_p + epsilon).log()),
+            rare=True,
+        ),
+        Change(
+            f"{epsilon:g} is added to the ratio of the standard deviations in the logarithm",
+            lambda x: 2.0 * (x.std_q / x.std_p + epsilon).log(),
+            rare=True,
+        ),
+        Change(
+            f"{epsilon:g} is added to both variances in the logarithm",
+            lambda x: (x.var_q + epsilon).log() - (x.var_p + epsilon).log(),
+            rare=True,
+        ),
+    )
+
+
+def _by_coordinates(change: Change[Callable[[Coordinates], Tensor]]) -> Change[OfTerms]:
+    """The change of a term that is a sum over coordinates."""
+
+    def effect(t: Terms) -> Tensor:
+        return t.log_det * math.nan if t.coordinates is None else change.effect(t.coordinates).sum(-1)
+
+    return Change(change.mistake, effect, change.rare)
+
+
+LOG_DET: tuple[Change[OfTerms], ...] = (
+    Change(None, lambda t: t.log_det),
+    Change("the log-determinant is the wrong way round: it should be log(det Σq / det Σp)", lambda t: -t.log_det),
+    Change("the log-determinant is 0 or missing: it should be log(det Σq / det Σp)", lambda t: 0.0 * t.log_det),
+    Change("the ½ of the logarithm is missing: log(σq/σp) is half of log(σq²/σp²)", lambda t: 2.0 * t.log_det),
+    Change("the ½ of the logarithm is taken twice: log(σq/σp) already contains it", lambda t: 0.5 * t.log_det),
+    Change("the logarithm is decimal, where the natural one belongs", lambda t: t.log_det / math.log(10.0)),
+    Change("the logarithm is binary, where the natural one belongs", lambda t: t.log_det / math.log(2.0)),
+    *(_by_coordinates(change) for epsilon in EPSILONS for change in _log_epsilons(epsilon)),
+)
+
+DIMENSION: tuple[Change[Callable[[int], float]], ...] = (
+    Change(None, lambda d: -float(d)),
+    Change("−d is missing inside the ½", lambda d: 0.0),
+    Change("−d/2 stands inside the ½, where −d belongs", lambda d: -0.5 * d),
+    Change("−d stands outside the ½", lambda d: -2.0 * d),
+    Change("1 is subtracted once, not for each coordinate", lambda d: -1.0),
+    Change("d is added, where it should be subtracted", float),
+)
+
+
+def _quotient(
+    mistake: str, effect: Callable[[Coordinates], tuple[Tensor, Tensor]], *, rare: bool = False
+) -> Change[Quotient]:
+    """A change of the trace and of the square that is made in each coordinate."""
+
+    def summed(t: Terms) -> tuple[Tensor, Tensor]:
+        if t.coordinates is None:
+            return t.trace * math.nan, t.square
+        trace, square = effect(t.coordinates)
+        return trace.sum(-1), square.sum(-1)
+
+    return Change(mistake, summed, rare)
+
+
+QUOTIENT: tuple[Change[Quotient], ...] = (
+    Change(None, lambda t: (t.trace, t.square)),
+    Change("the term tr(Σq⁻¹ Σp) is missing", lambda t: (0.0 * t.trace, t.square)),
+    Change("the term of the means is missing", lambda t: (t.trace, 0.0 * t.square)),
+    Change("the sign of tr(Σq⁻¹ Σp) is wrong", lambda t: (-t.trace, t.square)),
+    Change("the sign of the term of the means is wrong", lambda t: (t.trace, -t.square)),
+    Change("the ½ of the term of the means is missing", lambda t: (t.trace, 2.0 * t.square)),
+    Change("the ½ of tr(Σq⁻¹ Σp) is missing", lambda t: (2.0 * t.trace, t.square)),
+    _quotient("the difference of the means is not squared", lambda x: (x.var_p / x.var_q, x.delta / x.var_q)),
+    _quotient(
+        "the difference of the means is not squared: its absolute value is taken",
+        lambda x: (x.var_p / x.var_q, x.delta.abs() / x.var_q),
+    ),
+    _quotient(
+        "the standard deviations are not squared: (σp + Δ²) / (2 σq), where (σp² + Δ²) / (2 σq²) belongs",
+        lambda x: (x.std_p / x.std_q, x.delta.square() / x.std_q),
+    ),
+    _quotient(
+        "σq is not squared: (σp² + Δ²) / (2 σq), where (σp² + Δ²) / (2 σq²) belongs",
+        lambda x: (x.var_p / x.std_q, x.delta.square() / x.std_q),
+    ),
+    _quotient(
+        "σp is not squared: (σp + Δ²) / (2 σq²), where (σp² + Δ²) / (2 σq²) belongs",
+        lambda x: (x.std_p / x.var_q, x.delta.square() / x.var_q),
+    ),
+    _quotient(
+        "the square is around the sum: (σp + Δ)², where σp² + Δ² belongs",
+        lambda x: ((x.std_p + x.delta).square() / x.var_q, 0.0 * x.delta),
+    ),
+    _quotient(
+        "a parenthesis is missing: σp² + Δ² / (2 σq²), where (σp² + Δ²) / (2 σq²) belongs",
+        lambda x: (2.0 * x.var_p, x.delta.square() / x.var_q),
+    ),
+    _quotient(
+        "a parenthesis is missing: (σp² + Δ²) / 2 * σq², where (σp² + Δ²) / (2 * σq²) belongs",
+        lambda x: (x.var_p * x.var_q, x.delta.square() * x.var_q),
+    ),
+    _quotient("the division by σq² is missing", lambda x: (x.var_p, x.delta.square())),
+    _quotient(
+        "the square of the means is divided by the covariance of p, not of q",
+        lambda x: (x.var_p / x.var_q, x.delta.square() / x.var_p),
+    ),
+    *(
+        _quotient(
+            f"{epsilon:g} is added to σq² in the denominator",
+            lambda x, epsilon=epsilon: (x.var_p / (x.var_q + epsilon), x.delta.square() / (x.var_q + epsilon)),  # type: ignore[misc]
+            rare=True,
+        )
+        for epsilon in EPSILONS
+    ),
+)
+
+# The factors of log_det, −d, trace and square.
+WHOLE: tuple[Change[tuple[float, float, float, float]], ...] = (
+    Change(None, (0.5, 0.5, 0.5, 0.5)),
+    Change("the factor ½ is missing", (1.0, 1.0, 1.0, 1.0)),
+    Change("the factor ½ is taken twice", (0.25, 0.25, 0.25, 0.25)),
+    Change(
+        "a parenthesis is missing: −0.5 * 1 + logvar − mu² − e^logvar, where −0.5 * (1 + … − e^logvar) belongs",
+        (-1.0, 0.5, -1.0, -1.0),
+    ),
+    Change(
+        "a parenthesis closes too early: −0.5 * (1 + logvar) − mu² − e^logvar, where −0.5 * (1 + … − e^logvar) belongs",
+        (0.5, 0.5, -1.0, -1.0),
+    ),
+    Change("a parenthesis is missing: the factor ½ is that of the logarithm alone", (0.5, 1.0, 1.0, 1.0)),
+    Change("a parenthesis is missing: the factor ½ is that of tr(Σq⁻¹ Σp) alone", (1.0, 1.0, 0.5, 1.0)),
+    Change("a parenthesis is missing: the factor ½ is that of the means alone", (1.0, 1.0, 1.0, 0.5)),
+)
+
+SIGN = (
     Change(None, 1.0),
-    Change("the log-determinant is the wrong way round: it should be log(det Σq / det Σp)", -1.0),
-    Change("the log-determinant is 0 or missing: it should be log(det Σq / det Σp)", 0.0),
-)
-
-_DIMENSION = (
-    Change(None, 1.0),
-    Change("−d is missing inside the ½", 0.0),
-    Change("−d/2 stands inside the ½, where −d belongs", 0.5),
-)
-
-_HALF = (
-    Change(None, 0.5),
-    Change("the factor ½ is missing", 1.0),
-    Change("the factor ½ is taken twice", 0.25),
-)
-
-_UNIT = (
-    Change(None, 1.0),
-    Change("the value is in bits: multiply it by log 2 for nats", 1.0 / math.log(2.0)),
     Change("the sign is wrong: a divergence is not negative", -1.0),
 )
 
-_REDUCTION: tuple[Change[Callable[[Tensor, int], Tensor]], ...] = (
-    Change(None, lambda total, d: total),
-    Change("the mean over the coordinates is taken instead of their sum", lambda total, d: total / d),
+UNIT = (
+    Change(None, 1.0),
+    Change("the value is in bits: multiply it by log 2 for nats", 1.0 / math.log(2.0)),
+    Change("nats are taken for bits: the value has been multiplied by log 2", math.log(2.0)),
+    Change("the value is in decimal digits: multiply it by log 10 for nats", 1.0 / math.log(10.0)),
 )
 
-# By the parameterization that is given: what it is taken for, and the variance that results.
-_READINGS: dict[str, tuple[Change[Callable[[Tensor], Tensor]], ...]] = {
-    "std": (
-        Change(None, torch.square),
-        Change("the standard deviations are taken for variances", lambda x: x),
-        Change("the standard deviations are taken for log-variances", torch.exp),
-    ),
-    "variance": (
-        Change(None, lambda x: x),
-        Change("the variances are taken for standard deviations", torch.square),
-        Change("the variances are taken for log-variances", torch.exp),
-    ),
-    "logvar": (
-        Change(None, torch.exp),
-        Change("the log-variances are taken for logarithms of standard deviations", lambda x: torch.exp(2.0 * x)),
-        Change("logarithms of standard deviations are taken for log-variances", lambda x: torch.exp(0.5 * x)),
-        Change("the log-variances are taken for standard deviations", torch.square),
-        Change("the log-variances are taken for variances", lambda x: x),
-    ),
-    "log_std": (
-        Change(None, lambda x: torch.exp(2.0 * x)),
-        Change("the logarithms of standard deviations are taken for log-variances", torch.exp),
-        Change("the logarithms of standard deviations are taken for standard deviations", torch.square),
-        Change("the logarithms of standard deviations are taken for variances", lambda x: x),
-    ),
-}
 
+def reductions(batch: torch.Size, event: torch.Size, *, of_rows: bool) -> tuple[Change[float], ...]:
+    """What the mean over the batch is multiplied by, or each row (``of_rows``).
 
-@dataclass(frozen=True, eq=False)
-class WrongValue:
-    """A wrong value for each row, and the mistakes that give it."""
-
-    mistakes: tuple[str, ...]
-    value: Tensor
-    noise: float = 0.0
-    """The standard error of the value, if the mistake involves sampling."""
-
-
-def wrong_values(p: Gaussian, q: Gaussian) -> Iterator[WrongValue]:
-    """The values of all combinations of mistakes in the closed form, then those of other formulas.
-
-    The first combination is that of no mistakes.
+    The mean over the batch and the sum over it are both correct, and stand first.
     """
-    for reading, p_read, q_read in _readings(p, q):
-        for order in _ORDER:
-            terms = _terms(*order.effect(p_read, q_read))
-            for log_det, dimension, half, reduction, unit in product(_LOG_DET, _DIMENSION, _HALF, _REDUCTION, _UNIT):
-                bracket = log_det.effect * terms.log_det - dimension.effect * terms.d + terms.trace + terms.square
-                value = unit.effect * reduction.effect(half.effect * bracket, terms.d)
-                changes = (order, log_det, dimension, half, reduction, unit)
-                mistakes = tuple(x for x in (reading, *(change.mistake for change in changes)) if x)
-                yield WrongValue(mistakes, value)
-    yield from _in_bfloat16(p, q)
-    yield from _by_kl_div(p, q)
+    rows = 1 if of_rows else batch.numel()
+    correct = [Change(None, float(x)) for x in dict.fromkeys((1, rows))]
+    found: dict[float, Change[float]] = {}
+
+    def add(mistake: str, divisor: int, numerator: int = rows) -> None:
+        factor = numerator / divisor
+        if divisor and factor not in found and all(factor != x.effect for x in correct):
+            found[factor] = Change(mistake, factor)
+
+    d = event.numel()
+    if of_rows or not batch:
+        add("the mean over the coordinates is taken instead of their sum", d)
+    else:
+        add("the mean over everything is taken: the coordinates should be summed, only the batch averaged", rows * d)
+        add("the mean over the coordinates is taken instead of their sum, and the sum over the batch", d)
+        add("the mean over the batch is divided by the batch size once more", rows * rows)
+        for name, n in _parts(batch):
+            add(f"the mean is taken over dimension {name} of the batch alone, and the sum over the others", n)
+    for name, n in _parts(event):
+        add(f"the sum over the coordinates is divided by {n}, the size of dimension {name} of the event", n * rows)
+        if rows > 1:
+            add(f"the sum over everything is divided by {n}, the size of dimension {name} of the event", n)
+    return (*correct, *found.values())
 
 
-def _terms(p: Parameters, q: Parameters) -> Terms:
-    make = Terms.of_diagonals if p[1].ndim == p[0].ndim else Terms.of_matrices
-    return make(p[0] - q[0], p[1], q[1])
-
-
-def _readings(p: Gaussian, q: Gaussian) -> Iterator[tuple[str | None, Parameters, Parameters]]:
-    """The parameters of both Gaussians as they are given and as they may be misread, with the mistake if there is one.
-
-    Batches are expanded and events flattened.
-    """
-    batch = broadcast_shapes(p.batch_shape, q.batch_shape)
-
-    def flat(x: Tensor) -> Tensor:
-        return x.broadcast_to(batch + p.event_shape).reshape(*batch, -1)
-
-    if isinstance(p.scale, Diagonal) and isinstance(q.scale, Diagonal):
-        scale_p, scale_q = (s if s.parameterization in _READINGS else s.to("variance") for s in (p.scale, q.scale))
-        for reading in _READINGS[scale_p.parameterization]:
-            # The same mistake is assumed for q if it is given in the same parameterization.
-            same = scale_q.parameterization == scale_p.parameterization
-            reading_q = reading if same else _READINGS[scale_q.parameterization][0]
-            variances = flat(reading.effect(scale_p.value)), flat(reading_q.effect(scale_q.value))
-            yield reading.mistake, (flat(p.mean), variances[0]), (flat(q.mean), variances[1])
-        return
-    factors = [g.scale.factor_matrix(g.event_shape) for g in (p, q)]
-    means = [flat(g.mean) for g in (p, q)]
-    shape = batch + factors[0].shape[-2:]
-    right, wrong = (
-        [(mean, x.broadcast_to(shape)) for mean, x in zip(means, matrices, strict=True)]
-        for matrices in ([x @ x.mT for x in factors], factors)
-    )
-    yield None, right[0], right[1]
-    if all(isinstance(g.scale, MatrixScale) and g.scale.parameterization == "scale_tril" for g in (p, q)):
-        yield "the Cholesky factors are taken for covariances", wrong[0], wrong[1]
-
-
-def _in_bfloat16(p: Gaussian, q: Gaussian) -> Iterator[WrongValue]:
-    """The formula for a standard normal prior, as a training loss under autocast computes it."""
-    if not isinstance(p.scale, Diagonal):
-        return
-    logvar, mean = p.scale.to("logvar").value.bfloat16(), p.mean.bfloat16()
-    terms = -0.5 * (1 + logvar - mean.pow(2) - logvar.exp())
-    batch = broadcast_shapes(p.batch_shape, q.batch_shape)
-    total = terms.broadcast_to(batch + p.event_shape).reshape(*batch, -1).sum(-1)
-    yield WrongValue(("the VAE formula −½ Σ (1 + logvar − mu² − e^logvar) is computed in bfloat16",), total.double())
-
-
-def _by_kl_div(p: Gaussian, q: Gaussian) -> Iterator[WrongValue]:
-    """``F.kl_div``, which is for discrete distributions, called on the means, and then on samples."""
-    batch = broadcast_shapes(p.batch_shape, q.batch_shape)
-    shape = batch + p.event_shape
-    n = max(2, min(_MAX_SAMPLES, _MAX_DRAWN // max(1, math.prod(shape))))
-    generator = torch.Generator().manual_seed(0)
-    x, y = (g.expand(batch).sample(n, generator=generator) for g in (p, q))
-    dims = tuple(range(-len(p.event_shape), 0))
-    for subject, a, b in (("the means", p.mean.broadcast_to(shape), q.mean.broadcast_to(shape)), ("samples", x, y)):
-        for how, first, second in (
-            ("as they are: it expects log-probabilities and probabilities", a, b),
-            ("softmaxed: it then compares distributions over the coordinates", a.log_softmax(-1), b.softmax(-1)),
-        ):
-            terms = functional.kl_div(first, second, reduction="none")
-            rows, noise = terms.sum(dims) if dims else terms, 0.0
-            if subject == "samples":
-                rows, noise = rows.mean(0), float(rows.std(0).mean() / math.sqrt(n))
-            yield WrongValue((f"F.kl_div is called on {subject}, {how}",), rows, noise)
+def _parts(shape: torch.Size) -> list[tuple[str, int]]:
+    """The dimensions of a shape of several, and all but one of them: their names and their sizes."""
+    k = len(shape)
+    if k < 2:
+        return []
+    single = [(str(i), shape[i]) for i in range(k)]
+    rest = [(f"0 to {k - 1} without {i}", shape.numel() // max(1, shape[i])) for i in range(k)] if k > 2 else []
+    return single + rest

@@ -428,6 +428,8 @@ class Gaussian:
         for target in targets:
             if isinstance(target, torch.dtype):
                 dtype = target
+            elif isinstance(target, str) and isinstance(getattr(torch, target, None), torch.dtype):
+                raise TypeError(f"to takes a dtype as torch.{target}, not as the text {target!r}.")
             elif target is not None:
                 device = target
         dtype = self.dtype if dtype is None else dtype

@@ -182,5 +182,6 @@ def whole_number(n: Any, what: str) -> int:
     except TypeError:
         count = -1
     if count < 0:
-        raise TypeError(f"{what} is a whole number from 0 up, got {n!r}.")
+        got = f"{type(n).__name__} of shape {tuple(n.shape)}" if hasattr(n, "shape") else repr(n)
+        raise TypeError(f"{what} is a whole number from 0 up, got {got}.")
     return count

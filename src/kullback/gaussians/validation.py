@@ -56,13 +56,22 @@ def _describe(value: Tensor, parameterization: Parameterization) -> str:
     if value.isnan().any():
         return f"NaN ({at(value.isnan())})."
     if value.isinf().any():
-        return f"an infinite value ({at(value.isinf())})."
+        return f"an infinite value ({at(value.isinf())}).{_logarithm_of(parameterization, 'overflow')}"
     lowest = value.amin()
     if lowest < 0:
-        hint = "Is it a log-variance? Then use from_logvar."
+        hint = "Is it a log-variance? Then use from_logvar. The logarithm of a standard deviation? Then from_log_std."
         return f"negative values (min {lowest.item():.4g} {at(value == lowest)}). {hint}"
-    hint = "If this is a covariance matrix, pass its diagonal."
-    return f"zeros ({at(value == 0)}). A {parameterization} is positive. {hint}"
+    square = value.ndim > 1 and value.shape[-1] == value.shape[-2]
+    hint = (
+        " If this is a covariance matrix: from_covariance." if square else _logarithm_of(parameterization, "underflow")
+    )
+    return f"zeros ({at(value == 0)}). A {parameterization} is positive.{hint}"
+
+
+def _logarithm_of(parameterization: Parameterization, how: str) -> str:
+    """What to do where the exponential of a logarithm has left the range of the dtype."""
+    logarithm = {"std": "log_std", "variance": "logvar"}.get(parameterization)
+    return "" if logarithm is None else f" Did an exponential {how}? Pass its argument: from_{logarithm}."
 
 
 def shape_of(x: Tensor | float) -> tuple[int, ...]:
@@ -172,15 +181,24 @@ def _warn_of_rounding(x: Tensor, size: Tensor, where: Tensor, name: str) -> None
 
 def _way_on(matrix: Tensor, name: str) -> str:
     """What may be done about a matrix that is not positive definite."""
+    eps, exact = torch.finfo(matrix.dtype).eps, matrix.double()
     by_construction = " If it is singular by construction, pass singular=True." if name == "covariance" else ""
-    if matrix.dtype == torch.float32 and int(torch.linalg.cholesky_ex(matrix.double()).info) == 0:
+    if matrix.dtype == torch.float32 and int(torch.linalg.cholesky_ex(exact).info) == 0:
         return (
             f" In float64 these numbers are: pass {name}.double(), better still what it was computed from."
             + by_construction
         )
+    eigenvalues = torch.linalg.eigvalsh(0.5 * (exact + exact.mT))
+    least, most = float(eigenvalues[0]), float(eigenvalues.abs().max())
+    if least < -1e3 * eps * most:
+        return f" Its smallest eigenvalue, {least:.2g}, is not 0 but for rounding: no Gaussian has this {name}."
+    float64 = f" Computed in float64, {name} may be positive definite." if matrix.dtype == torch.float32 else ""
+    small = 1e-6 * float(exact.diagonal().abs().mean())
+    c = 10.0 ** math.ceil(math.log10(max(0.99 * small, -2.0 * least, torch.finfo(torch.float64).tiny)))
     return (
-        f"{by_construction} Other libraries add a diagonal to it silently. If you want one, add it yourself, "
-        f"{name} + 1e-6 * torch.eye({matrix.shape[-1]}): divergences depend on it."
+        f"{float64}{by_construction} Other libraries add a diagonal to it silently. If you want one, add it yourself: "
+        f"{name} + c I, with c = {c:.0e} for example. What it costs: where the matrix has nothing of its own, "
+        "divergences are then proportional to 1/c, and entropies contain log c."
     )
 
 

@@ -5,14 +5,10 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any
 
-from torch import distributions
-
 from kullback import interop
-from kullback.errors import NoClosedForm
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
-from kullback.interop.wrapped import is_wrapper
-from kullback.numerics.foreign_arrays import is_array
+from kullback.interop.refusals import BUILD, call_of_arrays, of_samples, refusal, shapes_of
 
 Converted = Gaussian | Mixture | None
 Reader = Callable[[Any, str, "Callable[[Any, str], Converted]"], Converted]
@@ -62,7 +58,7 @@ def as_gaussian(x: Any, name: str = "x") -> Gaussian:
         name: what an error calls it.
 
     Raises:
-        NoClosedForm: for a mixture, a masked Gaussian, or a distribution of torch that is not among those.
+        NoClosedForm: for a mixture, a masked Gaussian, or another density; the message names the call that takes it.
         ShapeError: for a list of Gaussians whose event shapes differ.
         TypeError: for anything else.
 
@@ -72,32 +68,35 @@ def as_gaussian(x: Any, name: str = "x") -> Gaussian:
         >>> as_gaussian(torch.distributions.MultivariateNormal(torch.zeros(3), torch.eye(3)))
         Gaussian(batch_shape=(), event_shape=(3,), given as scale_tril, dtype=float32, device=cpu)
     """
+    return gaussian_for("kl_divergence", x, name)
+
+
+def gaussian_for(function: str, x: Any, name: str, other: Any = None) -> Gaussian:
+    """``x`` as a Gaussian for an exact function, whose name and other argument decide what an error advises.
+
+    Raises as :func:`as_gaussian` does.
+    """
     if isinstance(x, Gaussian):
         return x
     converted = convert(x, name)
     if isinstance(converted, Gaussian):
         return converted
-    if converted is not None:
-        raise NoClosedForm(
-            f"{name} is a Mixture[{converted.n_components}]: divergences of mixtures have no closed form. Proved "
-            "bounds: kl_bounds(p, q). Estimate with its error: kl_estimate(p, q). Of entropies: entropy_bounds, "
-            "entropy_estimate."
-        )
-    x = x.distribution if is_wrapper(x) else x
-    if isinstance(x, distributions.Distribution):
-        kind = type(x).__name__
-        while isinstance(x, distributions.Independent):
-            x = x.base_dist
-            kind = f"{kind}({type(x).__name__})"
-        raise NoClosedForm(
-            f"{name} is a torch.distributions {kind}: no exact divergence is implemented for it. There is one for "
-            "Normal, Independent(Normal), MultivariateNormal and LowRankMultivariateNormal, their affine images, "
-            "and for pairs with the same transforms. An estimate with its error: kl_estimate(p, q)."
-        )
-    hint = "Build one: Gaussian.from_std(mean, std), from_variance(...), from_logvar(...) or from_covariance(...)."
-    if is_array(x):
-        hint = (
-            "Are these samples? kl_estimate(p, q) and entropy_estimate(p) estimate from samples. Are these means? "
-            f"{hint}"
-        )
-    raise TypeError(f"{name} must be a Gaussian or a torch.distributions Gaussian, got {type(x).__name__}. {hint}")
+    raise refusal(x if converted is None else converted, name, function, other)
+
+
+def gaussians_for(function: str, p: Any, q: Any) -> tuple[Gaussian, Gaussian]:
+    """Both arguments of an exact function as Gaussians.
+
+    Raises as :func:`as_gaussian` does; for arrays the message writes the call with constructors.
+    """
+    try:
+        return gaussian_for(function, p, "p", q), gaussian_for(function, q, "q", p)
+    except TypeError as error:
+        call = call_of_arrays(function, (p, q))
+        if call is None:
+            raise
+        samples = "" if isinstance(p, tuple | list) else f" If they are samples, one a row: {of_samples(function)}."
+        raise TypeError(
+            f"{function} takes two Gaussians, got {shapes_of((p, q))}. If they are means and scales: {call}, or the "
+            f"constructor that the scales belong to: {BUILD}.{samples}"
+        ) from error

@@ -46,6 +46,7 @@ def sum_kl(posteriors: Mapping[str, Any], prior: Any = _STANDARD, *, scale: Para
         ``SumKL(total, parts)``: the sum, and the part of each name, as tensors.
 
     Raises:
+        TypeError: if the posteriors have no names.
         ValueError: if there are no posteriors.
         KeyError: if a mapping of priors lacks a name.
 
@@ -59,6 +60,11 @@ def sum_kl(posteriors: Mapping[str, Any], prior: Any = _STANDARD, *, scale: Para
         >>> sum_kl(layers)
         SumKL(total=tensor(3.), parts={'weight': tensor(3.), 'bias': tensor(0.)})
     """
+    if not isinstance(posteriors, Mapping):
+        raise TypeError(
+            f"posteriors must be a mapping of names to posteriors, got {type(posteriors).__name__}. Of one: "
+            "sum_kl({'weight': p}, q), or kl_divergence(p, q).sum()."
+        )
     if not posteriors:
         raise ValueError("sum_kl needs at least one posterior.")
     parts = {}

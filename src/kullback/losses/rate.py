@@ -14,7 +14,7 @@ from kullback.divergences.api import check_shapes
 from kullback.divergences.kl import kl_divergence, kl_per_dimension
 from kullback.errors import NoClosedForm, ShapeError
 from kullback.gaussians.gaussian import Gaussian
-from kullback.interop.registry import as_gaussian
+from kullback.interop.registry import gaussians_for
 from kullback.kernels.choice import accelerated_mean_kl
 from kullback.numerics.arrays import from_callers_type
 from kullback.numerics.tensors import broadcast_shapes
@@ -40,6 +40,7 @@ def kl_loss(p: Any, q: Any, weights: Any = None, *, mask: Any = None) -> Tensor:
         p: the posteriors: a batch of Gaussians, or of anything else that :func:`kl_divergence` takes.
         q: the prior, or a batch of priors.
         weights: a factor for each row; 1 if not given. The β of a β-VAE is one factor for all rows: multiply the loss.
+            A factor of 0 does not shut a row out, since 0 · NaN is NaN: that is what the mask is for.
         mask: which rows count, of the batch shape. Others have no part in the value and gradients that are 0, whatever
             they hold: a standard deviation of 0 in the padding needs ``validate=False``.
 
@@ -49,7 +50,7 @@ def kl_loss(p: Any, q: Any, weights: Any = None, *, mask: Any = None) -> Tensor:
     Raises:
         ShapeError: if the events differ, the batches do not broadcast, the weights do not broadcast to the batch, or
             the mask has another shape.
-        ValueError: if no row counts.
+        ValueError: if no row counts, or the mask has other values than True and False, or 1 and 0.
         NoClosedForm: for distributions that are not Gaussians.
 
     Reference:
@@ -63,11 +64,14 @@ def kl_loss(p: Any, q: Any, weights: Any = None, *, mask: Any = None) -> Tensor:
         >>> kl_loss(p, Gaussian.standard(2)), kl_loss(p, Gaussian.standard(2), weights=torch.tensor([2.0, 0.0]))
         (tensor(1.2500), tensor(0.5000))
     """
-    p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
+    p, q = gaussians_for("kl_loss", p, q)
     if weights is not None and not isinstance(weights, Tensor):
-        weights = torch.as_tensor(weights, device="cpu")
+        try:
+            weights = torch.as_tensor(weights, device="cpu")
+        except (TypeError, ValueError, RuntimeError):
+            raise TypeError(f"weights must be numbers, one for each row or one for all, got {weights!r}.") from None
     if mask is not None:
-        p, q, weights = _rows_that_count(p, q, weights, torch.as_tensor(mask, dtype=torch.bool))
+        p, q, weights = _rows_that_count(p, q, weights, torch.as_tensor(mask))
     value = accelerated_mean_kl(p, q, weights)
     if value is not None:
         return value
@@ -93,6 +97,14 @@ def _rows_that_count(
     batch = broadcast_shapes(p.batch_shape, q.batch_shape)
     if mask.shape != batch:
         raise ShapeError(f"mask has shape {tuple(mask.shape)}, the batch has {tuple(batch)}.")
+    if mask.dtype != torch.bool:
+        other = (mask != 0) & (mask != 1)
+        if other.any():
+            raise ValueError(
+                f"mask has the value {mask[other][0].item():.4g}; a row counts or does not: True or False, 1 or 0. "
+                "Factors are weights."
+            )
+        mask = mask.bool()
     if not mask.any():
         raise ValueError("the mask selects no row: there is no mean.")
     # One for all rows stays one for all rows.
@@ -160,14 +172,14 @@ def free_bits(
         (tensor(1.7500), tensor(1.5000), tensor(1.))
     """
     amounts = [x for x in (per_dimension, per_group, per_row, after_mean) if x is not None]
-    if len(amounts) != 1 or not amounts[0] >= 0:
+    if len(amounts) != 1 or isinstance(amounts[0], str) or not amounts[0] >= 0:
         raise ValueError(
             "free_bits takes one of per_dimension, per_group, per_row and after_mean, a number of nats from 0 up, got "
             f"{amounts or 'none'}."
         )
     if groups is not None and per_group is None:
         raise ValueError("groups belong to per_group: pass per_group as well, or leave groups out.")
-    p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
+    p, q = gaussians_for("free_bits", p, q)
     if per_row is not None:
         return _mean_of_clipped(p, q, per_row)
     if after_mean is not None:
@@ -250,10 +262,10 @@ def balanced_kl(p: Any, q: Any, *, balance: float = 0.8, free: float = 0.0) -> T
         >>> loss.item(), mu.grad.item()
         (0.5, 0.25)
     """
-    if not 0.0 <= balance <= 1.0:
+    if isinstance(balance, str) or not 0.0 <= balance <= 1.0:
         raise ValueError(f"balance is a number between 0 and 1, got {balance!r}.")
-    if not free >= 0.0:
+    if isinstance(free, str) or not free >= 0.0:
         raise ValueError(f"free is a number of nats from 0 up, got {free!r}.")
-    p, q = as_gaussian(p, "p"), as_gaussian(q, "q")
+    p, q = gaussians_for("balanced_kl", p, q)
     for_q, for_p = _mean_of_clipped(p.detach(), q, free), _mean_of_clipped(p, q.detach(), free)
     return balance * for_q + (1.0 - balance) * for_p

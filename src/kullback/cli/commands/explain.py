@@ -24,11 +24,12 @@ def explain_command(*, a: str, b: str | None, reading: "Reading", value: str | N
         from kullback.explanation.explain import explain
 
         try:
-            number = None if value is None else float(value)
+            if value is not None:
+                float(value)
         except ValueError:
             raise BadInput(f"--value must be a number, got {value!r}.") from None
         _, p, q = load_pair(a, b, reading)
-        click.echo(str(explain(p, q, number)))
+        click.echo(str(explain(p, q, value)))
 
 
 COMMANDS = (explain_command,)
