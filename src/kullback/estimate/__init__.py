@@ -1,6 +1,7 @@
 """Quantities without a closed form: proved bounds, and estimates with their errors.
 
-- ``bounds.py``: proved bounds for mixtures, computed from the arrays of ``mixture_arrays.py``.
+- ``bounds.py``: proved bounds for mixtures, made of the sums of ``component_bounds.py`` over pairs of components, whose
+  arrays are in ``mixture_arrays.py``.
 - ``kl.py``, ``entropy.py``, ``jensen_shannon.py``, ``mutual_information.py``: estimates as averages, a file for each
   quantity. ``averaging.py`` averages to the accuracy that the caller asked for, by ``monte_carlo.py``, over the points
   of ``samplers.py``; ``densities.py`` converts what has a density; ``result.py`` is the result.
