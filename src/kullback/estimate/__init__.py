@@ -4,7 +4,8 @@
   arrays are in ``mixture_arrays.py``.
 - ``kl.py``, ``entropy.py``, ``jensen_shannon.py``, ``mutual_information.py``: estimates as averages, a file for each
   quantity. ``averaging.py`` averages to the accuracy that the caller asked for, by ``monte_carlo.py``, over the points
-  of ``samplers.py``; ``densities.py`` converts what has a density; ``result.py`` is the result.
+  of ``samplers.py``; ``densities.py`` converts what has a density, with ``scipy_densities.py`` and
+  ``independent_mixtures.py``; ``result.py`` is the result.
 - ``samples/``: estimates where p, q or both are known by samples alone.
 
 May import ``all_pairs/`` and what comes before. Next: ``approximations/``.

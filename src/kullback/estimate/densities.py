@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, distributions
 
 from kullback.errors import NoClosedForm, ShapeError
+from kullback.estimate.independent_mixtures import from_torch
 from kullback.estimate.scipy_densities import from_scipy
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
@@ -70,7 +71,7 @@ def as_density(x: Any, name: str, *, drawn: bool = True) -> Density:
         converted = None
     if converted is not None:
         return converted
-    x = from_scipy(x)
+    x = from_torch(from_scipy(x))
     if callable(getattr(x, "log_prob", None)) and (not drawn or callable(getattr(x, "sample", None))):
         return Foreign(x, name)
     samples = " Are these samples? This takes densities." if hasattr(x, "__array__") else ""
