@@ -17,7 +17,7 @@ from kullback.divergences.kl import kl_divergence
 from kullback.errors import ShapeError
 from kullback.estimate.densities import Foreign, as_density
 from kullback.gaussians.gaussian import Gaussian
-from kullback.gaussians.mixture import Mixture
+from kullback.gaussians.mixture import Mixture, as_mixture
 from kullback.gaussians.mixture_density import log_mixture
 from kullback.gaussians.scales.base import MatrixScale
 from kullback.gaussians.scales.diagonal import Diagonal
@@ -45,7 +45,7 @@ def map_batch(p: Any, q: Any, function: Callable[["MixtureArrays", "MixtureArray
         TypeError: if p or q is not a mixture of Gaussians.
     """
     p, q = _density(p, "p"), _density(q, "q")
-    f, g = _mixture(p), _mixture(q)
+    f, g = as_mixture(p), as_mixture(q)
     check_shapes(p, q)
     batch = broadcast_shapes(f.batch_shape, g.batch_shape)
     if not batch.numel():
@@ -69,14 +69,6 @@ def _density(x: Any, name: str) -> Gaussian | Mixture:
         got = type(x).__name__
         raise TypeError(f"{name} must be a Mixture or a Gaussian, got {got}. kl_estimate takes any density.")
     return density
-
-
-def _mixture(x: Gaussian | Mixture) -> Mixture:
-    """``x`` as a mixture; a Gaussian is a mixture of one component."""
-    if isinstance(x, Mixture):
-        return x
-    one = x if x.tensors() else x.to()
-    return Mixture.from_logits(torch.zeros(1, dtype=compute_dtype(one.tensors()), device=one.device), one[..., None])
 
 
 @dataclass(frozen=True, eq=False)
