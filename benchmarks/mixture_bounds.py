@@ -14,7 +14,7 @@ import torch
 from timing import machine, row
 
 from kullback import Gaussian, Mixture, kl_bounds, kl_estimate
-from kullback.estimate.bounds import _by_convexity
+from kullback.estimate.component_bounds import by_convexity
 from kullback.estimate.mixture_arrays import divergences, log_integrals, map_batch
 
 
@@ -37,12 +37,12 @@ def published(f, g):
     def product(side):
         one = torch.ones_like(f.weights)
         integrals = log_integrals(f, side, one, one)
-        return (f.weights * torch.logsumexp(side.log_weights + integrals, -1)).sum()
+        return (f.weights * torch.logsumexp(side.log_weights[:, None] + integrals, -1)).sum(-1)
 
     def variational(side, apart):
-        return (f.weights * (torch.logsumexp(side.log_weights - apart, -1) - f.entropies)).sum()
+        return (f.weights * (torch.logsumexp(side.log_weights[:, None] - apart, -1) - f.entropies)).sum(-1)
 
-    upper = torch.minimum(_by_convexity(f, g, between), product(f) - variational(g, between))
+    upper = torch.minimum(by_convexity(f, g, between), product(f) - variational(g, between))
     return (variational(f, within) - product(g)).clamp(min=0.0), upper
 
 

@@ -102,6 +102,7 @@ OF_MODULES = {
         "k3": "log_ratio, mask=None",
         "kl_loss": "p, q, weights=None, *mask=None",
         "minibatch_log_prob": "posteriors, z, n_inputs",
+        "mixture_prior_kl": "q, prior, *n=16, *generator=None",
         "sum_kl": "posteriors, prior=Gaussian(batch_shape=(), event_shape=(), given as std, dtype and device of what "
         "it meets), *scale='std'",
         "total_correlation_terms": "posteriors, z, n_inputs, *prior=None",

@@ -115,3 +115,20 @@ def test_they_take_batches_images_and_arrays_and_are_differentiable(name):
     images = Mixture(torch.ones(2), Gaussian.from_std(torch.randn(2, 2, 3, generator=g), 1.0, event_dims=2))
     flat = Mixture(torch.ones(2), Gaussian.from_std(images.components.mean.reshape(2, 6), 1.0))
     torch.testing.assert_close(function(images, Gaussian.standard((2, 3))), function(flat, Gaussian.standard(6)))
+
+
+@pytest.mark.parametrize("pairs_at_once", [1, 2, 5])
+@pytest.mark.parametrize("kinds", [("std", "std"), ("covariance", "std")])
+@pytest.mark.parametrize("name", NAMES)
+def test_those_of_batches_are_those_one_by_one(monkeypatch, name, kinds, pairs_at_once):
+    pairs = [pair(seed, kinds) for seed in range(5)]
+    batches = [
+        Mixture(torch.stack([m.weights for m in side]), Gaussian.stack([m.components for m in side]))
+        for side in zip(*pairs, strict=True)
+    ]
+    elements = 7**2 * (3 if kinds == ("std", "std") else 9)
+    monkeypatch.setattr("kullback.estimate.mixture_arrays._TILE_ELEMENTS", pairs_at_once * elements)
+    found = getattr(approximations, name)(*batches)
+    monkeypatch.undo()
+    alone = torch.stack([getattr(approximations, name)(*each) for each in pairs])
+    torch.testing.assert_close(found, alone, rtol=1e-12, atol=1e-12)

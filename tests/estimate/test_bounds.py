@@ -7,10 +7,20 @@ import pytest
 import torch
 from torch import distributions
 from torch.testing import assert_close
-from truth.mixtures import PAIRS, quadrature, random_mixture
+from truth.mixtures import PAIRS, line, quadrature, random_mixture
 
 import kullback
-from kullback import Gaussian, Mixture, ShapeError, kl_bounds, kl_divergence, kl_estimate
+from kullback import (
+    Gaussian,
+    Mixture,
+    ShapeError,
+    cross_entropy_bounds,
+    entropy_bounds,
+    jensen_shannon_bounds,
+    kl_bounds,
+    kl_divergence,
+    kl_estimate,
+)
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -69,18 +79,37 @@ def test_components_of_no_weight_change_nothing_and_nan_stays_nan():
         assert np.isnan(kl_bounds(p, q)).all()
 
 
-def test_bounds_of_batches_are_those_one_by_one():
+@pytest.mark.parametrize("pairs_at_once", [1, 4, 6])
+@pytest.mark.parametrize("function", [kl_bounds, cross_entropy_bounds, jensen_shannon_bounds, entropy_bounds])
+@pytest.mark.parametrize("kind", ["std", "covariance"])
+def test_bounds_of_batches_are_those_one_by_one(monkeypatch, function, pairs_at_once, kind):
     g = torch.Generator().manual_seed(0)
     mean, weights = torch.randn(2, 3, 4, 5, generator=g), torch.rand(2, 3, 4, generator=g)
-    p = Mixture(weights, Gaussian.from_std(mean, torch.ones(5)))
+    scale = {"std": torch.ones(5), "covariance": torch.eye(5) + 0.5}[kind]
+    p = Mixture(weights, getattr(Gaussian, f"from_{kind}")(mean, scale))
     q = Gaussian.from_logvar(torch.randn(3, 5, generator=g), torch.zeros(3, 5))
-    found = kl_bounds(p, q)
+    both = (p,) if function is entropy_bounds else (p, q)
+    elements = {"std": 5, "covariance": 25}[kind] * (8 if len(both) == 1 else 5) ** 2
+    monkeypatch.setattr("kullback.estimate.mixture_arrays._TILE_ELEMENTS", pairs_at_once * elements)
+    found = function(*both)
     assert found.lower.shape == found.upper.shape == (2, 3)
     assert found.lower.dtype == torch.float32
+    monkeypatch.undo()
     for i in range(2):
         for j in range(3):
-            one = kl_bounds(Mixture(weights[i, j], p.components[i, j]), q[j])
+            one = function(Mixture(weights[i, j], p.components[i, j]), *[x[j] for x in both[1:]])
             assert_close((found.lower[i, j], found.upper[i, j]), tuple(one), rtol=1e-6, atol=1e-7)
+
+
+def test_a_broken_pair_of_a_batch_leaves_the_others_alone():
+    mean = torch.tensor([[math.nan], [1.0], [1e200]], dtype=torch.float64)
+    p = Gaussian.from_std(mean, torch.ones(3, 1, dtype=torch.float64), validate=False)
+    q = line([0.5, 0.5], [-1.0, 1.0], [1.0, 1.0])
+    found, alone = kl_bounds(p, q), kl_bounds(p[1], q)
+    assert found.lower[0].isnan()
+    assert found.upper[0].isnan()
+    assert_close((found.lower[1], found.upper[1]), tuple(alone), rtol=1e-12, atol=0.0)
+    assert found.upper[2] == math.inf
 
 
 @pytest.mark.parametrize("which", [0, 1])

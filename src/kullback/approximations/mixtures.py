@@ -158,26 +158,26 @@ def moment_matched(p: Any, q: Any) -> Any:
 
 def _unscented(f: MixtureArrays, g: MixtureArrays) -> tuple[Tensor]:
     factors = cholesky(f.matrices()) if not f.diagonal else f.scale.sqrt().diag_embed()
-    offsets = math.sqrt(f.d) * factors.mT
-    points = torch.cat([f.mean[:, None] + offsets, f.mean[:, None] - offsets], 1)  # (K, 2d, d)
-    log_ratio = f.log_prob(points.flatten(0, 1)) - g.log_prob(points.flatten(0, 1))
-    return ((f.weights * log_ratio.reshape(points.shape[:2]).mean(1)).sum(),)
+    offsets, mean = math.sqrt(f.d) * factors.mT, f.mean.unsqueeze(2)
+    points = torch.cat([mean + offsets, mean - offsets], 2)  # (B, K, 2d, d)
+    log_ratio = f.log_prob(points.flatten(1, 2)) - g.log_prob(points.flatten(1, 2))
+    return ((f.weights * log_ratio.reshape(points.shape[:3]).mean(2)).sum(1),)
 
 
 def _variational(f: MixtureArrays, g: MixtureArrays) -> tuple[Tensor]:
-    log_f, log_g = (torch.logsumexp(h.log_weights - divergences(f, h), 1) for h in (f, g))
-    return ((f.weights * (log_f - log_g)).sum(),)
+    log_f, log_g = (torch.logsumexp(h.log_weights[:, None] - divergences(f, h), 2) for h in (f, g))
+    return ((f.weights * (log_f - log_g)).sum(1),)
 
 
 def _matched(f: MixtureArrays, g: MixtureArrays) -> tuple[Tensor]:
-    closest = (divergences(f, g) - g.log_weights).amin(1)
-    return ((f.weights * (closest + f.log_weights)).sum(),)
+    closest = (divergences(f, g) - g.log_weights[:, None]).amin(2)
+    return ((f.weights * (closest + f.log_weights)).sum(1),)
 
 
 def _product(f: MixtureArrays, g: MixtureArrays) -> tuple[Tensor]:
     one = torch.ones_like(f.weights)
-    log_f, log_g = (torch.logsumexp(h.log_weights + log_integrals(f, h, one, one), 1) for h in (f, g))
-    return ((f.weights * (log_f - log_g)).sum(),)
+    log_f, log_g = (torch.logsumexp(h.log_weights[:, None] + log_integrals(f, h, one, one), 2) for h in (f, g))
+    return ((f.weights * (log_f - log_g)).sum(1),)
 
 
 def _moment_matched(f: MixtureArrays, g: MixtureArrays) -> tuple[Tensor]:
@@ -185,8 +185,9 @@ def _moment_matched(f: MixtureArrays, g: MixtureArrays) -> tuple[Tensor]:
 
 
 def _gaussian_with_moments_of(mixture: MixtureArrays) -> Gaussian:
-    mean = (mixture.weights[:, None] * mixture.mean).sum(0)
-    centred = mixture.mean - mean
-    between = (mixture.weights[:, None] * centred).mT @ centred
-    within = (mixture.weights[:, None, None] * mixture.matrices()).sum(0)
+    weights = mixture.weights.unsqueeze(-1)
+    mean = (weights * mixture.mean).sum(1)
+    centred = mixture.mean - mean[:, None]
+    between = (weights * centred).mT @ centred
+    within = (weights[..., None] * mixture.matrices()).sum(1)
     return Gaussian.from_covariance(mean, within + between, validate=False)

@@ -17,6 +17,7 @@ from kullback.comparison.summary import MODELS
 from kullback.divergences.kl import kl_divergence
 from kullback.divergences.results import Bounds
 from kullback.estimate.bounds import kl_bounds
+from kullback.estimate.independent_mixtures import IndependentMixtures
 from kullback.estimate.kl import kl_estimate
 from kullback.estimate.mutual_information import mutual_information_estimate
 from kullback.estimate.result import Estimate
@@ -144,7 +145,7 @@ def _parts_of_rate(posteriors: Gaussian, prior: Gaussian) -> AggregatedModel:
         rate=float(kl_divergence(posteriors, prior).mean()),
         mutual_information=mutual_information_estimate(posteriors, n=_POINTS, seed=0),
         from_prior=kl_estimate(mixture, prior, n=_POINTS, seed=1),
-        total_correlation=kl_estimate(mixture, _Marginals(posteriors), n=marginal_points, seed=2),
+        total_correlation=kl_estimate(mixture, IndependentMixtures.of_marginals(mixture), n=marginal_points, seed=2),
     )
 
 
@@ -170,21 +171,6 @@ def _bounds(source: Gaussian, target: Gaussian) -> Bounds | None:
     if work > (_MAX_DIAGONAL_WORK if is_diagonal else _MAX_MATRIX_WORK):
         return None
     return kl_bounds(Mixture.aggregate(source), Mixture.aggregate(target))
-
-
-class _Marginals:
-    """The product of the marginals of an aggregated posterior."""
-
-    def __init__(self, posteriors: Gaussian) -> None:
-        self._of = [Mixture.aggregate(posteriors.marginal([k])) for k in range(posteriors.event_size)]
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """The sum of the log-densities of the coordinates."""
-        return torch.stack([mixture.log_prob(x[..., [k]]) for k, mixture in enumerate(self._of)]).sum(0)
-
-    def sample(self, n: int) -> Tensor:
-        """Points of which each coordinate is drawn by itself."""
-        return torch.cat([mixture.sample(n) for mixture in self._of], -1)
 
 
 class _PulledBack:

@@ -5,7 +5,6 @@ With :math:`f = \sum_a \pi_a f_a` and :math:`g = \sum_b \omega_b g_b` the Kullba
 pairs of components.
 """
 
-import itertools
 import math
 from typing import Any
 
@@ -13,21 +12,8 @@ import torch
 from torch import Tensor
 
 from kullback.divergences.results import Bounds
-from kullback.estimate.mixture_arrays import MixtureArrays, divergences, log_integrals, map_batch
-
-# The grids over which the upper bounds of the expectation of a log-density are minimized: s and tau, of which values
-# between 0 and 1 are for diagonal components only, and alpha of the Chernoff bound.
-_S = torch.logspace(math.log10(0.005), 0.0, 14, dtype=torch.float64, device="cpu")
-_TAU = torch.linspace(0.0, 1.0, 5, dtype=torch.float64, device="cpu")
-_ALPHA = torch.linspace(0.1, 0.9, 9, dtype=torch.float64, device="cpu").tolist()
-
-# The exponents for a component of f are chosen by this number of components of g, the nearest in KL divergence: they
-# make up the sum. Any exponents give a bound, which is computed from all components.
-_NEAREST = 256
-
-# Rounds of the alternating minimization of the convexity bound, each of ten iterations that lower it. They end where a
-# round lowers it by less than this share.
-_ROUNDS, _ITERATIONS, _IMPROVEMENT = 10, 10, 1e-5
+from kullback.estimate.component_bounds import by_convexity, mean_log_bounds, mean_log_chernoff_bound
+from kullback.estimate.mixture_arrays import MixtureArrays, divergences, map_batch
 
 
 def kl_bounds(p: Any, q: Any) -> Bounds:
@@ -195,24 +181,24 @@ def jensen_shannon_bounds(p: Any, q: Any) -> Bounds:
 
 def _divergence(f: MixtureArrays, g: MixtureArrays) -> tuple[Tensor, Tensor]:
     component_kl = divergences(f, g)
-    if component_kl.numel() == 1:
-        return component_kl[0, 0], component_kl[0, 0]
-    log_g_lower, log_g_upper = _mean_log_bounds(f, g, component_kl)
+    if component_kl[0].numel() == 1:
+        return component_kl.flatten(), component_kl.flatten()
+    log_g_lower, log_g_upper = mean_log_bounds(f, g, component_kl)
     entropy_lower, entropy_upper = _entropy(f)
-    upper = torch.minimum(_by_convexity(f, g, component_kl), -entropy_lower - log_g_lower).clamp(min=0.0)
+    upper = torch.minimum(by_convexity(f, g, component_kl), -entropy_lower - log_g_lower).clamp(min=0.0)
     return _ordered(f, g, (-entropy_upper - log_g_upper).clamp(min=0.0), upper, trivial_lower=0.0)
 
 
 def _cross_entropy(f: MixtureArrays, g: MixtureArrays) -> tuple[Tensor, Tensor]:
-    lower, upper = _mean_log_bounds(f, g, divergences(f, g))
+    lower, upper = mean_log_bounds(f, g, divergences(f, g))
     return _ordered(f, g, -upper, -lower)
 
 
 def _entropy(f: MixtureArrays) -> tuple[Tensor, Tensor]:
     component_kl = divergences(f, f)
-    lower, upper = _mean_log_bounds(f, f, component_kl)
-    if len(f.mean) > 1:
-        upper = torch.minimum(upper, _mean_log_chernoff_bound(f, component_kl))
+    lower, upper = mean_log_bounds(f, f, component_kl)
+    if component_kl[0].numel() > 1:
+        upper = torch.minimum(upper, mean_log_chernoff_bound(f, component_kl))
     return _ordered(f, f, -upper, -lower)
 
 
@@ -229,90 +215,7 @@ def _ordered(
 
     A NaN from overflow becomes the trivial bound, unless an input is NaN.
     """
-    inputs = [x for mixture in (f, g) for x in (mixture.log_weights, mixture.mean, mixture.scale)]
-    if not any(bool(x.isnan().any()) for x in inputs):
-        lower = torch.where(lower.isnan(), trivial_lower, lower)
-        upper = torch.where(upper.isnan(), math.inf, upper)
+    overflowed = ~(f.has_nan | g.has_nan)
+    lower = torch.where(overflowed & lower.isnan(), trivial_lower, lower)
+    upper = torch.where(overflowed & upper.isnan(), math.inf, upper)
     return torch.minimum(lower, upper), upper
-
-
-def _mean_log_bounds(f: MixtureArrays, g: MixtureArrays, component_kl: Tensor) -> tuple[Tensor, Tensor]:
-    """A lower and an upper bound of the expectation of log g under f; they are equal for one Gaussian g."""
-    lower = (f.weights * (torch.logsumexp(g.log_weights - component_kl, -1) - f.entropies)).sum()
-    return lower, lower if component_kl.shape[1] == 1 else _mean_log_upper_bound(f, g, component_kl)
-
-
-def _by_convexity(f: MixtureArrays, g: MixtureArrays, component_kl: Tensor) -> Tensor:
-    """Hershey and Olsen's upper bound of the divergence, minimized over phi and psi alternately."""
-    cost = component_kl.detach()
-    log_pi, log_omega = f.log_weights.detach()[:, None], g.log_weights.detach()[None]
-    # over_b is log(phi / pi), whose exponentials sum to 1 over b for each a; over_a is log(psi / omega), whose
-    # exponentials sum to 1 over a for each b. At first psi is the product of the weights.
-    over_b, before = (log_omega - cost).log_softmax(1), math.inf
-    for _ in range(_ROUNDS):
-        for _ in range(_ITERATIONS):
-            over_a = (log_pi + over_b).log_softmax(0)
-            over_b = (log_omega + over_a - cost).log_softmax(1)
-        # For this phi, and for the psi that its iteration used, which is at best as good as the next one.
-        value = float(((log_pi - log_omega + over_b - over_a + cost) * (log_pi + over_b).exp()).nansum())
-        if not value < before * (1.0 - _IMPROVEMENT):
-            break
-        before = value
-    over_a = (log_pi + over_b).log_softmax(0)
-    phi = f.weights[:, None] * over_b.exp()
-    ratio = f.log_weights[:, None] + over_b - g.log_weights - over_a
-    # A term with phi = 0 is 0, even where the divergence is infinite.
-    return torch.where(phi == 0, 0.0, phi * (ratio + component_kl)).sum()
-
-
-def _mean_log_chernoff_bound(f: MixtureArrays, component_kl: Tensor) -> Tensor:
-    """Kolchinsky and Tracey's upper bound of the expectation of log f under f, for the best alpha of a grid."""
-
-    def bound(alpha: float, chosen: Tensor | None = None) -> Tensor:
-        exponents = torch.full_like(f.weights, 1.0 - alpha)
-        integrals = log_integrals(f, f, 1.0 - exponents, exponents, chosen)
-        log_weights = f.log_weights if chosen is None else f.log_weights[chosen]
-        return (f.weights * (torch.logsumexp(log_weights + integrals, -1) - f.entropies)).sum()
-
-    nearest = _nearest(component_kl)
-    with torch.no_grad():
-        best = min(_ALPHA, key=lambda alpha: float(bound(alpha, nearest)))
-    return bound(best)
-
-
-def _nearest(component_kl: Tensor) -> Tensor | None:
-    """For each component of f the indices of the nearest of g, where there are many; None for all."""
-    if component_kl.shape[1] <= _NEAREST:
-        return None
-    return component_kl.detach().topk(_NEAREST, largest=False, sorted=False).indices
-
-
-def _mean_log_upper_bound(f: MixtureArrays, g: MixtureArrays, component_kl: Tensor) -> Tensor:
-    """The upper bound of the expectation of log g under f, for the best s and tau of a grid for each component of f."""
-    s, tau = _S.to(f.weights), _TAU.to(f.weights)
-    last = torch.tensor([len(s) - 1, len(tau) - 1], device=f.weights.device)
-
-    def bounds(place: Tensor, chosen: Tensor | None = None) -> Tensor:
-        """For places in the grid, one for each component of f: ``(K_f, 2)``."""
-        of_s, of_tau = s[place[:, 0]], tau[place[:, 1]]
-        integrals = log_integrals(f, g, 1.0 - of_tau * of_s, of_s, chosen)
-        log_weights = g.log_weights if chosen is None else g.log_weights[chosen]
-        return torch.logsumexp(of_s[:, None] * log_weights + integrals, -1) / of_s - of_tau * f.entropies
-
-    nearest = _nearest(component_kl)
-    every_tau = f.diagonal and g.diagonal
-
-    def best(places: list[Tensor]) -> Tensor:
-        """For each component of f the place, of some, where the bound is least."""
-        values = torch.stack([bounds(place, nearest) for place in places]).nan_to_num(nan=math.inf)
-        return torch.stack(places)[values.argmin(0), torch.arange(len(f.mean), device=f.weights.device)]
-
-    # At first every other place of the grid, and then the places around the best one.
-    coarse = list(itertools.product(range(1, len(s), 2), range(0, len(tau), 2)))
-    if not every_tau:
-        coarse = [(i, k) for i, k in coarse if k == len(tau) - 1 or (i, k) == (len(s) - 1, 0)]
-    steps = list(itertools.product((-1, 0, 1), (-1, 0, 1) if every_tau else (0,)))
-    with torch.no_grad():
-        place = best([last.new_tensor(at).expand(len(f.mean), 2) for at in coarse])
-        place = best([(place + last.new_tensor(step)).clamp(min=0).minimum(last) for step in steps])
-    return (f.weights * bounds(place)).sum()

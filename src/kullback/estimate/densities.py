@@ -9,6 +9,7 @@ from torch import Tensor, distributions
 from kullback.errors import NoClosedForm, ShapeError
 from kullback.estimate.draws import draw_points
 from kullback.estimate.images import log_prob_of_image
+from kullback.estimate.independent_mixtures import from_torch
 from kullback.estimate.jax_densities import OfJax, from_jax
 from kullback.estimate.scipy_densities import from_scipy
 from kullback.estimate.sklearn_densities import from_sklearn
@@ -17,6 +18,7 @@ from kullback.gaussians.mixture import Mixture
 from kullback.interop.changes import split
 from kullback.interop.registry import convert
 from kullback.numerics.arrays import ArrayKind, from_callers_type
+from kullback.numerics.foreign_arrays import is_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +86,7 @@ def as_density(x: Any, name: str, *, drawn: bool = True) -> Density:
         converted = None
     if converted is not None:
         return converted
-    for adapted in (from_scipy, from_sklearn, from_jax):
+    for adapted in (from_torch, from_scipy, from_sklearn, from_jax):
         x = adapted(x, name)
     if callable(getattr(x, "log_prob", None)) and (not drawn or callable(getattr(x, "sample", None))):
         return Foreign(x, name)

@@ -220,6 +220,14 @@ class Mixture:
         return f"Mixture[{self.n_components}]({shapes}, components given as {self.components.scale.parameterization})"
 
 
+def as_mixture(x: Gaussian | Mixture) -> Mixture:
+    """``x`` as a mixture; a Gaussian is a mixture of one component."""
+    if isinstance(x, Mixture):
+        return x
+    one = x if x.tensors() else x.to()
+    return Mixture.from_logits(torch.zeros(1, dtype=compute_dtype(one.tensors()), device=one.device), one[..., None])
+
+
 def _vector(x: Any, name: str) -> tuple[Tensor, ArrayKind]:
     value, kind = to_tensor(x, name)
     if not isinstance(value, Tensor) or not value.ndim:

@@ -4,10 +4,11 @@ The exponent :math:`-\tfrac12 \sum (x - \mu)^2 / v` of a component expands to th
 :math:`(x^2, x, 1)` and :math:`(-\tfrac1{2v}, \mu / v, -\tfrac12 \sum \mu^2 / v)`, so that one matrix product gives the
 exponents of all points and components. It cancels where components are narrow and far from the centre. The rounding
 error is bounded by the absolute values of the terms; an uncertain exponent whose component contributes at that point is
-computed again from the differences.
+computed again from the differences. With derivatives, so are all exponents of some points together.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -26,8 +27,8 @@ from kullback.numerics.tensors import compute_dtype
 # Points in one tile, and elements of a tile: of its exponents, or of the parameters of its components.
 _POINTS, _TILE_ELEMENTS = 256, 2**20
 
-# Differences, one for each point, component and coordinate, that autograd keeps at most for a derivative.
-_KEPT = 2**24
+# Numbers, for all points, components and coordinates, of what autograd keeps at most for a derivative.
+_KEPT = 2**20
 
 # An exponent this much below the largest one contributes nothing in float64.
 _NEGLIGIBLE = 40.0
@@ -58,16 +59,31 @@ def log_mixture(log_weights: Tensor, components: Gaussian, x: Tensor) -> Tensor:
     if not single_mixture_at_many_points or not all(is_concrete(v) for v in tensors):
         return whole(x)
     if any_requires_grad(*tensors):
-        # Memory: a chunk keeps only its points, and is computed again for the derivative.
-        step = max(1, _KEPT // (components.event_size * len(components) or 1))
-        if lead.numel() <= step:
+        if lead.numel() * len(components) * components.event_size <= _KEPT:
             return whole(x)
-        chunks = x.reshape(lead.numel(), *components.event_shape).split(step)
-        parts = [checkpoint(whole, chunk, use_reentrant=False, preserve_rng_state=False) for chunk in chunks]
-        return torch.cat(parts).reshape(lead)
+        return _in_chunks(log_weights, components, x, whole).to(compute_dtype(tensors)).reshape(lead)
     points = x.detach().reshape(lead.numel(), components.event_size)
     log_density = _in_tiles(log_weights.detach(), components.detach(), points)
     return log_density.to(compute_dtype(tensors)).reshape(lead)
+
+
+def _in_chunks(log_weights: Tensor, g: Gaussian, x: Tensor, directly: Callable[[Tensor], Tensor]) -> Tensor:
+    """The log-density in float64, with derivatives.
+
+    The derivative of a matrix product is one, too. Memory: a chunk keeps only its points, and is computed again for the
+    derivative. Chunks with uncertain exponents are computed ``directly``.
+    """
+    components = _components_of(g.cast(torch.float64, g.device), log_weights.double())
+
+    def log_density(points: Tensor) -> Tensor:
+        exponents, uncertain = components.screened(points.reshape(len(points), -1).double())
+        if bool(uncertain.any()):
+            return directly(points).double()
+        return torch.logsumexp(exponents, -1)
+
+    step = max(1, _KEPT // components.numbers_per_point)
+    chunks = x.reshape(-1, *g.event_shape).split(step)
+    return torch.cat([checkpoint(log_density, part, use_reentrant=False, preserve_rng_state=False) for part in chunks])
 
 
 def _in_tiles(log_weights: Tensor, g: Gaussian, points: Tensor) -> Tensor:
@@ -84,9 +100,7 @@ def _in_tiles(log_weights: Tensor, g: Gaussian, points: Tensor) -> Tensor:
     for first in range(0, size, step):
         part = g[first : first + step].cast(torch.float64, g.device)
         weights = log_weights[first : first + step].double()
-        tile = (
-            _DiagonalComponents(part, weights) if isinstance(part.scale, Diagonal) else _FullComponents(part, weights)
-        )
+        tile = _components_of(part, weights)
         for start in range(0, len(points), _POINTS):
             rows = slice(start, start + _POINTS)
             exponents = tile.exponents(points[rows].double(), largest[rows])
@@ -95,6 +109,10 @@ def _in_tiles(log_weights: Tensor, g: Gaussian, points: Tensor) -> Tensor:
             total[rows] = total[rows] * torch.exp(largest[rows] - shift) + (exponents - shift[:, None]).exp_().sum(-1)
             largest[rows] = new_largest
     return torch.where(torch.isfinite(largest), largest, 0.0) + total.log()
+
+
+def _components_of(g: Gaussian, log_weights: Tensor) -> "_DiagonalComponents | _FullComponents":
+    return (_DiagonalComponents if isinstance(g.scale, Diagonal) else _FullComponents)(g, log_weights)
 
 
 class _DiagonalComponents:
@@ -110,15 +128,21 @@ class _DiagonalComponents:
         squares = (centred * slope).sum(-1)
         self.right = torch.cat([-0.5 * precision, slope, (self.constant - 0.5 * squares)[:, None]], -1).mT.contiguous()
         # The absolute terms x^2/2v + |x mu|/v + mu^2/2v are at most x^2/v + mu^2/v; here bounded for all components.
-        self.largest_precision, self.largest_square = precision.amax(0), squares.amax()
+        self.largest_precision, self.largest_square = precision.detach().amax(0), squares.detach().amax()
         self.unit = (2 * means.shape[1] + 1) * torch.finfo(torch.float64).eps
+        self.numbers_per_point = len(means) + 2 * means.shape[1]
 
-    def exponents(self, x: Tensor, largest: Tensor) -> Tensor:
-        """The exponents of all points and components; ``largest`` is the largest so far of each point."""
+    def screened(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The exponents of all points and components, and for which points they are uncertain."""
         centred = x - self.centre
         squares = centred * centred
         exponents = torch.cat([squares, centred, torch.ones_like(x[:, :1])], -1) @ self.right
-        uncertain = ~(self.unit * (squares @ self.largest_precision + self.largest_square) < _TOLERANCE)
+        bound = self.unit * (squares.detach() @ self.largest_precision + self.largest_square)
+        return exponents, ~(bound < _TOLERANCE)
+
+    def exponents(self, x: Tensor, largest: Tensor) -> Tensor:
+        """The exponents of all points and components; ``largest`` is the largest so far of each point."""
+        exponents, uncertain = self.screened(x)
         if not bool(uncertain.any()):
             return exponents
         new_largest = torch.maximum(largest, exponents.nan_to_num(nan=-math.inf).amax(-1))
@@ -148,8 +172,14 @@ class _FullComponents:
         self.means = g.mean.expand(len(g), d)
         half_logs = self.factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         self.constant = log_weights - half_logs - 0.5 * math.log(2 * math.pi) * d
+        self.numbers_per_point = len(g) * d
+
+    def screened(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The exponents of all points and components, none of which is uncertain."""
+        whitened = solve_lower(self.factor, (x - self.means[:, None]).mT)
+        exponents = (self.constant[:, None] - 0.5 * whitened.square().sum(-2)).mT.contiguous()
+        return exponents, x.new_zeros(len(x), dtype=torch.bool)
 
     def exponents(self, x: Tensor, _largest: Tensor) -> Tensor:
         """The exponents of all points and components."""
-        whitened = solve_lower(self.factor, (x - self.means[:, None]).mT)
-        return (self.constant[:, None] - 0.5 * whitened.square().sum(-2)).mT.contiguous()
+        return self.screened(x)[0]
