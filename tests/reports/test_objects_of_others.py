@@ -125,3 +125,23 @@ def test_A19_a_bayesian_mixture_of_scikit_learn():
     found = kl_estimate(b, g, seed=0)
     assert float(found.value) == pytest.approx(0.0083, abs=5e-4)
     assert float(found.value) == pytest.approx(float(kl_estimate(same, g, seed=0).value), rel=1e-9)
+
+
+MEANS = [torch.tensor(x, dtype=torch.float64) for x in ([0.3, -1.2, 2.0], [0.0, -1.0, 1.9])]
+STDS = [torch.tensor(x, dtype=torch.float64) for x in ([0.5, 1.5, 0.01], [1.0, 0.25, 0.02])]
+
+
+def test_squashed_policies_with_one_affine_map_after_the_tanh():
+    """The truth, by 30 digits, is that of the Gaussians."""
+
+    def policy(mean, std):
+        base = D.Independent(D.Normal(mean, std), 1)
+        return D.TransformedDistribution(base, [D.TanhTransform(), D.AffineTransform(0.0, 2.0)])
+
+    value = kl_divergence(*map(policy, MEANS, STDS))
+    assert float(value) == pytest.approx(29.2095348918918571566, rel=1e-14)
+
+
+def test_log_normals_one_number_each():
+    truth = torch.tensor([0.363147180559945306, 16.0282405307719448570, 12.8181471805599669934], dtype=torch.float64)
+    torch.testing.assert_close(kl_divergence(*map(D.LogNormal, MEANS, STDS)), truth, rtol=1e-14, atol=0)
