@@ -178,6 +178,25 @@ def test_batches_of_several_ranks_broadcast_and_all_pairs_agree():
         assert_close(values[i, j], kl_divergence(p[i], p[j]), rtol=1e-12, atol=0)
 
 
+def test_the_cross_entropy_of_a_density_under_a_singular_gaussian():
+    """The limit of Gaussians that become flat."""
+    factor, mean = torch.tensor(_random(0, 4, 3, 2)), torch.tensor(_random(1, 4, 3))
+    square = torch.tensor(_random(2, 3, 3))
+    covariance = square @ square.mT + torch.eye(3, dtype=torch.float64)
+    p = Gaussian.from_factor(mean, factor)
+    nearly = Gaussian.from_low_rank(mean, factor, 1e-13)
+    for q in (
+        Gaussian.from_covariance(torch.zeros(3, dtype=torch.float64), covariance),
+        Gaussian.from_precision(torch.zeros(3, dtype=torch.float64), covariance),
+        Gaussian.from_logvar(torch.ones(3, dtype=torch.float64), mean),
+        Gaussian.from_low_rank(torch.ones(3, dtype=torch.float64), square[:, :1], 0.5),
+        Gaussian.standard(3),
+    ):
+        assert_close(kullback.cross_entropy(p, q), kullback.cross_entropy(nearly, q), rtol=1e-11, atol=0)
+    with pytest.raises(NotPositiveDefinite, match="needs a density"):
+        kullback.cross_entropy(p, p)
+
+
 def test_gradients_along_the_support():
     b = torch.tensor(_random(0, 4, 2))
 

@@ -19,7 +19,7 @@ def test_low_rank_samples_have_the_covariance_of_numpy(n, d, dtype):
     p = Gaussian.from_samples(x, structure="low_rank")
     want = np.cov(x.astype(np.float64).T)
     assert np.abs(np.asarray(p.covariance_matrix) - want).max() < 40 * np.finfo(dtype).eps * np.abs(want).max()
-    assert p.scale.is_singular == (n <= d)
+    assert p.scale.has_density == (n > d)
     if n > d:
         assert_close(p.entropy(), Gaussian.from_samples(x, structure="full").entropy())
 
@@ -28,7 +28,7 @@ def test_low_rank_samples_take_features_that_are_dead():
     x = np.random.default_rng(0).normal(size=(50, 4))
     x[:, 2] = 7.0
     p = Gaussian.from_samples(x, structure="low_rank")
-    assert p.scale.is_singular
+    assert not p.scale.has_density
     assert p.stddev[2] == 0
     batch = Gaussian.from_samples(np.stack([x, 2 * x], 1), structure="low_rank")
     assert_close(batch.covariance_matrix, torch.stack([p.covariance_matrix, 4 * p.covariance_matrix]))
@@ -44,7 +44,7 @@ def test_a_semidefinite_covariance_has_the_rank_that_it_was_made_with(d, r, seed
     factor = units[:, None] * basis * torch.linspace(1, 3, r, dtype=torch.float64)
     matrix = (factor @ factor.mT).to(dtype)
     p = Gaussian.from_covariance(torch.zeros(d, dtype=dtype), matrix, singular=True)
-    found = p.scale.factor.shape[-1] if p.scale.is_singular else d
+    found = p.scale.factor.shape[-1] if not p.scale.has_density else d
     # A projection can be nearly of a lower rank in the units of the coordinates; never of a higher.
     assert found <= r
     size = matrix.diagonal().sqrt()
@@ -58,7 +58,7 @@ def test_a_batch_of_several_ranks_is_one_batch():
     assert_close(p.covariance_matrix, matrices)
     assert_close(p.entropy()[1:], torch.tensor([-math.inf, -math.inf]))
     assert_close(p.entropy()[:1], Gaussian.from_covariance(torch.zeros(3), matrices[0]).entropy()[None])
-    assert not Gaussian.from_covariance(torch.zeros(3), matrices[:1], singular=True).scale.is_singular
+    assert Gaussian.from_covariance(torch.zeros(3), matrices[:1], singular=True).scale.has_density
 
 
 @pytest.mark.parametrize(

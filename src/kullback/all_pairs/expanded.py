@@ -32,6 +32,7 @@ from kullback.numerics.gradients import any_requires_grad
 from kullback.numerics.guard import is_concrete
 from kullback.numerics.linear_algebra import identity_like, solve_lower
 from kullback.numerics.memory import empty
+from kullback.pairs.base import have_densities
 
 # The smallest ratio, per term, of a divergence to the sum of its absolute terms at which the matrix product, which is
 # formed in float64, is accurate enough for a result of this dtype.
@@ -107,7 +108,7 @@ def expanded(p: Gaussian, q: Gaussian, dtype: torch.dtype) -> ExpandedKL | None:
         return None
     if isinstance(p.scale, Diagonal) and isinstance(q.scale, Diagonal):
         return expanded_diagonals(p, q, dtype)
-    if p.scale.is_singular or q.scale.is_singular:
+    if not have_densities(p, q):
         return None
     if isinstance(p.scale, MatrixScale) and isinstance(q.scale, MatrixScale) and p.event_size <= _MOST_COORDINATES:
         return expanded_matrices(p, q)

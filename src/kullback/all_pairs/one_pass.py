@@ -30,6 +30,7 @@ from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.matrix import Precision
 from kullback.numerics.guard import is_concrete
 from kullback.numerics.linear_algebra import identity_like, solve_lower
+from kullback.pairs.base import have_densities
 
 # Pairs, and elements of their matrices, that are computed at once: small ones stay in the cache.
 _PAIRS, _ELEMENTS = 2**14, 2**21
@@ -100,7 +101,7 @@ class OnePass(abc.ABC):
 def one_pass(form: type[OnePass], p: Gaussian, q: Gaussian) -> OnePass | None:
     """The form for two batches; None for diagonals, too many coordinates, or values that cannot be inspected."""
     diagonal = p.scale.is_diagonal and q.scale.is_diagonal
-    if diagonal or p.scale.is_singular or q.scale.is_singular or not 2 <= p.event_size <= form.most_coordinates:
+    if diagonal or not have_densities(p, q) or not 2 <= p.event_size <= form.most_coordinates:
         return None
     if not all(is_concrete(x) for g in (p, q) for x in g.tensors()):
         return None

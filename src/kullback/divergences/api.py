@@ -21,6 +21,7 @@ from kullback.interop.registry import gaussians_for
 from kullback.kernels.choice import KERNELS
 from kullback.numerics.arrays import ArrayKind, common_array_kind, to_callers_type
 from kullback.numerics.tensors import broadcast_shapes, common_device, compute_dtype, no_autocast
+from kullback.pairs.base import have_densities
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -80,21 +81,17 @@ def public(formula: Callable[Concatenate[Gaussian, Gaussian, P], R]) -> Callable
         check_shapes(p, q)
         a, b = as_common_tensors(p, q)
         with no_autocast(a.mean.device):
-            if a.scale.is_singular or b.scale.is_singular:
-                result = _of_singular(formula, a, b, *more, **named)
-            else:
-                result = formula(a, b, *more, **named)
+            of_pair = formula if have_densities(a, b) else _of_singular(formula)
+            result = of_pair(a, b, *more, **named)
         return _to_callers_type(result, common_array_kind((p.array_kind, q.array_kind)), type(result))
 
     return function  # type: ignore[return-value]
 
 
-def _of_singular(formula: Callable[..., Any], p: Gaussian, q: Gaussian, *more: Any, **named: Any) -> Any:
-    """The divergence of densities on the common support, if it is one; else the formula, which knows what to do."""
+def _of_singular(formula: Callable[..., Any]) -> Callable[..., Any]:
+    """A divergence of densities taken on the common support; another formula as it is, for it knows what to do."""
     apart = next((record.apart for record in RECORDS if record.name == formula.__name__), None)
-    if apart is None:
-        return formula(p, q, *more, **named)
-    return on_common_support(p, q, lambda a, b: formula(a, b, *more, **named), apart)
+    return formula if apart is None else on_common_support(formula, apart)
 
 
 # What else may have the divergence of what are not two Gaussians.
@@ -107,7 +104,8 @@ _SECTIONS = {
         The broadcast batch shape of p and q.
     """,
     "Gradient": """
-        Exact and twice differentiable, under ``torch.func`` transforms and ``torch.compile(fullgraph=True)``.
+        Exact and twice differentiable, under ``torch.func`` transforms and ``torch.compile(fullgraph=True)``; of
+        singular Gaussians along their support, and not under transforms.
     """,
     "Args": """
         p: Gaussians, or what :func:`as_gaussian` converts to them: distributions of torch, scipy, NumPyro and others.

@@ -6,6 +6,7 @@ Formed as the sum that it is, since entropy plus divergence would subtract what 
 import math
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from kullback.divergences.api import public
@@ -21,6 +22,8 @@ def cross_entropy(p: Gaussian, q: Gaussian) -> Tensor:
     .. math:: \tfrac12 \left[ d \log 2\pi + \log\det\Sigma_q + \operatorname{tr}(\Sigma_q^{-1} \Sigma_p)
         + \Delta^\top \Sigma_q^{-1} \Delta \right]
 
+    It is finite also of a singular p, as long as q has a density.
+
     Reference:
         T. M. Cover and J. A. Thomas, Elements of Information Theory, second edition, Wiley, 2006.
 
@@ -29,9 +32,19 @@ def cross_entropy(p: Gaussian, q: Gaussian) -> Tensor:
         >>> round(float(cross_entropy(Gaussian.from_std([1.0], [1.0]), Gaussian.standard(1))), 6)
         1.918939
     """
-    pair = make_pair(p, q)
-    constant = 0.5 * q.event_size * math.log(2 * math.pi)
-    return pair.half_trace() + pair.mean_term() + q.scale.half_log_det(q.event_shape) + constant
+    if p.scale.has_density:
+        pair = make_pair(p, q)
+        square = pair.half_trace() + pair.mean_term()
+    else:
+        square = _half_square(p, q)
+    return square + q.scale.half_log_det(q.event_shape) + 0.5 * q.event_size * math.log(2 * math.pi)
+
+
+def _half_square(p: Gaussian, q: Gaussian) -> Tensor:
+    """Half of the trace and of the square of the means, of a singular p: column by column of its factor."""
+    columns = p.scale.root(p.event_shape).movedim(-1, 0)
+    trace = q.scale.half_mahalanobis(columns, torch.zeros_like(columns), q.event_shape).sum(0)
+    return trace + q.scale.half_mahalanobis(p.mean, q.mean, q.event_shape)
 
 
 def entropy(p: Any) -> Any:

@@ -10,7 +10,7 @@ coordinates. Everything is computed in float64.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,34 +23,35 @@ from kullback.numerics.guard import active_transform, may_read_values
 from kullback.numerics.linear_algebra import finite_or_zero, lower_factor
 from kullback.numerics.tensors import broadcast_shapes
 
-Formula = Callable[[Gaussian, Gaussian], Tensor]
 
+def on_common_support(formula: Callable[..., Tensor], apart: float) -> Callable[..., Tensor]:
+    """The same divergence of each pair on the support that both have, and ``apart`` of pairs without one.
 
-def on_common_support(p: Gaussian, q: Gaussian, formula: Formula, apart: float) -> Tensor:
-    """The divergence of each pair on the support that both have, or ``apart``; NaN for a factor that is not finite.
-
-    Raises:
-        NotPositiveDefinite: if the supports cannot be found, because values cannot be read.
+    NaN for a factor that is not finite. It raises NotPositiveDefinite where values cannot be read.
     """
-    if active_transform() or not all(may_read_values(x) for g in (p, q) for x in g.tensors()):
-        raise NotPositiveDefinite(
-            "the supports of singular Gaussians are compared by their values, which cannot be read under a transform "
-            "of torch. wasserstein2 does not need them."
-        )
-    dtype, batch = p.mean.dtype, broadcast_shapes(p.batch_shape, q.batch_shape)
-    a, b = (_Rows.of(g.cast(torch.float64, g.mean.device), batch) for g in (p, q))
-    dimensions, basis = _common_support(a, b, torch.finfo(dtype).eps)
-    unknown = ~(_finite(a.factor) & _finite(b.factor))
-    result = a.mean.new_full(unknown.shape, apart).masked_fill(unknown, torch.nan)
-    for r in dimensions[~unknown].unique().tolist():
-        rows = (dimensions == r) & ~unknown
-        if r > 0:
-            along = basis[rows][..., :r].mT
-            on_support = [g.moved(b.mean, rows, along) for g in (a, b)]
-            result = result.index_put((rows,), formula(*on_support))
-        elif r == 0:  # two points, which are one
-            result[rows] = 0.0
-    return result.reshape(batch).to(dtype)
+
+    def function(p: Gaussian, q: Gaussian, *more: Any, **named: Any) -> Tensor:
+        if active_transform() or not all(may_read_values(x) for g in (p, q) for x in g.tensors()):
+            raise NotPositiveDefinite(
+                "the supports of singular Gaussians are compared by their values, which cannot be read here: under a "
+                "transform of torch, or on the meta device. wasserstein2 does not need them."
+            )
+        dtype, batch = p.mean.dtype, broadcast_shapes(p.batch_shape, q.batch_shape)
+        a, b = (_Rows.of(g.cast(torch.float64, g.mean.device), batch) for g in (p, q))
+        dimensions, basis = _common_support(a, b, torch.finfo(dtype).eps)
+        unknown = ~(_finite(a.factor) & _finite(b.factor))
+        result = a.mean.new_full(unknown.shape, apart).masked_fill(unknown, torch.nan)
+        for r in dimensions[~unknown].unique().tolist():
+            rows = (dimensions == r) & ~unknown
+            if r > 0:
+                along = basis[rows][..., :r].mT
+                on_support = [g.moved(b.mean, rows, along) for g in (a, b)]
+                result = result.index_put((rows,), formula(*on_support, *more, **named))
+            elif r == 0:  # two points, which are one
+                result[rows] = 0.0
+        return result.reshape(batch).to(dtype)
+
+    return function
 
 
 class _Rows(NamedTuple):

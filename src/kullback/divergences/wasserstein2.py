@@ -6,9 +6,11 @@ where a bound of its rounding errors says that nothing is lost.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from kullback.divergences.api import divergence
 from kullback.gaussians.gaussian import Gaussian
@@ -20,6 +22,7 @@ from kullback.numerics.near_factors import difference
 from kullback.numerics.procrustes import square_by_norms
 from kullback.numerics.rows import replaced
 from kullback.numerics.tensors import broadcast_shapes
+from kullback.pairs.base import have_densities
 from kullback.pairs.dispatch import covariance_difference, diagonal_pair
 
 # From so many dimensions on, is there room? For so many matrices a pair.
@@ -72,18 +75,14 @@ def wasserstein2(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
         components = torch.stack(torch.broadcast_tensors(p.mean - q.mean, pair.std_difference()), -1)
         dims = tuple(range(-1 - len(p.event_shape), 0))
         return components.square().sum(dims) if squared else length(components, dims)
-    if not _singular(p, q):
-        return _by_factors(p, q, squared=squared)
+    if have_densities(p, q):
+        return _distance(p, q, _of_regular(p, q), squared=squared)
     a, b = (g.cast(torch.float64, g.mean.device) for g in (p, q))
-    return _by_factors(a, b, squared=squared).to(p.mean.dtype)
+    return _distance(a, b, _of_singular(a, b), squared=squared).to(p.mean.dtype)
 
 
-def _singular(p: Gaussian, q: Gaussian) -> bool:
-    return p.scale.is_singular or q.scale.is_singular
-
-
-def _by_factors(p: Gaussian, q: Gaussian, *, squared: bool) -> Tensor:
-    delta, (scales, turn) = p.mean - q.mean, _of_covariances(p, q)
+def _distance(p: Gaussian, q: Gaussian, of_covariances: tuple[Tensor, Tensor], *, squared: bool) -> Tensor:
+    delta, (scales, turn) = p.mean - q.mean, of_covariances
     batch = broadcast_shapes(delta.shape[:-1], scales.shape[:-1])
     components = torch.cat([x.expand(*batch, x.shape[-1]) for x in (delta, scales)], -1)
     if squared:
@@ -92,37 +91,42 @@ def _by_factors(p: Gaussian, q: Gaussian, *, squared: bool) -> Tensor:
     return distance + turn / (2.0 * torch.where(distance > 0, distance, 1.0).detach())
 
 
-def _of_covariances(p: Gaussian, q: Gaussian) -> tuple[Tensor, Tensor]:
-    """Components whose squares add up to the covariances' part, and what else has its derivatives."""
-    if p.mean.is_cpu and p.event_size > _LARGE and not _singular(p, q):
+def _of_regular(p: Gaussian, q: Gaussian) -> tuple[Tensor, Tensor]:
+    """By triangular factors and, near p = q, the difference of the covariances."""
+    if p.mean.is_cpu and p.event_size > _LARGE:
         pairs = math.prod(broadcast_shapes(p.batch_shape, q.batch_shape))
         size = _MATRICES * pairs * p.event_size**2 * p.mean.dtype.itemsize
         check_room(size, f"wasserstein2 of {pairs} pairs in {p.event_size} dimensions, by d × d matrices,")
-    factor_p, factor_q = (g.scale.root(g.event_shape) for g in (p, q))
-    readable = may_read_values(factor_p) and may_read_values(factor_q) and active_transform() is None
-    if readable and not any_requires_grad(factor_p, factor_q):
-        return _lengths(p, q, factor_p, factor_q).unsqueeze(-1), factor_p.new_zeros(())
-    matrix, turn = difference(*_comparable(p, q, factor_p, factor_q))
-    return matrix.flatten(-2), turn
+    factor_p, factor_q = (g.scale.factor_matrix(g.event_shape) for g in (p, q))
+    return _of_factors(factor_p, factor_q, lambda: covariance_difference(p.scale, q.scale, p.event_shape))
 
 
-def _lengths(p: Gaussian, q: Gaussian, factor_p: Tensor, factor_q: Tensor) -> Tensor:
-    """The norm of L_p − L_q Q, by the trace formula where that is accurate enough."""
-    square, accurate = square_by_norms(factor_p, factor_q, _ULPS)
-    if accurate.all():
-        return square.sqrt()
-    return replaced(square.sqrt(), ~accurate, _length, *_comparable(p, q, factor_p, factor_q))
+def _of_singular(p: Gaussian, q: Gaussian) -> tuple[Tensor, Tensor]:
+    """By factors of any shape, the narrower with columns of zeros where they are subtracted."""
+    return _of_factors(p.scale.root(p.event_shape), q.scale.root(q.event_shape), lambda: None)
 
 
-def _length(factor_p: Tensor, factor_q: Tensor, covariances: Tensor | None = None) -> Tensor:
-    return length(difference(factor_p, factor_q, covariances)[0], (-2, -1))
+def _of_factors(a: Tensor, b: Tensor, covariances: Callable[[], Tensor | None]) -> tuple[Tensor, Tensor]:
+    """Components whose squares add up to the covariances' part, and what else has its derivatives.
 
-
-def _comparable(p: Gaussian, q: Gaussian, factor_p: Tensor, factor_q: Tensor) -> tuple[Tensor, ...]:
-    """What a difference is taken from: both factors and Σp − Σq; or, of a singular pair, factors of one width, by
-    columns of zeros.
+    Without derivatives the only component is the length, by the trace formula where that is accurate enough.
     """
-    if not _singular(p, q):
-        return factor_p, factor_q, covariance_difference(p.scale, q.scale, p.event_shape)
-    width = max(factor_p.shape[-1], factor_q.shape[-1])
-    return tuple(torch.nn.functional.pad(x, (0, width - x.shape[-1])) for x in (factor_p, factor_q))
+    readable = may_read_values(a) and may_read_values(b) and active_transform() is None
+    if not readable or any_requires_grad(a, b):
+        matrix, turn = difference(*_of_one_width(a, b), covariances())
+        return matrix.flatten(-2), turn
+    square, accurate = square_by_norms(a, b, _ULPS)
+    lengths = square.sqrt()
+    if not accurate.all():
+        given = (*_of_one_width(a, b), covariances())
+        lengths = replaced(lengths, ~accurate, _length, *(x for x in given if x is not None))
+    return lengths.unsqueeze(-1), a.new_zeros(())
+
+
+def _length(a: Tensor, b: Tensor, covariances: Tensor | None = None) -> Tensor:
+    return length(difference(a, b, covariances)[0], (-2, -1))
+
+
+def _of_one_width(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    width = max(a.shape[-1], b.shape[-1])
+    return tuple(x if x.shape[-1] == width else pad(x, (0, width - x.shape[-1])) for x in (a, b))  # type: ignore[return-value]

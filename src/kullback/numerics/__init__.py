@@ -1,7 +1,8 @@
 """Functions of numbers and tensors that know nothing of Gaussians.
 
 - ``elementary.py``: scalar functions in forms that do not cancel; ``linear_algebra.py``: factors and solves that give
-  NaN instead of exceptions; ``procrustes.py``: the rotation that brings two matrices closest.
+  NaN instead of exceptions; ``pivoted.py``: the rank of a semidefinite matrix; ``procrustes.py``: the rotation that
+  brings two factors closest, and ``near_factors.py``: what is then left between them.
 - ``tensors.py``: the dtype, device and shape of tensors that meet; ``arrays.py``: NumPy arrays in and out;
   ``foreign_arrays.py``: tables and arrays of other libraries; ``labels.py``: the order of what labels them.
 - ``guard.py``: whether values and memory may be read; ``memory.py``: memory for large results.

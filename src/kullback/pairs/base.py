@@ -10,6 +10,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kullback.gaussians.gaussian import Gaussian
+
+
+def have_densities(p: Gaussian, q: Gaussian) -> bool:
+    """Is neither singular, by the way that it was given?"""
+    return p.scale.has_density and q.scale.has_density
+
 
 class GaussianPair(abc.ABC):
     """p as it is seen from q."""

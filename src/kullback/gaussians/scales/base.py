@@ -25,8 +25,8 @@ class Scale(abc.ABC):
     """The name of the constructor that it came by: ``from_<parameterization>``."""
 
     is_diagonal: ClassVar[bool] = False
-    is_singular: ClassVar[bool] = False
-    """May it be singular? Then it has no ``factor_matrix``."""
+    has_density: ClassVar[bool] = True
+    """False for one that may be singular: it has a ``root`` and no ``factor_matrix``."""
 
     @abc.abstractmethod
     def parts(self, event_dims: int) -> list[tuple[Tensor, int]]:

@@ -25,7 +25,7 @@ class Factor(MatrixScale):
 
     factor: Tensor
     parameterization = "factor"
-    is_singular = True
+    has_density = False
 
     def root(self, event: torch.Size) -> Tensor:
         """As given."""
@@ -40,8 +40,9 @@ class Factor(MatrixScale):
         d, r = self.factor.shape[-2:]
         raise NotPositiveDefinite(
             f"this needs a density, and a Gaussian with a singular covariance has none (a factor of {r} columns for "
-            f"{d} coordinates). What is defined: wasserstein2; kl_divergence and the other divergences, which are "
-            "infinite unless both have one support; sample, marginal, affine and covariance_matrix."
+            f"{d} coordinates). Defined are wasserstein2 and, along a support that both have, kl_divergence, jeffreys, "
+            "renyi, bhattacharyya, hellinger, chi_squared and geometric_jensen_shannon; the cross_entropy of a density "
+            "under it; sample, marginal, affine and covariance_matrix."
         )
 
     def half_log_det(self, event: torch.Size) -> Tensor:

@@ -29,7 +29,7 @@ def stack_scales(
         low_ranks = [as_low_rank(scale, event) for scale in cast]
         rank = max(scale.rank for scale in low_ranks)
         shared: list[MatrixScale] = [scale.padded(rank) for scale in low_ranks]
-    elif any(scale.is_singular for scale in cast):
+    elif not all(scale.has_density for scale in cast):
         roots = [scale.root(event) for scale in cast]
         width = max(x.shape[-1] for x in roots)
         shared = [Factor(torch.nn.functional.pad(x, (0, width - x.shape[-1]))) for x in roots]
