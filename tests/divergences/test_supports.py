@@ -208,6 +208,117 @@ def test_gradients_along_the_support():
     assert torch.autograd.gradcheck(divergence, inputs)
 
 
+def _kl_of_stds(a, b):
+    ratios = [(x / y) ** 2 for x, y in zip(a, b, strict=True)]
+    return sum(0.5 * (r - 1 - math.log(r)) for r in ratios)
+
+
+@pytest.mark.parametrize("dtypes", list(itertools.product([torch.bfloat16, torch.float16, torch.float32], repeat=2)))
+def test_one_support_in_half_precision_and_in_several_dtypes(dtypes):
+    b = torch.tensor([[1.0, 0.0], [0.3, 1.0], [0.2, 0.7]])
+    mix = torch.tensor([[2.0, 0.3], [0.1, 1.5]])
+    p, q = (Gaussian.from_factor(torch.zeros(3), x.to(dtype)) for x, dtype in zip((b, b @ mix), dtypes, strict=True))
+    want = float(kl_on_support([0, 0], b.tolist(), (b.double() @ mix.double()).tolist()))
+    assert float(kl_divergence(p, q)) == pytest.approx(want, rel=2e-2)
+
+
+def test_narrow_directions_count_like_others():
+    """Surfels 1000 long and a few thousandths wide, axes of many lengths, features in small units."""
+    turn = torch.linalg.qr(torch.tensor(_random(0, 3, 3)))[0].float()
+    zero = torch.zeros(3)
+
+    def surfel(width):
+        return Gaussian.from_rotation_scale(zero, turn, torch.tensor([1000.0, width, 0.0]), singular=True)
+
+    for a, b in ((0.003, 0.0035), (0.003, 0.006)):
+        assert float(kl_divergence(surfel(a), surfel(b))) == pytest.approx(_kl_of_stds([a], [b]), rel=1e-5)
+    axes = torch.linalg.qr(torch.tensor(_random(0, 300, 20)))[0].float() * torch.logspace(0, -4, 20)
+    p, q = (Gaussian.from_factor(torch.zeros(300), c * axes) for c in (1.0, 2.0))
+    assert float(kl_divergence(p, q)) == pytest.approx(20 * _kl_of_stds([1], [2]), rel=1e-5)
+    for variance, shift in ((1e-12, 1e-5), (1e-40, 1e-19)):
+        covariance = np.diag([1.0, 0.0, variance, 1.0])
+        p, q = (Gaussian.from_covariance(np.array([0.0, 0.0, m, 0.0]), covariance, singular=True) for m in (0.0, shift))
+        assert kl_divergence(p, q) == pytest.approx(50.0, rel=1e-12)
+
+
+def test_few_rows_of_features_in_units_that_differ():
+    x = _random(0, 30, 60) * np.logspace(0, -5, 60) @ np.linalg.qr(_random(1, 60, 60))[0]
+    p, q = (Gaussian.from_covariance(np.zeros(60), c * np.cov(x.T), singular=True) for c in (1.0, 3.0))
+    assert kl_divergence(p, q) == pytest.approx(29 * _kl_of_stds([1], [3**0.5]), rel=1e-9)
+
+
+def test_nearly_parallel_columns_are_never_taken_for_another_support():
+    """Where rounding leaves it open whether there are one or two dimensions, an error says so: in both directions."""
+    decided = 0
+    for k in range(300):
+        b, mix, other = (torch.tensor(_random(3 * k + i, *s)).float() for i, s in enumerate(((6, 2), (2, 2), (2, 2))))
+        mix[1] *= 1e-4
+        p, q = (Gaussian.from_factor(torch.zeros(6), b @ x) for x in (mix, other))
+        for one, two in ((p, q), (q, p)):
+            try:
+                assert torch.isfinite(kl_divergence(one, two))
+                decided += 1
+            except NotPositiveDefinite as error:
+                assert "cannot be told" in str(error)  # noqa: PT017
+    assert decided > 550
+
+
+def test_a_covariance_whose_eigenvalues_fall_below_rounding_has_no_clear_support():
+    t = np.linspace(0, 1, 100)
+    kernel = np.exp(-0.5 * (t[:, None] - t) ** 2 / 0.2**2)
+    p, q = (Gaussian.from_covariance(np.zeros((2, 100)), c * kernel[None], singular=True) for c in (1.0, 2.0))
+    with pytest.raises(NotPositiveDefinite, match=r"p and q \[0\] have one support cannot be told"):
+        kl_divergence(p, q)
+
+
+def test_an_infinite_divergence_is_in_the_graph_of_its_parameters():
+    factor = torch.randn(3, 1, requires_grad=True)
+    kl_divergence(Gaussian.from_factor(torch.zeros(3), factor), Gaussian.standard(3)).backward()
+    assert (factor.grad == 0).all()
+
+
+@pytest.mark.parametrize("size", [1e-170, 1e155])
+def test_sizes_whose_squares_leave_the_range_of_numbers(size):
+    a = size * torch.tensor(_random(0, 3, 2))
+    zero = torch.zeros(3, dtype=torch.float64)
+    want = float((a / size).norm())
+    p, q = (Gaussian.from_factor(zero, c * a) for c in (1.0, 2.0))
+    assert float(wasserstein2(p, q)) / size == pytest.approx(want, rel=1e-14)
+    tril = size * torch.eye(3, dtype=torch.float64)
+    p, q = (Gaussian.from_scale_tril(zero, c * tril) for c in (1.0, 2.0))
+    assert float(wasserstein2(p, q)) / size == pytest.approx(3**0.5, rel=1e-14)
+
+
+def test_no_columns_and_no_variance_are_a_point():
+    zero = torch.zeros(3)
+    points = [
+        Gaussian.from_factor(zero, torch.zeros(3, 0)),
+        Gaussian.from_covariance(zero, torch.zeros(3, 3), singular=True),
+        Gaussian.from_low_rank(zero, torch.zeros(3, 2), 0.0),
+    ]
+    for p, q in itertools.product(points, repeat=2):
+        assert kl_divergence(p, q) == 0
+        assert wasserstein2(p, Gaussian.standard(3), squared=True) == 3
+
+
+def test_a_part_with_a_density_has_one():
+    factor = torch.tensor(_random(0, 5, 3))
+    p = Gaussian.from_factor(torch.zeros(5, dtype=torch.float64), factor)
+    part = Gaussian.from_covariance(torch.zeros(2, dtype=torch.float64), (factor @ factor.mT)[1:3, 1:3])
+    turn = torch.eye(5, dtype=torch.float64)[1:3]
+    for found in (p.marginal([1, 2]), p.affine(turn)):
+        assert_close(found.log_prob(torch.ones(2).double()), part.log_prob(torch.ones(2).double()))
+    with pytest.raises(NotPositiveDefinite, match="no density"):
+        kullback.nearest_diagonal(p)
+
+
+def test_memory_is_asked_for_first():
+    p = Gaussian.from_low_rank(torch.zeros(90_000), torch.randn(90_000, 2), 0.0)
+    with pytest.raises(MemoryError, match="needs about"):
+        wasserstein2(Gaussian.standard(90_000), p)
+    assert kl_divergence(p, Gaussian.standard(90_000)) == math.inf
+
+
 def test_a_factor_that_is_not_finite_gives_nan():
     p = Gaussian.from_factor(torch.zeros(2), torch.tensor([[1.0], [math.nan]]), validate=False)
     assert math.isnan(kl_divergence(p, p))

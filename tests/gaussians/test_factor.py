@@ -50,6 +50,18 @@ def test_a_singular_factor_is_refused_unless_it_is_asked_for():
         Gaussian.from_factor(torch.zeros(3), torch.eye(2))
 
 
+def test_what_is_no_rotation_is_refused_and_quaternions_have_any_length():
+    scale, quaternion = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 2.0, 3.0, 4.0])
+    want = Gaussian.from_rotation_scale(torch.zeros(3), quaternion, scale).covariance_matrix
+    for length in (1e-30, 1e-22, 1e20, 1e30):
+        found = Gaussian.from_rotation_scale(torch.zeros(3), quaternion * length, scale)
+        assert_close(found.covariance_matrix, want)
+    with pytest.raises(ValueError, match="not 0"):
+        Gaussian.from_rotation_scale(torch.zeros(3), 0 * quaternion, scale)
+    with pytest.raises(ValueError, match="orthogonal"):
+        Gaussian.from_rotation_scale(torch.zeros(3), torch.ones(3, 3), scale)
+
+
 def test_rotations_and_scales_are_a_covariance():
     quaternion = torch.randn(5, 4, dtype=torch.float64)
     scale = torch.rand(5, 3, dtype=torch.float64) + 0.1

@@ -24,6 +24,12 @@ def test_low_rank_samples_have_the_covariance_of_numpy(n, d, dtype):
         assert_close(p.entropy(), Gaussian.from_samples(x, structure="full").entropy())
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_samples_that_are_not_finite_are_refused(bad):
+    with pytest.raises(ValueError, match=r"not finite: .* at \[1, 0\]"):
+        Gaussian.from_samples(np.array([[1.0, 2.0], [bad, 3.0], [4.0, 4.0]]), structure="low_rank")
+
+
 def test_low_rank_samples_take_features_that_are_dead():
     x = np.random.default_rng(0).normal(size=(50, 4))
     x[:, 2] = 7.0
@@ -46,7 +52,7 @@ def test_a_semidefinite_covariance_has_the_rank_that_it_was_made_with(d, r, seed
     p = Gaussian.from_covariance(torch.zeros(d, dtype=dtype), matrix, singular=True)
     found = p.scale.factor.shape[-1] if not p.scale.has_density else d
     # A projection can be nearly of a lower rank in the units of the coordinates; never of a higher.
-    assert found <= r
+    assert found <= max(r, 1)
     size = matrix.diagonal().sqrt()
     error = (p.covariance_matrix - matrix).abs() / torch.where(size > 0, size, 1.0) / size.clamp(min=1e-300)[:, None]
     assert bool((error.nan_to_num() < 500 * torch.finfo(dtype).eps).all())

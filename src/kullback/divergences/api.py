@@ -81,17 +81,20 @@ def public(formula: Callable[Concatenate[Gaussian, Gaussian, P], R]) -> Callable
         check_shapes(p, q)
         a, b = as_common_tensors(p, q)
         with no_autocast(a.mean.device):
-            of_pair = formula if have_densities(a, b) else _of_singular(formula)
+            of_pair = formula if have_densities(a, b) else _of_singular(formula, p, q)
             result = of_pair(a, b, *more, **named)
         return _to_callers_type(result, common_array_kind((p.array_kind, q.array_kind)), type(result))
 
     return function  # type: ignore[return-value]
 
 
-def _of_singular(formula: Callable[..., Any]) -> Callable[..., Any]:
+def _of_singular(formula: Callable[..., Any], p: Gaussian, q: Gaussian) -> Callable[..., Any]:
     """A divergence of densities taken on the common support; another formula as it is, for it knows what to do."""
     apart = next((record.apart for record in RECORDS if record.name == formula.__name__), None)
-    return formula if apart is None else on_common_support(formula, apart)
+    if apart is None:
+        return formula
+    eps = max(torch.finfo(x.dtype).eps for g in (p, q) for x in g.tensors())
+    return on_common_support(formula, apart, eps)
 
 
 # What else may have the divergence of what are not two Gaussians.

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from kullback.errors import NotPositiveDefinite
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import Diagonal
 from kullback.interop.registry import as_gaussian
@@ -27,6 +28,7 @@ def nearest_diagonal(p: Any, *, direction: Direction = "forward") -> Gaussian:
 
     Raises:
         ValueError: for another direction.
+        NotPositiveDefinite: for what was given as possibly singular.
 
     Reference:
         C. M. Bishop, Pattern Recognition and Machine Learning, Springer, 2006, section 10.1.2.
@@ -82,4 +84,6 @@ def _direction(direction: str) -> bool:
 
 def _prepared(x: Any) -> Gaussian:
     p = as_gaussian(x, "p")
+    if not p.scale.has_density:
+        raise NotPositiveDefinite("p has no density, so that every diagonal Gaussian is infinitely far from it.")
     return p.cast(compute_dtype(p.tensors()), common_device(p.tensors()))

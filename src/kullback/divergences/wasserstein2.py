@@ -7,6 +7,7 @@ where a bound of its rounding errors says that nothing is lost.
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from torch.nn.functional import pad
 
 from kullback.divergences.api import divergence
 from kullback.gaussians.gaussian import Gaussian
-from kullback.numerics.elementary import length
+from kullback.numerics.elementary import length, power_of_two
 from kullback.numerics.gradients import any_requires_grad
 from kullback.numerics.guard import active_transform, may_read_values
 from kullback.numerics.memory import check_room
@@ -81,46 +82,69 @@ def wasserstein2(p: Gaussian, q: Gaussian, *, squared: bool = False) -> Tensor:
     return _distance(a, b, _of_singular(a, b), squared=squared).to(p.mean.dtype)
 
 
-def _distance(p: Gaussian, q: Gaussian, of_covariances: tuple[Tensor, Tensor], *, squared: bool) -> Tensor:
-    delta, (scales, turn) = p.mean - q.mean, of_covariances
+class _Part(NamedTuple):
+    """The part of the covariances."""
+
+    components: Tensor
+    """Their squares add up to it."""
+    turn: Tensor
+    """What else has its derivatives, divided by ``unit``."""
+    unit: Tensor
+    """The size of the factors, so that no square leaves the range of the dtype."""
+
+
+def _distance(p: Gaussian, q: Gaussian, part: _Part, *, squared: bool) -> Tensor:
+    delta, (scales, turn, unit) = p.mean - q.mean, part
     batch = broadcast_shapes(delta.shape[:-1], scales.shape[:-1])
     components = torch.cat([x.expand(*batch, x.shape[-1]) for x in (delta, scales)], -1)
     if squared:
-        return components.square().sum(-1) + turn
+        return components.square().sum(-1) + turn * unit
     distance = length(components, (-1,))
-    return distance + turn / (2.0 * torch.where(distance > 0, distance, 1.0).detach())
+    return distance + turn * (unit / (2.0 * torch.where(distance > 0, distance, 1.0).detach()))
 
 
-def _of_regular(p: Gaussian, q: Gaussian) -> tuple[Tensor, Tensor]:
+def _of_regular(p: Gaussian, q: Gaussian) -> _Part:
     """By triangular factors and, near p = q, the difference of the covariances."""
-    if p.mean.is_cpu and p.event_size > _LARGE:
-        pairs = math.prod(broadcast_shapes(p.batch_shape, q.batch_shape))
-        size = _MATRICES * pairs * p.event_size**2 * p.mean.dtype.itemsize
-        check_room(size, f"wasserstein2 of {pairs} pairs in {p.event_size} dimensions, by d × d matrices,")
+    _check_room(p, q)
     factor_p, factor_q = (g.scale.factor_matrix(g.event_shape) for g in (p, q))
     return _of_factors(factor_p, factor_q, lambda: covariance_difference(p.scale, q.scale, p.event_shape))
 
 
-def _of_singular(p: Gaussian, q: Gaussian) -> tuple[Tensor, Tensor]:
+def _of_singular(p: Gaussian, q: Gaussian) -> _Part:
     """By factors of any shape, the narrower with columns of zeros where they are subtracted."""
+    if p.scale.has_density or q.scale.has_density:
+        _check_room(p, q)
     return _of_factors(p.scale.root(p.event_shape), q.scale.root(q.event_shape), lambda: None)
 
 
-def _of_factors(a: Tensor, b: Tensor, covariances: Callable[[], Tensor | None]) -> tuple[Tensor, Tensor]:
-    """Components whose squares add up to the covariances' part, and what else has its derivatives.
+def _check_room(p: Gaussian, q: Gaussian) -> None:
+    """Raise a MemoryError if there is none for the d × d matrices."""
+    if p.mean.is_cpu and p.event_size > _LARGE:
+        pairs = math.prod(broadcast_shapes(p.batch_shape, q.batch_shape))
+        size = _MATRICES * pairs * p.event_size**2 * p.mean.dtype.itemsize
+        check_room(size, f"wasserstein2 of {pairs} pairs in {p.event_size} dimensions, by d × d matrices,")
 
-    Without derivatives the only component is the length, by the trace formula where that is accurate enough.
-    """
+
+def _of_factors(a: Tensor, b: Tensor, covariances: Callable[[], Tensor | None]) -> _Part:
+    """Without derivatives the only component is the length, by the trace formula where that is accurate enough."""
+    unit = power_of_two(torch.maximum(*(x.detach().abs().amax((-2, -1)) for x in (a, b))))
+    matrix_unit = unit[..., None, None]
+    a, b = a / matrix_unit, b / matrix_unit
+
+    def given() -> tuple[Tensor, ...]:
+        change = covariances()
+        narrow = _of_one_width(a, b)
+        return narrow if change is None else (*narrow, change / matrix_unit / matrix_unit)
+
     readable = may_read_values(a) and may_read_values(b) and active_transform() is None
     if not readable or any_requires_grad(a, b):
-        matrix, turn = difference(*_of_one_width(a, b), covariances())
-        return matrix.flatten(-2), turn
+        matrix, turn = difference(*given())
+        return _Part((matrix * matrix_unit).flatten(-2), turn * unit, unit)
     square, accurate = square_by_norms(a, b, _ULPS)
     lengths = square.sqrt()
     if not accurate.all():
-        given = (*_of_one_width(a, b), covariances())
-        lengths = replaced(lengths, ~accurate, _length, *(x for x in given if x is not None))
-    return lengths.unsqueeze(-1), a.new_zeros(())
+        lengths = replaced(lengths, ~accurate, _length, *given())
+    return _Part((lengths * unit).unsqueeze(-1), torch.zeros_like(unit), unit)
 
 
 def _length(a: Tensor, b: Tensor, covariances: Tensor | None = None) -> Tensor:

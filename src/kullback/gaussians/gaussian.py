@@ -21,7 +21,7 @@ from kullback.gaussians.scales.base import Scale
 from kullback.gaussians.scales.diagonal import Diagonal, Isotropic, Parameterization
 from kullback.gaussians.scales.matrix import Dense, Precision, Tril
 from kullback.gaussians.scales.stack import stack_scales
-from kullback.gaussians.singular import scale_of_covariance, scale_of_factor
+from kullback.gaussians.singular import scale_of_covariance, scale_of_factor, with_density
 from kullback.gaussians.validation import (
     check_factor,
     check_finite,
@@ -226,7 +226,7 @@ class Gaussian:
         kept: Parameterization = "std" if log_scale is None else "log_std"
         checked = torch.where(along == 0, 1.0, along) if singular and log_scale is None else along
         check_scale_values(checked, kept, validate=validate, caller="from_rotation_scale")
-        factor = factor_of(turn, along if log_scale is None else along.exp())
+        factor = factor_of(turn, along if log_scale is None else along.exp(), validate=validate)
         g = cls.from_factor(mean, factor, singular=singular, validate=validate)
         return g.with_array_kind(common_array_kind((kind, turn_kind, to_tensor(mean, "mean")[1])))
 
@@ -533,7 +533,7 @@ class Gaussian:
 
     def _marginal(self, index: list[int]) -> "Gaussian":
         mean = self.mean[..., torch.tensor(index, device=self.mean.device)]
-        return Gaussian(mean, self.scale.marginal(index), 1, self.array_kind)
+        return Gaussian(mean, with_density(self.scale.marginal(index)), 1, self.array_kind)
 
     def affine(self, A: Any, b: Any = None) -> "Gaussian":
         r"""The Gaussian of :math:`A x + b` for x of this one.
@@ -558,14 +558,13 @@ class Gaussian:
         p = self.cast(matrix.dtype, matrix.device)
         mean = (matrix @ p.mean.unsqueeze(-1)).squeeze(-1)
         mean = mean if shift is None else mean + shift
-        return Gaussian(mean, p.scale.affine(matrix), 1, common_array_kind((self.array_kind, kind)))
+        return Gaussian(mean, with_density(p.scale.affine(matrix)), 1, common_array_kind((self.array_kind, kind)))
 
     def __getitem__(self, index: Any) -> "Gaussian":
         """Index the batch, as a tensor of shape ``batch_shape`` is indexed; events stay whole."""
         pick = batch_index(index, self.batch_shape)
-        return Gaussian(
-            pick(self.mean, self.event_dims), self.scale.map(pick, self.event_dims), self.event_dims, self.array_kind
-        )
+        scale = with_density(self.scale.map(pick, self.event_dims))
+        return Gaussian(pick(self.mean, self.event_dims), scale, self.event_dims, self.array_kind)
 
     def __len__(self) -> int:
         if not self.batch_shape:

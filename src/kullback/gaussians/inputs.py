@@ -10,9 +10,9 @@ from torch import Tensor
 from kullback.errors import NotPositiveDefinite, ShapeError
 from kullback.gaussians.scales.base import Scale
 from kullback.gaussians.scales.diagonal import Diagonal, Isotropic, Parameterization
-from kullback.gaussians.scales.factor import Factor
 from kullback.gaussians.scales.low_rank import LowRank
 from kullback.gaussians.shapes import fitted_scale
+from kullback.gaussians.singular import scale_of_factor
 from kullback.gaussians.validation import (
     check_finite,
     check_matrix_shape,
@@ -81,9 +81,7 @@ def mean_and_matrix(
     return _beside(location, value, value.shape[-2:-1]), value, common_array_kind((kind, matrix_kind))
 
 
-def low_rank(
-    mean: Any, factor: Any, variance: Any, *, validate: bool | None
-) -> tuple[Tensor, LowRank | Factor, ArrayKind]:
+def low_rank(mean: Any, factor: Any, variance: Any, *, validate: bool | None) -> tuple[Tensor, Scale, ArrayKind]:
     """A mean, and a factor and variances as a scale.
 
     Raises as :meth:`Gaussian.from_low_rank` does.
@@ -92,7 +90,7 @@ def low_rank(
     check_finite(matrix, "factor", validate=validate)
     value, variance_kind = to_tensor(variance, "variance")
     if not isinstance(value, Tensor) and value == 0:
-        return location, Factor(matrix), common_array_kind((kind, variance_kind))
+        return location, scale_of_factor(matrix), common_array_kind((kind, variance_kind))
     check_scale_values(value, "variance", validate=validate, caller="from_low_rank")
     for beside in (location, torch.empty(matrix.shape[:-1], device="meta")):
         value = fitted_scale(beside, value, matrix.shape[-2:-1], "variance")

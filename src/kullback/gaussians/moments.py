@@ -10,7 +10,7 @@ from kullback.gaussians.scales.base import Scale
 from kullback.gaussians.scales.diagonal import Diagonal
 from kullback.gaussians.scales.matrix import Tril
 from kullback.gaussians.singular import scale_of_factor
-from kullback.gaussians.validation import should_validate
+from kullback.gaussians.validation import check_finite, should_validate
 from kullback.numerics.linear_algebra import lower_factor
 
 
@@ -56,6 +56,7 @@ def mean_and_scale(samples: Tensor, structure: str) -> tuple[Tensor, Scale]:
     size = moved.detach().abs().amax(0)
     unit = moved / torch.where(size > 0, size, 1.0)
     if structure == "low_rank":
+        check_finite(samples, "x", validate=None)
         return mean, scale_of_factor(_centred(unit) * size.unsqueeze(-1))
     std = unit.std(0)
     if should_validate(std, validate=None) and not (std > 0).all():

@@ -4,25 +4,38 @@ import torch
 from torch import Tensor
 
 from kullback.errors import NotPositiveDefinite
-from kullback.gaussians.scales.base import MatrixScale
-from kullback.gaussians.scales.factor import RANK_TOLERANCE, Factor
+from kullback.gaussians.scales.base import MatrixScale, Scale
+from kullback.gaussians.scales.factor import Factor, FactorOfCovariance
 from kullback.gaussians.scales.matrix import Dense, Tril, row_lengths
 from kullback.gaussians.validation import check_finite, check_symmetric
 from kullback.numerics.guard import is_concrete
 from kullback.numerics.linear_algebra import cholesky, lower_factor, solve_lower
 from kullback.numerics.pivoted import Pivots, pivoted_cholesky
 
+# A row of which the rows before leave less than so many rounding errors, for each column, is a combination of them.
+_TOLERANCE = 10
+
 
 def scale_of_factor(factor: Tensor) -> MatrixScale:
     """The covariances A Aᵀ: a triangular factor where all have full rank, otherwise the factors as they are."""
     d, r = factor.shape[-2:]
+    if r == 0:
+        return Factor(factor.new_zeros(*factor.shape[:-1], 1))
     if r < d or not is_concrete(factor):
         return Factor(factor)
     lower = lower_factor(factor.mT)
     left = lower.detach().diagonal(dim1=-2, dim2=-1) / row_lengths(factor.detach())
-    if bool((left > RANK_TOLERANCE * r * torch.finfo(factor.dtype).eps).all()):
+    if bool((left > _TOLERANCE * r * torch.finfo(factor.dtype).eps).all()):
         return Tril(lower)
     return Factor(factor if r == d else torch.linalg.qr(factor.mT).R.mT)
+
+
+def with_density(scale: Scale) -> Scale:
+    """A scale that may be singular as one with a density, if it is regular and its values can be read."""
+    if not isinstance(scale, Factor):
+        return scale
+    found = scale_of_factor(scale.factor)
+    return found if found.has_density else scale
 
 
 def scale_of_covariance(matrix: Tensor) -> MatrixScale:
@@ -52,12 +65,12 @@ def scale_of_covariance(matrix: Tensor) -> MatrixScale:
             )
     if all(one.rank == d for one in found):
         return Dense(matrix)
-    return Factor(_factor(matrix, found).to(matrix.dtype))
+    return FactorOfCovariance(_factor(matrix, found).to(matrix.dtype))
 
 
 def _factor(matrix: Tensor, found: list[Pivots]) -> Tensor:
     ranks = torch.tensor([one.rank for one in found], device=matrix.device)
-    columns = int(ranks.max()) if found else 0
+    columns = max(1, int(ranks.max())) if found else 1
     order = torch.stack([one.order for one in found]).to(matrix.device)[:, :columns]
     x = matrix.double().reshape(-1, *matrix.shape[-2:])
     x = 0.5 * (x + x.mT)

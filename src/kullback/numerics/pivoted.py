@@ -18,6 +18,14 @@ class Pivots(NamedTuple):
     """What is left of that coordinate's diagonal element, in units of it."""
 
 
+def semidefinite_tolerance(d: int, eps: float) -> float:
+    """The pivot of a d × d correlation matrix below which it is that of rounding errors.
+
+    In proportion to d, as the errors of a factorization are; in few dimensions, for those of the elements.
+    """
+    return max(4 * d, 32) * eps
+
+
 def pivoted_cholesky(matrix: Tensor, eps: float) -> Pivots:
     """The pivots of a symmetric float64 matrix on the CPU whose elements have the relative precision ``eps``.
 
@@ -33,7 +41,7 @@ def pivoted_cholesky(matrix: Tensor, eps: float) -> Pivots:
     variance = matrix.diagonal()
     size = torch.where(variance > 0, variance, 1.0).sqrt()
     correlations = matrix / size / size[:, None]
-    tolerance = max(_PER_DIMENSION * d, _AT_LEAST) * eps
+    tolerance = semidefinite_tolerance(d, eps)
     factor, order, rank, _ = lapack.dpstrf(correlations.numpy(), tol=tolerance, lower=1)
     pivots = torch.from_numpy(order.astype("int64") - 1)
     if rank == d:
@@ -45,10 +53,6 @@ def pivoted_cholesky(matrix: Tensor, eps: float) -> Pivots:
         return Pivots(int(rank), pivots, None, 0.0)
     return Pivots(int(rank), pivots, int(pivots[rank + int(place)]), float(schur[place, place]))
 
-
-# The tolerance, in units of the precision: in proportion to d, as the rounding errors of a factorization are; in few
-# dimensions, for those of the elements.
-_PER_DIMENSION, _AT_LEAST = 4, 32
 
 # An element that is left may be so many times the tolerance, below which all diagonal elements are.
 _OF_REST = 4

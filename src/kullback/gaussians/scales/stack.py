@@ -7,7 +7,7 @@ from torch import Tensor
 
 from kullback.gaussians.scales.base import MatrixScale, Scale
 from kullback.gaussians.scales.diagonal import Diagonal, common_parameterization
-from kullback.gaussians.scales.factor import Factor
+from kullback.gaussians.scales.factor import Factor, FactorOfCovariance
 from kullback.gaussians.scales.low_rank import LowRank
 from kullback.gaussians.scales.matrix import Tril
 from kullback.numerics.tensors import broadcast_shapes
@@ -32,7 +32,8 @@ def stack_scales(
     elif not all(scale.has_density for scale in cast):
         roots = [scale.root(event) for scale in cast]
         width = max(x.shape[-1] for x in roots)
-        shared = [Factor(torch.nn.functional.pad(x, (0, width - x.shape[-1]))) for x in roots]
+        kind = FactorOfCovariance if any(isinstance(scale, FactorOfCovariance) for scale in cast) else Factor
+        shared = [kind(torch.nn.functional.pad(x, (0, width - x.shape[-1]))) for x in roots]
     elif len({type(scale) for scale in cast}) == 1:
         shared = [scale for scale in cast if isinstance(scale, MatrixScale)]
     else:
