@@ -24,7 +24,7 @@ from kullback.estimate.result import Estimate
 from kullback.estimate.samples.from_samples import Progress, from_samples
 from kullback.estimate.samples.reading import is_samples
 from kullback.gaussians.gaussian import Gaussian
-from kullback.interop.pairs import without_common_transforms
+from kullback.interop.pairs import both_unwrapped
 
 _TERMS: dict[str, Callable[[Tensor], Tensor]] = {
     "k1": lambda log_ratio: log_ratio,
@@ -141,7 +141,7 @@ def kl_estimate(
     if method != "auto" and method not in _TERMS:
         raise ValueError(f"method is one of auto, {', '.join(_TERMS)} for densities, got {method!r}.")
     name = "k1" if method == "auto" else method
-    p, q, _ = as_drawn(*without_common_transforms(p, q))
+    p, q, _ = as_drawn(*both_unwrapped(p, q))
     integrand = of_log_densities(p, q, lambda log_p, log_q: _TERMS[name](log_p - log_q))
     mean = mean_of_averages([(p, integrand)], settings, batch_dims(p, q))
     both_gaussian = isinstance(p, Gaussian) and isinstance(q, Gaussian)
