@@ -18,7 +18,7 @@ from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
 from kullback.gaussians.scales.base import MatrixScale
 from kullback.gaussians.scales.diagonal import Diagonal
-from kullback.numerics.guard import active_transform
+from kullback.numerics.guard import in_function_transform
 
 # The fewest points of a component in each replicate for which it has a sequence of its own.
 _FEWEST_POINTS_OF_A_COMPONENT = 16
@@ -26,12 +26,12 @@ _FEWEST_POINTS_OF_A_COMPONENT = 16
 
 class SobolSequence:
     """A scrambled Sobol sequence; independent uniform numbers in dimensions for which there is none, and under
-    transforms, which torch's does not work in.
+    transforms of ``torch.func``, which torch's does not work in.
     """
 
     def __init__(self, d: int, seed: int) -> None:
         self.d = d
-        exists = 1 <= d <= SobolEngine.MAXDIM and active_transform() is None
+        exists = 1 <= d <= SobolEngine.MAXDIM and not in_function_transform()
         self.engine = SobolEngine(d, scramble=True, seed=seed) if exists else None
         self.generator = torch.Generator().manual_seed(seed)
 
