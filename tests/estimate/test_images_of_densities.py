@@ -231,3 +231,22 @@ def test_maps_to_the_simplex_are_densities_of_its_interior():
     y = torch.distributions.Dirichlet(torch.full((3,), 2.0)).sample((50,)).double()
     assert_close(as_density(q, "q").log_prob(y), q.log_prob(y.float()).double(), rtol=1e-3, atol=1e-3)
     assert float(as_density(q, "q").log_prob(torch.tensor([[0.5, 0.2, 0.2]]))) == -math.inf
+
+
+def test_images_of_other_densities_under_one_map_are_as_far_apart_as_these():
+    def density(x, mean):
+        return mpmath.gamma(3) / mpmath.gamma(2.5) / mpmath.sqrt(5 * mpmath.pi) * (1 + (x - mean) ** 2 / 5) ** -3
+
+    def expectation(function):
+        return float(mpmath.quad(lambda x: density(x, 0) * function(x), [-mpmath.inf, -3, 0, 3, mpmath.inf]))
+
+    shift = mpmath.mpf("0.7")
+    divergence = expectation(lambda x: mpmath.log(density(x, 0) / density(x, shift)))
+    # The density of the image of x is that of x less the logarithm of the slope of tanh.
+    cross_entropy = expectation(lambda x: -mpmath.log(density(x, shift)) - 2 * mpmath.log(mpmath.cosh(x)))
+    p, q = (image(D.StudentT(5.0, torch.tensor(mean)), TANH) for mean in (0.0, 0.7))
+    for found, want in (
+        (kl_estimate(p, q, seed=0), divergence),
+        (cross_entropy_estimate(p, q, seed=0), cross_entropy),
+    ):
+        assert abs(float(found.value) - want) < 4 * float(found.standard_error) < 0.05
