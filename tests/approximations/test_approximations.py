@@ -132,3 +132,8 @@ def test_those_of_batches_are_those_one_by_one(monkeypatch, name, kinds, pairs_a
     monkeypatch.undo()
     alone = torch.stack([getattr(approximations, name)(*each) for each in pairs])
     torch.testing.assert_close(found, alone, rtol=1e-12, atol=1e-12)
+
+
+def test_events_of_no_coordinates_are_no_distance():
+    p, q = (Mixture(w, Gaussian.from_std(torch.zeros(2, 0), torch.ones(2, 0))) for w in ([0.5, 0.5], [0.3, 0.7]))
+    assert float(approximations.unscented(p, q)) == pytest.approx(0.0, abs=1e-7)

@@ -154,3 +154,22 @@ def test_what_is_no_samples_is_said_in_one_line(says, folder):
     assert "Traceback" not in result.output
     assert sorted(folder.iterdir()) == before
     assert (folder / "in.json").read_text() == "{}"
+
+
+def test_an_infinite_end_of_a_band_is_null_in_json(folder):
+    np.save("wide.npy", RNG.uniform(0, 10, (500, 1)))
+    np.save("narrow.npy", RNG.uniform(0, 1, (500, 1)))
+    result = run("wide.npy", "narrow.npy", "--seed", "0", "--json")
+
+    def refuse(constant):
+        raise AssertionError(constant)  # Infinity and NaN, which are no JSON
+
+    assert json.loads(result.stdout, parse_constant=refuse)["band"][1] is None
+
+
+def test_a_second_name_of_a_column_without_a_second_file_is_refused(folder):
+    (folder / "t.csv").write_text(table(X, "a,b,c"))
+    result = run("t.csv", "--columns", "a,b")
+    assert result.exit_code == 2
+    assert "second name, 'b'" in result.stderr
+    assert run("t.csv", "--columns", "a").exit_code == 0

@@ -1,14 +1,25 @@
 """Estimates: their errors are what they say, against closed forms and quadrature; gradients are right or refused."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import distributions
+from torch import distributions as D
 from truth.mixtures import FINE, NEAR, PAIRS, quadrature
 
-from kullback import Gaussian, Mixture, ShapeError, jensen_shannon_estimate, kl_divergence, kl_estimate
+from kullback import (
+    Gaussian,
+    Mixture,
+    ShapeError,
+    cross_entropy_estimate,
+    jensen_shannon_estimate,
+    kl_divergence,
+    kl_estimate,
+)
+from kullback.estimate.densities import as_density
 
 
 @pytest.mark.parametrize(("name", "method"), [*((name, "k1") for name in PAIRS), ("closed form", "k3")])
@@ -254,3 +265,54 @@ def test_methods_shapes_and_densities_that_do_not_fit_are_refused():
     assert [float(v) for v in (found.value, *found.interval)] == [math.inf] * 3
     assert "infinite" in found.warnings[0]
     assert "biased" in kl_estimate(p, q, method="k2").warnings[0]
+
+
+def products_of_mixtures(d):
+    each = D.MixtureSameFamily(D.Categorical(torch.ones(d, 2)), D.Normal(torch.arange(2.0).expand(d, 2), 1.0))
+    return D.Independent(each, 1)
+
+
+def test_products_of_mixtures_of_other_coordinates_are_refused():
+    for p in (Gaussian.standard(3), products_of_mixtures(3)):
+        for estimate in (kl_estimate, cross_entropy_estimate, jensen_shannon_estimate):
+            with pytest.raises(ShapeError, match=r"event shape \(3,\), q has \(2,\)"):
+                estimate(p, products_of_mixtures(2), n=64)
+    with pytest.raises(ShapeError, match=r"samples of shape \(3,\), the density has event shape \(2,\)"):
+        kl_estimate(torch.randn(100, 3), products_of_mixtures(2))
+    with pytest.raises(ShapeError, match=r"product of 2 mixtures .* got points of shape \(5, 3\)"):
+        as_density(products_of_mixtures(2), "p").log_prob(torch.zeros(5, 3))
+
+
+def test_a_log_density_of_another_number_of_points_is_refused():
+    class Constant:
+        def log_prob(self, x):
+            return torch.zeros(1)
+
+    mixture = Mixture([0.5, 0.5], Gaussian.from_std(torch.zeros(2, 2), 1.0))
+    for p in (Gaussian.standard(2), mixture, D.Independent(D.Laplace(torch.zeros(2), 1.0), 1)):
+        for estimate in (kl_estimate, cross_entropy_estimate):
+            with pytest.raises(ShapeError, match="expected one number for each point"):
+                estimate(p, Constant(), n=64)
+
+
+def test_cross_entropies_of_each_coordinate_are_refused():
+    class PerCoordinate:
+        def log_prob(self, x):
+            return -(x**2) / 2
+
+    with pytest.raises(ShapeError, match="Are the coordinates summed over"):
+        cross_entropy_estimate(Gaussian.standard(2), PerCoordinate(), n=64)
+
+
+@pytest.mark.parametrize("family", [D.Normal, D.LogNormal])
+def test_gradients_under_transforms_of_functions_are_those_of_the_closed_form(family):
+    def divergence(mean):
+        # Of densities whose divergence is that of normal ones, written so that it is not seen.
+        q = Gaussian.from_std(torch.zeros(1), 1.5)
+        one = {"log_prob": lambda x: q.log_prob(x[..., None])}
+        if family is D.LogNormal:
+            one = {"log_prob": lambda y: q.log_prob(y.log()[..., None]) - y.log()}
+        return kl_estimate(family(mean, torch.tensor(1.0)), SimpleNamespace(**one), n=2**16, seed=0).value
+
+    # The derivative of mean^2 / (2 * 1.5^2); independent draws are off by 1 / (1.5^2 * 256).
+    assert abs(float(torch.func.grad(divergence)(torch.tensor(0.3))) - 0.3 / 2.25) < 5 / (2.25 * 256)

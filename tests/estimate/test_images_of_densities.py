@@ -17,6 +17,7 @@ from kullback import (
     kl_divergence,
     kl_estimate,
 )
+from kullback.estimate.densities import as_density
 
 TANH, SIGMOID, EXP = D.TanhTransform(), D.SigmoidTransform(), D.ExpTransform()
 
@@ -213,3 +214,39 @@ def test_a_parameter_that_is_nan_is_no_point_outside_the_support():
     for p, q in ((broken, P), (P, broken), (P, image(broken.base_dist, TANH, D.AffineTransform(0.0, 2.0)))):
         with pytest.raises(ValueError, match="NaN"):
             kl_estimate(p, q, seed=0, n=64)
+
+
+def test_samples_outside_of_an_open_support_make_the_divergence_infinite():
+    positive = image(normal(0, 1), EXP)
+    rectified = torch.randn(300, 1, generator=torch.Generator().manual_seed(0)).relu()
+    for q in (positive, D.Independent(D.LogNormal(torch.zeros(1), 1.0), 1), image(normal(0, 1), D.SoftplusTransform())):
+        found = kl_estimate(rectified, q, seed=0, method="gaussian")
+        assert found.value == math.inf
+        assert any("q is 0 at samples of p" in warning for warning in found.warnings)
+
+
+def test_maps_to_the_simplex_are_densities_of_its_interior():
+    # The density of a logistic normal at points of the simplex, by its definition.
+    q = D.LogisticNormal(torch.zeros(2), torch.ones(2))
+    y = torch.distributions.Dirichlet(torch.full((3,), 2.0)).sample((50,)).double()
+    assert_close(as_density(q, "q").log_prob(y), q.log_prob(y.float()).double(), rtol=1e-3, atol=1e-3)
+    assert float(as_density(q, "q").log_prob(torch.tensor([[0.5, 0.2, 0.2]]))) == -math.inf
+
+
+def test_images_of_other_densities_under_one_map_are_as_far_apart_as_these():
+    def density(x, mean):
+        return mpmath.gamma(3) / mpmath.gamma(2.5) / mpmath.sqrt(5 * mpmath.pi) * (1 + (x - mean) ** 2 / 5) ** -3
+
+    def expectation(function):
+        return float(mpmath.quad(lambda x: density(x, 0) * function(x), [-mpmath.inf, -3, 0, 3, mpmath.inf]))
+
+    shift = mpmath.mpf("0.7")
+    divergence = expectation(lambda x: mpmath.log(density(x, 0) / density(x, shift)))
+    # The density of the image of x is that of x less the logarithm of the slope of tanh.
+    cross_entropy = expectation(lambda x: -mpmath.log(density(x, shift)) - 2 * mpmath.log(mpmath.cosh(x)))
+    p, q = (image(D.StudentT(5.0, torch.tensor(mean)), TANH) for mean in (0.0, 0.7))
+    for found, want in (
+        (kl_estimate(p, q, seed=0), divergence),
+        (cross_entropy_estimate(p, q, seed=0), cross_entropy),
+    ):
+        assert abs(float(found.value) - want) < 4 * float(found.standard_error) < 0.05

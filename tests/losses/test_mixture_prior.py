@@ -94,12 +94,16 @@ def test_what_it_cannot_take_is_refused():
             mixture_prior_kl(q, prior, n=n)
     with pytest.raises(TypeError, match="whole number"):
         mixture_prior_kl(q, prior, n=2.5)
-    with pytest.raises(ShapeError, match=r"q has event shape \(3,\), prior has \(2,\)"):
+    with pytest.raises(ShapeError, match=r"q has event shape \(3,\), prior has \(2,\)  \(q.mean"):
         mixture_prior_kl(Gaussian.standard(3), prior)
     batch = Mixture(torch.ones(3, 2), Gaussian.from_std(torch.zeros(3, 2, 2), 1.0))
-    with pytest.raises(ShapeError, match="do not broadcast"):
+    with pytest.raises(ShapeError, match=r"do not broadcast: q has .* prior has"):
         mixture_prior_kl(Gaussian.from_std(torch.zeros(2, 2), 1.0), batch)
-    with pytest.raises(NoClosedForm, match="kl_estimate takes any"):
+    with pytest.raises(NoClosedForm, match=r"prior is a .* Laplace.*kl_estimate\(q, prior, n=64\)"):
         mixture_prior_kl(q, distributions.Laplace(0.0, 1.0))
+    with pytest.raises(TypeError, match=r"prior must be a Gaussian.*from_std"):
+        mixture_prior_kl(q, torch.zeros(3, 2))
+    with pytest.raises(TypeError, match="q must be a Gaussian"):
+        mixture_prior_kl(torch.zeros(3, 2), prior)
     with pytest.raises(NoClosedForm, match="q is a Mixture"):
         mixture_prior_kl(prior, prior)

@@ -159,7 +159,7 @@ def moment_matched(p: Any, q: Any) -> Any:
 def _unscented(f: MixtureArrays, g: MixtureArrays) -> tuple[Tensor]:
     factors = cholesky(f.matrices()) if not f.diagonal else f.scale.sqrt().diag_embed()
     offsets, mean = math.sqrt(f.d) * factors.mT, f.mean.unsqueeze(2)
-    points = torch.cat([mean + offsets, mean - offsets], 2)  # (B, K, 2d, d)
+    points = torch.cat([mean + offsets, mean - offsets], 2) if f.d else mean  # (B, K, 2d, d)
     log_ratio = f.log_prob(points.flatten(1, 2)) - g.log_prob(points.flatten(1, 2))
     return ((f.weights * log_ratio.reshape(points.shape[:3]).mean(2)).sum(1),)
 

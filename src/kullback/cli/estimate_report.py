@@ -1,11 +1,11 @@
 """An estimate from samples, as lines of text and as JSON."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from kullback.comparison.format import four_digits
 from kullback.estimate.result import Estimate
+from kullback.io.output import json_of
 from kullback.io.text import printable
 
 
@@ -22,7 +22,7 @@ def to_lines(estimate: Estimate, rows: Sequence[int]) -> list[str]:
 
 
 def to_json(estimate: Estimate, rows: Sequence[int]) -> str:
-    """All numbers with all their digits, and the warnings."""
+    """All numbers with all their digits, and the warnings; null stands for a number that is not finite."""
     numbers = {
         _quantity(rows): float(estimate.value),
         "standard_error": float(estimate.standard_error),
@@ -32,7 +32,7 @@ def to_json(estimate: Estimate, rows: Sequence[int]) -> str:
         "method": estimate.method,
         "warnings": list(estimate.warnings),
     }
-    return json.dumps(numbers, indent=2)
+    return json_of(numbers)
 
 
 def _quantity(rows: Sequence[int]) -> str:

@@ -244,7 +244,7 @@ class Comparisons:
 
     def to_json(self) -> str:
         """:meth:`to_dict` as JSON."""
-        from kullback.comparison.report.plain import json_of
+        from kullback.io.output import json_of
 
         return json_of(self.to_dict())
 

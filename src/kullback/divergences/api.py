@@ -151,49 +151,49 @@ def _check_arguments(
         raise TypeError(f"{name} takes two Gaussians{further}, got {len(given)} arguments ({shapes_of(given)}).{build}")
 
 
-def check_shapes(p: Gaussian | Mixture, q: Gaussian | Mixture) -> None:
-    """Raise a ShapeError unless the events are equal and the batches broadcast."""
-    check_events(p, q)
+def check_shapes(p: Gaussian | Mixture, q: Gaussian | Mixture, names: tuple[str, str] = ("p", "q")) -> None:
+    """Raise a ShapeError, with the names, unless the events are equal and the batches broadcast."""
+    check_events(p, q, names)
     if p.batch_shape != q.batch_shape:
         broadcast_shapes(
             p.batch_shape,
             q.batch_shape,
             error=lambda: (
-                f"batches do not broadcast: p has batch shape {tuple(p.batch_shape)}, q has "
-                f"{tuple(q.batch_shape)}  {_means(p, q)}."
+                f"batches do not broadcast: {names[0]} has batch shape {tuple(p.batch_shape)}, {names[1]} has "
+                f"{tuple(q.batch_shape)}  {_means(p, q, names)}."
             ),
         )
 
 
-def check_events(p: Gaussian | Mixture, q: Gaussian | Mixture) -> None:
-    """Raise a ShapeError unless the events are equal."""
+def check_events(p: Gaussian | Mixture, q: Gaussian | Mixture, names: tuple[str, str] = ("p", "q")) -> None:
+    """Raise a ShapeError, with the names, unless the events are equal."""
     if p.event_shape != q.event_shape:
         raise ShapeError(
-            f"p has event shape {tuple(p.event_shape)}, q has {tuple(q.event_shape)}  {_means(p, q)}."
-            f"{_event_hint(p, q)}"
+            f"{names[0]} has event shape {tuple(p.event_shape)}, {names[1]} has {tuple(q.event_shape)}  "
+            f"{_means(p, q, names)}.{_event_hint(p, q, names)}"
         )
 
 
-def _means(p: Gaussian | Mixture, q: Gaussian | Mixture) -> str:
-    return f"(p.mean {tuple(p.mean.shape)}, q.mean {tuple(q.mean.shape)})"
+def _means(p: Gaussian | Mixture, q: Gaussian | Mixture, names: tuple[str, str]) -> str:
+    return f"({names[0]}.mean {tuple(p.mean.shape)}, {names[1]}.mean {tuple(q.mean.shape)})"
 
 
-def _event_hint(p: Gaussian | Mixture, q: Gaussian | Mixture) -> str:
-    for name, scalar, other in (("p", p, q), ("q", q, p)):
+def _event_hint(p: Gaussian | Mixture, q: Gaussian | Mixture, names: tuple[str, str]) -> str:
+    for name, scalar, other in ((names[0], p, q), (names[1], q, p)):
         if not scalar.event_dims and other.event_dims:
             return (
                 f" {name} is a batch of independent one-dimensional Gaussians. If its last dimensions are the "
                 f"coordinates of one, say so: Independent({name}, {other.event_dims}) for a torch Normal, "
                 f"event_dims={other.event_dims} here."
             )
-    for name, fewer, other in (("p", p, q), ("q", q, p)):
+    for name, fewer, other in ((names[0], p, q), (names[1], q, p)):
         call = _expanded(fewer, other.event_shape)
         if call:
             return f" Events do not broadcast. If each number of {name} stands for several coordinates, it is {call}."
     if p.event_dims != q.event_dims:
         return (
             " How many of a mean's last dimensions are one Gaussian's coordinates is event_dims: "
-            f"{p.event_dims} for p, {q.event_dims} for q."
+            f"{p.event_dims} for {names[0]}, {q.event_dims} for {names[1]}."
         )
     return ""
 

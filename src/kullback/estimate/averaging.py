@@ -139,15 +139,30 @@ def of_log_densities(p: Density, q: Density, function: Callable[[Tensor, Tensor]
     """The integrand ``function(log p(x), log q(x))`` for points x of p."""
 
     def integrand(x: Tensor, log_component: Tensor) -> Tensor:
-        log_p, log_q = log_density_at_draws(p, x, log_component), log_density(q, x)
-        if log_p.ndim != log_q.ndim:
-            raise ShapeError(
-                f"the log-density of q has shape {tuple(log_q.shape)} at points of shape {tuple(x.shape)}, that of p "
-                f"{tuple(log_p.shape)}: expected one number for each point. Are the coordinates summed over?"
-            )
-        return function(log_p, log_q)
+        log_p = log_density_at_draws(p, x, log_component)
+        return function(log_p, log_density_as_of(q, x, log_p))
 
     return integrand
+
+
+def log_density_as_of(q: Density, x: Tensor, log_p: Tensor) -> Tensor:
+    """The log-density of q at points of p, where that of p is ``log_p``.
+
+    Raises:
+        ShapeError: unless both are one number for each point.
+    """
+    log_q = log_density(q, x)
+    if log_p.ndim != log_q.ndim or not (_has_points_of(log_p, x) and _has_points_of(log_q, x)):
+        raise ShapeError(
+            f"the log-density of q has shape {tuple(log_q.shape)} at points of shape {tuple(x.shape)}, that of p "
+            f"{tuple(log_p.shape)}: expected one number for each point. Are the coordinates summed over?"
+        )
+    return log_q
+
+
+def _has_points_of(log_density: Tensor, x: Tensor) -> bool:
+    """Whether the leading dimensions are those of the points; those of size 1 may be expanded by a batch."""
+    return all(of_x in (1, n) for n, of_x in zip(log_density.shape, x.shape, strict=False))
 
 
 def as_drawn(p: Any, q: Any, names: tuple[str, str] = ("p", "q")) -> Drawn:

@@ -8,12 +8,12 @@ from torch import Tensor
 from torch.distributions import Transform
 
 from kullback.errors import ShapeError
-from kullback.estimate.densities import Density, Foreign, as_density, event_shape_if_known
+from kullback.estimate.densities import Density, Foreign, as_density
 from kullback.estimate.images import push
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
 from kullback.interop.changes import as_one_squashing, image, split, without_common_end
-from kullback.numerics.arrays import from_callers_type
+from kullback.numerics.arrays import ArrayKind, from_callers_type
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +27,12 @@ class PulledBack(Foreign):
     def batch_shape(self) -> torch.Size:
         """That of the density."""
         return torch.Size(self.distribution.batch_shape)
+
+    @property
+    def array_kind(self) -> ArrayKind:
+        """That of the density."""
+        kind: ArrayKind = self.distribution.array_kind
+        return kind
 
     def log_prob(self, x: Tensor) -> Tensor:
         """The log-density at the images of points, and the logarithm of the volume that the maps make of one."""
@@ -47,7 +53,7 @@ class Drawn(NamedTuple):
         """The logarithm of the volume that these maps make of one at points."""
         if not self.chain:
             return 0.0
-        return push(x, self.chain, len(event_shape_if_known(self.p) or ())).log_volume
+        return push(x, self.chain, len(self.p.event_shape or ())).log_volume
 
 
 def in_coordinates_of_base(p: Any, q: Any, names: tuple[str, str]) -> Drawn:
@@ -74,7 +80,7 @@ def in_coordinates_of_base(p: Any, q: Any, names: tuple[str, str]) -> Drawn:
         base_q, chain_q = parts_of_q
         left, chain_q, common = without_common_end(chain, chain_q)
         density_p = as_density(image(base, left), name)
-        if isinstance(density_p, Gaussian | Mixture):
+        if not left or isinstance(density_p, Gaussian | Mixture):
             return Drawn(density_p, as_density(image(base_q, chain_q), name_q, drawn=False), common)
         left, chain_q = as_one_squashing(left, chain_q)
         density_q = as_density(image(base_q, chain_q), name_q, drawn=False)
@@ -82,7 +88,7 @@ def in_coordinates_of_base(p: Any, q: Any, names: tuple[str, str]) -> Drawn:
 
 
 def _check_events(p: Density, q: Density) -> None:
-    event_p, event_q = event_shape_if_known(p), event_shape_if_known(q)
+    event_p, event_q = p.event_shape, q.event_shape
     if event_p is not None and event_q is not None and event_p != event_q:
         raise ShapeError(
             f"p has event shape {tuple(event_p)}, q has {tuple(event_q)}: they are densities of the same points. The "

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, distributions
 
 from kullback.errors import NoClosedForm, ShapeError
+from kullback.estimate.adapted import Adapted
 from kullback.estimate.draws import draw_points
 from kullback.estimate.images import log_prob_of_image
 from kullback.estimate.independent_mixtures import from_torch
-from kullback.estimate.jax_densities import OfJax, from_jax
+from kullback.estimate.jax_densities import from_jax
 from kullback.estimate.scipy_densities import from_scipy
 from kullback.estimate.sklearn_densities import from_sklearn
 from kullback.gaussians.gaussian import Gaussian
@@ -37,9 +38,14 @@ class Foreign:
 
     @property
     def array_kind(self) -> ArrayKind:
-        """NumPy for what computes with arrays; other objects are asked with tensors."""
-        kind: ArrayKind = getattr(self.distribution, "array_kind", ArrayKind.TORCH)
-        return kind if isinstance(kind, ArrayKind) else ArrayKind.TORCH
+        """What an adapted density says; other objects are asked with tensors."""
+        return self.distribution.array_kind if isinstance(self.distribution, Adapted) else ArrayKind.TORCH
+
+    @property
+    def event_shape(self) -> torch.Size | None:
+        """What the distribution declares; an object need not."""
+        declared = getattr(self.distribution, "event_shape", None)
+        return torch.Size(declared) if isinstance(declared, tuple | list) else None
 
     def draw(self, n: int) -> Tensor:
         """``n`` points; if the distribution has ``rsample`` they are reparameterized, so that gradients flow."""
@@ -120,14 +126,6 @@ def log_density(density: Density, x: Tensor) -> Tensor:
     return value
 
 
-def event_shape_if_known(density: Density) -> torch.Size | None:
-    """The event shape; None for an object that need not declare one."""
-    if isinstance(density, Foreign):
-        known = isinstance(density.distribution, distributions.Distribution | OfJax)
-        return density.distribution.event_shape if known else None
-    return density.event_shape
-
-
 def event_shape_of(density: Density, name: str) -> torch.Size | None:
     """The event shape of a single density; None if it does not declare one.
 
@@ -139,8 +137,6 @@ def event_shape_of(density: Density, name: str) -> torch.Size | None:
             f"{name} is a batch {tuple(density.batch_shape)} of densities, but samples belong to one. Call for each of "
             "them, or declare the dimensions that are coordinates: by event_dims, or by Independent in torch."
         )
-    if isinstance(density, Foreign):
-        return getattr(density.distribution, "event_shape", None)
     return density.event_shape
 
 

@@ -8,11 +8,12 @@ from kullback.estimate.averaging import (
     Settings,
     as_drawn,
     batch_dims,
+    log_density_as_of,
     log_density_at_draws,
     mean_of_averages,
     to_estimate,
 )
-from kullback.estimate.densities import Foreign, log_density
+from kullback.estimate.densities import Foreign
 from kullback.estimate.result import Estimate
 from kullback.estimate.samples.from_samples import entropy_of_samples
 from kullback.estimate.samples.reading import is_samples
@@ -121,9 +122,9 @@ def cross_entropy_estimate(
     p, q, _ = drawn
 
     def integrand(x: Tensor, log_component: Tensor) -> Tensor:
-        if isinstance(p, Foreign):
-            log_density_at_draws(p, x, log_component)  # for its check of gradients
-        return drawn.log_volume(x) - log_density(q, x)
+        # Of other densities, the check of gradients is needed, too.
+        log_p = log_density_at_draws(p, x, log_component) if isinstance(p, Foreign) else log_component
+        return drawn.log_volume(x) - log_density_as_of(q, x, log_p)
 
     mean = mean_of_averages([(p, integrand)], settings, batch_dims(p, q))
     return to_estimate(mean, (p, q), settings, "k1", never_negative=False)

@@ -58,7 +58,7 @@ def log_prob_of_image(
     for t in reversed(chain):
         inside = inside & _all_inside(t.codomain, y, event_dims)
         x = _backward(t, y)
-        rounded = x.isinf() & y.isfinite()
+        rounded = _is_rounded(t, x, y)
         if bool(rounded.any()):
             raise ValueError(
                 f"{int(rounded.sum())} coordinates of points lie on a bound of {name}, to which its "
@@ -76,6 +76,17 @@ def _all_inside(constraint: Any, x: Tensor, event_dims: int) -> Tensor:
     satisfied: Tensor = constraint.check(x)
     violated = (~satisfied).any(tuple(range(-n, 0))) if (n := event_dims - constraint.event_dim) else ~satisfied
     return ~violated | (x.isnan().any(tuple(range(-event_dims, 0))) if event_dims else x.isnan())
+
+
+def _is_rounded(t: Transform, x: Tensor, y: Tensor) -> Tensor:
+    """Which points y of the codomain of a map have no finite x; points outside of it are not rounded to its bound."""
+    infinite, finite = x.isinf(), y.isfinite()
+    if t.domain.event_dim:
+        infinite = infinite.any(tuple(range(-t.domain.event_dim, 0)))
+    if t.codomain.event_dim:
+        finite = finite.all(tuple(range(-t.codomain.event_dim, 0)))
+    satisfied: Tensor = t.codomain.check(y)
+    return infinite & finite & satisfied
 
 
 def _forward(t: Transform, x: Tensor) -> Tensor:

@@ -5,14 +5,18 @@ from typing import Any
 import torch
 from torch import Tensor, distributions
 
+from kullback.errors import ShapeError
+from kullback.estimate.adapted import Adapted
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
 from kullback.interop.registry import convert
-from kullback.numerics.arrays import from_callers_type
+from kullback.numerics.arrays import ArrayKind, from_callers_type
 
 
-class IndependentMixtures:
+class IndependentMixtures(Adapted):
     """The product of d mixtures of numbers, a density of vectors. Each is evaluated by itself, in little memory."""
+
+    array_kind = ArrayKind.TORCH
 
     def __init__(self, each: Mixture) -> None:
         """Of a batch ``(d,)`` of mixtures without event dimensions."""
@@ -28,7 +32,16 @@ class IndependentMixtures:
         return cls(Mixture.from_logits(mixture.log_weights, Gaussian.from_std(mean, std, event_dims=0)))
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """The sum of the log-densities of the coordinates."""
+        """The sum of the log-densities of the coordinates.
+
+        Raises:
+            ShapeError: for points of other coordinates than there are mixtures.
+        """
+        if x.shape[-1:] != self.event_shape:
+            raise ShapeError(
+                f"a product of {len(self._each)} mixtures of numbers got points of shape {tuple(x.shape)}: their last "
+                f"dimension must be its {len(self._each)} coordinates."
+            )
         each = [from_callers_type(m.log_prob(x[..., k])) for k, m in enumerate(self._each)]
         return torch.stack(each).sum(0)
 

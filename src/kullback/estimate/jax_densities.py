@@ -9,20 +9,20 @@ import torch
 from torch import Tensor
 
 from kullback.errors import ShapeError
+from kullback.estimate.adapted import Adapted
 from kullback.interop.classes import class_names
-from kullback.numerics.arrays import ArrayKind, from_callers_type
+from kullback.numerics.arrays import from_callers_type
 
 
 @dataclass(frozen=True)
-class OfJax:
+class OfJax(Adapted):
     """A single density of one of these libraries."""
 
     distribution: Any
     library: str
-    array_kind = ArrayKind.NUMPY
 
     @property
-    def event_shape(self) -> torch.Size:
+    def event_shape(self) -> torch.Size:  # type: ignore[override]
         """The event shape."""
         return torch.Size(tuple(self.distribution.event_shape))
 

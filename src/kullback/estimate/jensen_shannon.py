@@ -14,9 +14,8 @@ from kullback.estimate.averaging import (
     of_log_densities,
     to_estimate,
 )
-from kullback.estimate.densities import as_density
 from kullback.estimate.result import Estimate
-from kullback.interop.pairs import without_common_transforms
+from kullback.interop.pairs import both_unwrapped
 
 
 def jensen_shannon_estimate(
@@ -62,10 +61,10 @@ def jensen_shannon_estimate(
         (0.337, 65536)
     """
     settings = Settings(tolerance, n, seed)
-    p, q = without_common_transforms(p, q)
-    densities = as_density(p, "p"), as_density(q, "q")
+    p, q = both_unwrapped(p, q)
     both = as_drawn(p, q), as_drawn(q, p, ("q", "p"))
     expectations = [(drawn.p, of_log_densities(drawn.p, drawn.q, _log_ratio)) for drawn in both]
+    densities = [drawn.p for drawn in both]
     mean = mean_of_averages(expectations, settings, batch_dims(*densities))
     return to_estimate(mean, densities, settings, "k1")
 

@@ -24,7 +24,7 @@ from kullback.estimate.result import Estimate
 from kullback.estimate.samples.from_samples import Progress, from_samples
 from kullback.estimate.samples.reading import is_samples
 from kullback.gaussians.gaussian import Gaussian
-from kullback.interop.pairs import without_common_transforms
+from kullback.interop.pairs import both_unwrapped
 
 _TERMS: dict[str, Callable[[Tensor], Tensor]] = {
     "k1": lambda log_ratio: log_ratio,
@@ -83,15 +83,16 @@ def kl_estimate(
         Flows to the parameters of q, and to those of p where the points are reparameterized: Gaussians, mixtures
         (including their weights), and torch distributions with ``rsample``. Otherwise parameters of p that require
         gradients are refused: the gradient of an average over fixed points is not that of the divergence. To samples it
-        flows with ``method="gaussian"``; the other methods refuse samples that require gradients.
+        flows with ``method="gaussian"``; the other methods refuse samples that require gradients. Inside transforms of
+        ``torch.func`` points of Gaussians and mixtures are independent draws, with a larger error.
 
     Args:
         p: a Gaussian or what :func:`as_gaussian` converts; a :class:`Mixture`, or scikit-learn's ``GaussianMixture`` or
             ``BayesianGaussianMixture``; another distribution of torch, scipy, NumPyro, distrax or TensorFlow
             Probability; a ``gaussian_kde`` or ``KernelDensity``; or any object with ``log_prob(x)`` and a ``sample``
             that takes a number of points, a shape, or nothing. Or samples: the rows of an array ``(n, d)`` or of a
-            table, an array ``(chains, draws, d)``, or ArviZ's InferenceData, or a dataset of its draws, as
-            ``data.posterior[["mu"]]``, of which the variables are compared that p and q share.
+            table, an array ``(chains, draws, d)`` of many more draws than chains, or ArviZ's InferenceData, or a
+            dataset of its draws, as ``data.posterior[["mu"]]``, of which the variables are compared that p and q share.
         q: another one; it needs no ``sample``.
         tolerance: the standard error at which to stop, in nats; points are doubled until it is reached.
         n: the number of points that are drawn from p, by default 65,536, rounded up to 16 × 2^k, or to that for each
@@ -141,7 +142,7 @@ def kl_estimate(
     if method != "auto" and method not in _TERMS:
         raise ValueError(f"method is one of auto, {', '.join(_TERMS)} for densities, got {method!r}.")
     name = "k1" if method == "auto" else method
-    p, q, _ = as_drawn(*without_common_transforms(p, q))
+    p, q, _ = as_drawn(*both_unwrapped(p, q))
     integrand = of_log_densities(p, q, lambda log_p, log_q: _TERMS[name](log_p - log_q))
     mean = mean_of_averages([(p, integrand)], settings, batch_dims(p, q))
     both_gaussian = isinstance(p, Gaussian) and isinstance(q, Gaussian)

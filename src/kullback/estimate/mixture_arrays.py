@@ -140,7 +140,7 @@ class MixtureArrays:
     def log_prob(self, x: Tensor) -> Tensor:
         """The log-density at n points of each mixture, ``(B, n, d)``: ``(B, n)``."""
         log_weights = self.log_weights.split([g.batch_shape[1] for g in self.batches], 1)
-        step = max(1, _TILE_ELEMENTS // self.mean.numel() or 1)
+        step = max(1, _TILE_ELEMENTS // (self.mean.numel() or 1))
         of_batches = []
         for w, g in zip(log_weights, self.batches, strict=True):
             points = x.reshape(*x.shape[:2], *g.event_shape)

@@ -18,24 +18,26 @@ from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
 from kullback.gaussians.scales.base import MatrixScale
 from kullback.gaussians.scales.diagonal import Diagonal
+from kullback.numerics.guard import in_function_transform
 
 # The fewest points of a component in each replicate for which it has a sequence of its own.
 _FEWEST_POINTS_OF_A_COMPONENT = 16
 
 
 class SobolSequence:
-    """A scrambled Sobol sequence; independent uniform numbers in dimensions for which there is none."""
+    """A scrambled Sobol sequence; independent uniform numbers in dimensions for which there is none, and under
+    transforms of ``torch.func``, which torch's does not work in.
+    """
 
     def __init__(self, d: int, seed: int) -> None:
         self.d = d
-        if 1 <= d <= SobolEngine.MAXDIM:
-            self.engine = SobolEngine(d, scramble=True, seed=seed)
-        else:
-            self.generator = torch.Generator().manual_seed(seed)
+        exists = 1 <= d <= SobolEngine.MAXDIM and not in_function_transform()
+        self.engine = SobolEngine(d, scramble=True, seed=seed) if exists else None
+        self.generator = torch.Generator().manual_seed(seed)
 
     def uniform(self, n: int) -> Tensor:
         """The next points, ``(n, d)``, strictly inside (0, 1): the centres of the cells of the sequence."""
-        if 1 <= self.d <= SobolEngine.MAXDIM:
+        if self.engine is not None:
             points: Tensor = self.engine.draw(n, dtype=torch.float64)
             return points * (1.0 - 2.0**-30) + 2.0**-31
         return torch.rand(n, self.d, dtype=torch.float64, generator=self.generator, device="cpu").clamp(

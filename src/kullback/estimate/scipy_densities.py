@@ -7,17 +7,16 @@ import torch
 from torch import Tensor
 
 from kullback.errors import ShapeError
-from kullback.numerics.arrays import ArrayKind
+from kullback.estimate.adapted import Adapted
 
 
 @dataclass(frozen=True)
-class OfScipy:
+class OfScipy(Adapted):
     """A distribution with ``logpdf`` and ``rvs``: of numbers, to which points of one coordinate are numbers, too; or of
     points.
     """
 
     distribution: Any
-    array_kind = ArrayKind.NUMPY
 
     def log_prob(self, x: Tensor) -> Tensor:
         """The log-densities at points ``(n, d)``, or at numbers ``(n,)``."""
@@ -34,11 +33,10 @@ class OfScipy:
 
 
 @dataclass(frozen=True)
-class OfKernels:
+class OfKernels(Adapted):
     """A kernel density estimate, to which points are columns."""
 
     distribution: Any
-    array_kind = ArrayKind.NUMPY
 
     def log_prob(self, x: Tensor) -> Tensor:
         """The log-densities at points ``(..., d)``."""

@@ -6,16 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kullback.estimate.adapted import Adapted
 from kullback.interop.classes import class_names
-from kullback.numerics.arrays import ArrayKind
 
 
 @dataclass(frozen=True)
-class OfSklearn:
+class OfSklearn(Adapted):
     """A kernel density estimate, to which points are rows."""
 
     distribution: Any
-    array_kind = ArrayKind.NUMPY
 
     def log_prob(self, x: Tensor) -> Tensor:
         """The log-densities at points ``(..., d)``."""

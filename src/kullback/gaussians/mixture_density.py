@@ -136,7 +136,7 @@ class _DiagonalComponents:
         """The exponents of all points and components, and for which points they are uncertain."""
         centred = x - self.centre
         squares = centred * centred
-        exponents = torch.cat([squares, centred, torch.ones_like(x[:, :1])], -1) @ self.right
+        exponents = torch.cat([squares, centred, x.new_ones(len(x), 1)], -1) @ self.right
         bound = self.unit * (squares.detach() @ self.largest_precision + self.largest_square)
         return exponents, ~(bound < _TOLERANCE)
 

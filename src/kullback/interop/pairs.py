@@ -16,14 +16,20 @@ from kullback.interop.wrapped import have_same_settings, is_wrapper, unwrapped
 
 def without_common_transforms(p: Any, q: Any) -> tuple[Any, Any]:
     """Both without the transforms that they end in alike; unchanged where there are none."""
-    if is_wrapper(p) and type(p) is type(q) and have_same_settings(p, q):
-        return without_common_transforms(unwrapped(p), unwrapped(q))
+    p, q = both_unwrapped(p, q)
     split_p, split_q = split(p), split(q)
     if split_p is None or split_q is None:
         return p, q
     (base_p, chain_p), (base_q, chain_q) = split_p, split_q
     chain_p, chain_q, common = without_common_end(chain_p, chain_q)
     return (image(base_p, chain_p), image(base_q, chain_q)) if common else (p, q)
+
+
+def both_unwrapped(p: Any, q: Any) -> tuple[Any, Any]:
+    """What two objects of one type and settings hold, which may be in other coordinates; others unchanged."""
+    while is_wrapper(p) and type(p) is type(q) and have_same_settings(p, q):
+        p, q = unwrapped(p), unwrapped(q)
+    return p, q
 
 
 def kl_by_torch(p: Any, q: Any) -> Tensor | None:

@@ -20,6 +20,7 @@ _ESTIMATES = {
     "entropy": "entropy_estimate({})",
     "cross_entropy": "cross_entropy_estimate({})",
     **dict.fromkeys(("kl_loss", "free_bits", "balanced_kl"), "kl_estimate({}, n=64).value"),
+    "mixture_prior_kl": "kl_estimate(q, prior, n=64).value",
     "jeffreys": "kl_estimate(p, q).value + kl_estimate(q, p).value",
 }
 _BOUNDS = {"kl_divergence": "kl_bounds", "entropy": "entropy_bounds", "cross_entropy": "cross_entropy_bounds"}

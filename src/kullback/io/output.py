@@ -2,11 +2,13 @@
 
 import contextlib
 import csv
+import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from kullback.errors import PosteriorFileError
 from kullback.io.text import printable
@@ -14,6 +16,23 @@ from kullback.io.text import printable
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
+
+
+T = TypeVar("T")
+
+
+def json_of(numbers: Any) -> str:
+    """Numbers, lists and strings as JSON; null for a number that is not finite."""
+    return json.dumps(finite(numbers), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def finite(x: T) -> T:
+    """``x`` with None for every number in it that is not finite, which JSON cannot express."""
+    if isinstance(x, dict):
+        return cast(T, {key: finite(value) for key, value in x.items()})
+    if isinstance(x, list):
+        return cast(T, [finite(value) for value in x])
+    return cast(T, None) if isinstance(x, float) and not math.isfinite(x) else x
 
 
 @contextlib.contextmanager

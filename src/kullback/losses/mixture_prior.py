@@ -17,14 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kullback.divergences.api import check_shapes
 from kullback.divergences.kl import kl_divergence
-from kullback.errors import NoClosedForm, ShapeError
-from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.inputs import whole_number
-from kullback.gaussians.mixture import Mixture, as_mixture
-from kullback.interop.registry import as_gaussian, convert
+from kullback.gaussians.mixture import as_mixture
+from kullback.interop.refusals import refusal
+from kullback.interop.registry import convert, gaussian_for
 from kullback.numerics.arrays import ArrayKind, from_callers_type
-from kullback.numerics.tensors import broadcast_shapes
 
 
 def mixture_prior_kl(q: Any, prior: Any, *, n: int = 16, generator: torch.Generator | None = None) -> Tensor:
@@ -61,7 +60,8 @@ def mixture_prior_kl(q: Any, prior: Any, *, n: int = 16, generator: torch.Genera
     Raises:
         ShapeError: if the events differ or the batches do not broadcast.
         ValueError: if n is odd, or below 2.
-        NoClosedForm: if q is not Gaussian, or the prior no mixture of Gaussians.
+        NoClosedForm: for a density q that is not Gaussian, or a prior that is no mixture of Gaussians.
+        TypeError: for what has no density.
 
     Reference:
         J. R. Hershey and P. A. Olsen, Approximating the Kullback Leibler divergence between Gaussian mixture models,
@@ -77,40 +77,21 @@ def mixture_prior_kl(q: Any, prior: Any, *, n: int = 16, generator: torch.Genera
         >>> [round(float(x), 1) for x in mixture_prior_kl(q, prior, n=1024)]
         [0.7, 2.6]
     """
-    q, prior = as_gaussian(q, "q"), _as_mixture(prior)
+    q, given = gaussian_for("mixture_prior_kl", q, "q", prior), convert(prior, "prior")
+    if given is None:
+        raise refusal(prior, "prior", "mixture_prior_kl", q)
+    prior = as_mixture(given)
     if whole_number(n, "a number of points") % 2 or not n:
         raise ValueError(f"n is an even number of points, at least 2, got {n!r}: they are drawn in pairs.")
-    _check_shapes(q, prior)
+    check_shapes(q, given, ("q", "prior"))
     one = (q if q.tensors() else q.to()).with_array_kind(ArrayKind.TORCH)
     log_weights, components = prior.log_weights, prior.components
-    bounds = log_weights - from_callers_type(kl_divergence(one[..., None], components))
-    weights = bounds.detach().softmax(-1)
+    log_terms = log_weights - from_callers_type(kl_divergence(one[..., None], components))
+    weights = log_terms.detach().softmax(-1)
     drawn = from_callers_type(one.sample(n // 2, generator=generator))
     points = torch.cat([drawn, 2.0 * one.mean.to(drawn) - drawn]).unsqueeze(drawn.ndim - one.event_dims)
     log_probs = (log_weights + from_callers_type(components.log_prob(points))).log_softmax(-1)
     # A component of weight 0 adds 0, even where its logarithm is infinite.
     log_ratio = torch.where(weights > 0, weights.log() - log_probs, 0.0)
-    value: Tensor = -torch.logsumexp(bounds, -1) - (weights * log_ratio).sum(-1).mean(0)
+    value: Tensor = -torch.logsumexp(log_terms, -1) - (weights * log_ratio).sum(-1).mean(0)
     return value
-
-
-def _as_mixture(prior: Any) -> Mixture:
-    converted = convert(prior, "prior")
-    if converted is None:
-        raise NoClosedForm(
-            f"prior must be a mixture of Gaussians, got {type(prior).__name__}. kl_estimate takes any density, with n "
-            "for the number of points."
-        )
-    return as_mixture(converted)
-
-
-def _check_shapes(q: Gaussian, prior: Mixture) -> None:
-    if q.event_shape != prior.event_shape:
-        raise ShapeError(f"q has event shape {tuple(q.event_shape)}, prior has {tuple(prior.event_shape)}.")
-    broadcast_shapes(
-        q.batch_shape,
-        prior.batch_shape,
-        error=lambda: (
-            f"batches do not broadcast: q has batch shape {tuple(q.batch_shape)}, prior has {tuple(prior.batch_shape)}."
-        ),
-    )

@@ -6,7 +6,8 @@ is a missing value. The bfloat16 of JAX, which NumPy has no type for, is kept. A
 device, as arrays of CuPy, becomes a tensor there by DLPack.
 """
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,17 @@ def read_array(x: Any, name: str) -> np.ndarray[Any, Any] | Tensor:
         # The dtype is of ml_dtypes, which torch does not know; the bits are those of torch's.
         return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
     return array
+
+
+def columns_by_name(x: Any, name: str) -> dict[Any, Callable[[], np.ndarray[Any, Any]]] | None:
+    """The columns of a table, each as a function that reads it; None for anything else.
+
+    The functions raise as :func:`read_array` does.
+    """
+    columns = _columns(x)
+    if columns is None:
+        return None
+    return {label: functools.partial(_column, each, f"{name}: column {label!r}") for label, each in columns}
 
 
 def _by_dlpack(x: Any, name: str) -> Tensor:

@@ -45,6 +45,11 @@ def why_not_raw_memory(tensors: Sequence[Tensor]) -> str | None:
     return active_transform() or unreadable_tensor(tensors)
 
 
+def in_function_transform() -> bool:
+    """True inside a transform of ``torch.func``, where no tensor becomes an array and torch draws no Sobol sequence."""
+    return _functorch_interpreter() is not None
+
+
 def active_transform() -> str | None:
     """The transform or mode that is active around the call; None if there is none."""
     if is_compiling():

@@ -39,6 +39,8 @@ def estimate(
             check_writable(json_path, (".json",))
             check_output(json_path, [path for path in (x, y) if path])
         first, _, second = (name.strip() for name in (columns or "").partition(","))
+        if y is None and second:
+            raise BadInput(f"--columns has a second name, {printable(second)!r}, but there is one file. Leave it out.")
         samples = [read_samples(path, name or None) for path, name in ((x, first), (y, second or first)) if path]
         if y is None and method != "auto":
             raise BadInput("--method is for two files: the entropy of one has a single method.")

@@ -1,22 +1,18 @@
 """A result as a dictionary, as JSON, and as lines of ``key: value``."""
 
-import json
-import math
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from kullback._version import __version__
 from kullback.comparison.format import exact
 from kullback.comparison.summary import DivergenceSummary
+from kullback.io.output import finite, json_of
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
     from kullback.comparison.result import Result
-
-
-T = TypeVar("T")
 
 SCHEMA = 1
 """The version of what :func:`to_dict` returns: keys are added without notice, and removed or changed with a new one."""
@@ -46,11 +42,6 @@ def to_dict(result: "Result") -> dict[str, Any]:
 def to_json(result: "Result") -> str:
     """:func:`to_dict` as JSON."""
     return json_of(to_dict(result))
-
-
-def json_of(numbers: dict[str, Any]) -> str:
-    """What :func:`to_dict` returns, as JSON."""
-    return json.dumps(numbers, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def to_text(result: "Result") -> str:
@@ -138,12 +129,3 @@ def _indices(mask: Tensor) -> list[int]:
 
 def _dimension_names(result: "Result", mask: Tensor) -> str:
     return " ".join(map(result.dimension_name, _indices(mask))) or "none"
-
-
-def finite(x: T) -> T:
-    """``x`` with None for every number in it that is not finite, which JSON cannot express."""
-    if isinstance(x, dict):
-        return cast(T, {key: finite(value) for key, value in x.items()})
-    if isinstance(x, list):
-        return cast(T, [finite(value) for value in x])
-    return cast(T, None) if isinstance(x, float) and not math.isfinite(x) else x

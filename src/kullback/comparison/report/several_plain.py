@@ -6,7 +6,8 @@ from torch import Tensor
 
 from kullback._version import __version__
 from kullback.comparison.format import exact
-from kullback.comparison.report.plain import SCHEMA, finite
+from kullback.comparison.report.plain import SCHEMA
+from kullback.io.output import finite
 
 if TYPE_CHECKING:
     from kullback.comparison.compare_all import Comparisons

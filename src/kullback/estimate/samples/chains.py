@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from kullback.estimate.samples.effective_size import is_sorted, smallest_effective_size
 from kullback.estimate.samples.reading import Samples
+from kullback.numerics.guard import in_function_transform
 
 SHUFFLE = "If the order of the rows means nothing (they are grouped, say), shuffle them first"
 
@@ -17,12 +18,14 @@ SHUFFLE = "If the order of the rows means nothing (they are grouped, say), shuff
 def thinned(samples: Samples) -> Samples:
     """The samples, without the rows that tell nothing new; all of them where their order shows no dependence."""
     n, d = samples.rows.shape
-    rows = samples.rows.detach().numpy()
-    by = is_sorted(rows) if samples.n_chains == 1 else None
+    if in_function_transform():
+        said = f"inside a transform of torch.func the rows of {samples.name} are taken for independent, in any order"
+        return replace(samples, warnings=(*samples.warnings, said))
+    by = is_sorted(samples.rows.detach()) if samples.n_chains == 1 else None
     if by is not None:
         said = f"{samples.name} is sorted by coordinate {by}: its rows are taken for independent, in any order"
         return replace(samples, warnings=(*samples.warnings, said))
-    effective = smallest_effective_size(rows.reshape(samples.n_chains, -1, d))
+    effective = smallest_effective_size(samples.rows.detach().cpu().numpy().reshape(samples.n_chains, -1, d))
     if effective is None or effective >= n:
         return samples
     tau = n / effective

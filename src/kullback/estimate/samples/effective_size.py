@@ -14,6 +14,7 @@ Reference:
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 # The probability that independent rows are taken for dependent, over all coordinates together.
 SIGNIFICANCE = 1e-5
@@ -61,13 +62,13 @@ def smallest_effective_size(chains: Any) -> float | None:
     return min(effective_size(x) for column in columns for x in (column, np.abs(column - np.median(column))))
 
 
-def is_sorted(rows: Any) -> int | None:
+def is_sorted(rows: Tensor) -> int | None:
     """The first coordinate in which the rows ``(n, d)`` never fall, or never rise, if they are sorted by one."""
     if len(rows) < _FEWEST_DRAWS:
         return None
-    steps = np.diff(rows, axis=0)
-    found = ((steps >= 0).all(0) | (steps <= 0).all(0)) & (steps != 0).any(0)
-    return int(np.argmax(found)) if found.any() else None
+    steps = rows.diff(dim=0)
+    found = (((steps >= 0).all(0) | (steps <= 0).all(0)) & (steps != 0).any(0)).nonzero()
+    return int(found[0]) if len(found) else None
 
 
 def _are_dependent(column: Any, n_tests: int) -> bool:

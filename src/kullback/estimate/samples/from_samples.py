@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from kullback.estimate.samples.supports import beyond_support
 from kullback.estimate.samples.whitening import whitened
 from kullback.numerics.arrays import common_array_kind, to_callers_type
 from kullback.numerics.gradients import any_requires_grad
+from kullback.numerics.guard import in_function_transform
 from kullback.numerics.labels import check_order
 
 # Called with the number of searches for neighbours that are done, and None: their total is not known beforehand.
@@ -31,6 +32,45 @@ Progress = Callable[[int, int | None], None]
 
 # A density that meets samples is drawn from as many times as there are samples, within these limits.
 _FEWEST_DRAWS, _MOST_DRAWS = 5_000, 20_000
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What the caller asked for: the method by its name, and what it is called with."""
+
+    settings: Settings
+    name: str
+    generator: torch.Generator
+    step: Step
+
+    @classmethod
+    def of(cls, settings: Settings, name: str, progress: Progress | None) -> "_Request":
+        """Raises a ValueError for an unknown method, and for one that cannot be called here."""
+        name = DEFAULT if name == "auto" else name
+        if name not in METHODS:
+            raise ValueError(f"method is one of auto, {', '.join(METHODS)} for samples, got {name!r}.")
+        if in_function_transform() and METHODS[name].by_distances:
+            raise ValueError(
+                f"method {name!r} searches for neighbours, which is not possible inside a transform of torch.func. "
+                'Call it outside, or take method="gaussian".'
+            )
+        settings, generator = _seeded(settings)
+        return cls(settings, name, generator, _step(progress))
+
+    @property
+    def method(self) -> Method:
+        """The functions of the method."""
+        return METHODS[self.name]
+
+    @property
+    def spreading(self) -> torch.Generator | None:
+        """The generator of numbers that spread rounded values; None if the method does without distances."""
+        return self.generator if self.method.by_distances else None
+
+    def check_gradients(self, *samples: Samples) -> None:
+        """Refuse samples that require gradients which the method does not have."""
+        requires_grad = any(s.rows.requires_grad for s in samples) and not self.method.differentiable
+        _refuse_gradients(f"method {self.name!r}", requires_grad=requires_grad)
 
 
 def from_samples(p: Any, q: Any, settings: Settings, name: str, progress: Progress | None = None) -> Estimate:
@@ -49,39 +89,31 @@ def from_samples(p: Any, q: Any, settings: Settings, name: str, progress: Progre
         ShapeError: if samples are not rows, or their coordinates do not match.
         NotPositiveDefinite: if a coordinate is a linear function of others.
     """
-    name = DEFAULT if name == "auto" else name
-    if name not in METHODS:
-        raise ValueError(f"method is one of auto, {', '.join(METHODS)} for samples, got {name!r}.")
-    method = METHODS[name]
-    settings, generator = _seeded(settings)
+    request = _Request.of(settings, name, progress)
     if is_samples(p):
         _refuse_n(settings)
-    p, q, warnings = as_arrays(p, q)
+    (p, event_p), (q, event_q), warnings = as_arrays(p, q)
     if not is_samples(q):
-        return _against_density(
-            p, as_density(q, "q", drawn=False), settings, method, name, generator, warnings, _step(progress)
-        )
+        return _against_density(p, event_p, as_density(q, "q", drawn=False), request, warnings)
     if is_samples(p):
-        x, y = as_samples(p, "p"), as_samples(q, "q")
+        x, y = as_samples(p, "p", event_p), as_samples(q, "q", event_q)
         check_order(p, q, "p", "q")
     else:
         density = as_density(p, "p")
         event = event_shape_of(density, "p")
-        y = as_samples(q, "q", event)
+        y = as_samples(q, "q", event_q if event is None else event)
         n = settings.n or min(max(len(y), _FEWEST_DRAWS), _MOST_DRAWS)
         _refuse_gradients(f"draws of {describe(density)}", requires_grad=_requires_grad(density))
-        x = as_samples(draw(density, n, settings.seed), "p", event)
+        x = as_samples(draw(density, n, request.settings.seed), "p", event)
     refuse_counts(x.rows.detach(), y.rows.detach())
     refuse_paired_log_probabilities(x.values.detach(), y.values.detach(), x.array_kind)
-    spreading = generator if method.by_distances else None
-    x, y, said = check_samples(thinned(x), thinned(y), spreading)  # type: ignore[assignment]
-    requires_grad = x.rows.requires_grad or y.rows.requires_grad
-    _refuse_gradients(f"method {name!r}", requires_grad=requires_grad and not method.differentiable)
+    x, y, said = check_samples(thinned(x), thinned(y), request.spreading)  # type: ignore[assignment]
+    request.check_gradients(x, y)
     rows_x, rows_y, _ = whitened(x, y)
     assert rows_y is not None
-    estimate = method.of_samples(rows_x, rows_y, generator, _step(progress))
+    estimate = request.method.of_samples(rows_x, rows_y, request.generator, request.step)
     beyond, edge = beyond_support(x, y)
-    return _to_estimate(estimate, [x, y], settings, name, [*warnings, *said, method.caveat, *beyond], endless=edge)
+    return _to_estimate(estimate, [x, y], request, [*warnings, *said, request.method.caveat, *beyond], endless=edge)
 
 
 def entropy_of_samples(p: Any, settings: Settings) -> Estimate:
@@ -93,18 +125,18 @@ def entropy_of_samples(p: Any, settings: Settings) -> Estimate:
         NotPositiveDefinite: if a coordinate is a linear function of others.
     """
     _refuse_n(settings)
-    settings, generator = _seeded(settings)
-    p, _, warnings = as_arrays(p)
-    x, _, said = check_samples(thinned(as_samples(p, "p")), None, generator)
+    request = _Request.of(settings, DEFAULT, None)
+    (p, event), _, warnings = as_arrays(p)
+    x, _, said = check_samples(thinned(as_samples(p, "p", event)), None, request.spreading)
     _refuse_gradients("an entropy of samples", requires_grad=x.rows.requires_grad)
     rows, _, log_det = whitened(x, None)
-    estimate = METHODS[DEFAULT].against_density(rows, log_det.expand(len(rows)), generator, _step(None))
+    estimate = request.method.against_density(rows, log_det.expand(len(rows)), request.generator, request.step)
     estimate = replace(estimate, value=-estimate.value)
-    return _to_estimate(estimate, [x], settings, DEFAULT, [*warnings, *said], never_negative=False)
+    return _to_estimate(estimate, [x], request, [*warnings, *said], never_negative=False)
 
 
 def _seeded(settings: Settings) -> tuple[Settings, torch.Generator]:
-    """A generator that is independent of the samples, which may have been drawn with the seed of the caller."""
+    """Settings and a generator that are independent of samples that were drawn with the seed of the caller."""
     generator = torch.Generator()
     if settings.seed is None:
         generator.seed()
@@ -122,33 +154,27 @@ def _refuse_n(settings: Settings) -> None:
 
 
 def _against_density(
-    p: Any,
-    q: Density,
-    settings: Settings,
-    method: Method,
-    name: str,
-    generator: torch.Generator,
-    warnings: list[str],
-    step: Step,
+    p: Any, event_p: torch.Size | None, q: Density, request: _Request, warnings: list[str]
 ) -> Estimate:
     """The estimate where p is samples and q a density."""
-    x = thinned(as_samples(p, "p", event_shape_of(q, "q")))
+    event = event_shape_of(q, "q")
+    x = thinned(as_samples(p, "p", event_p if event is None else event))
     log_q = log_density(q, x.values).reshape(-1)
     if len(log_q) != len(x):
         raise ValueError(
             f"the log-density of {describe(q)} gave {len(log_q)} numbers for {len(x)} rows: log_prob(x) must return "
             "one for each row."
         )
-    x, _, said = check_samples(x, None, generator if method.by_distances else None)
+    x, _, said = check_samples(x, None, request.spreading)
     warnings = [*warnings, *said]
-    _refuse_gradients(f"method {name!r}", requires_grad=x.rows.requires_grad and not method.differentiable)
+    request.check_gradients(x)
     if bool(torch.isinf(log_q).any()):
         infinite, zero = (torch.tensor(v, dtype=torch.float64) for v in (math.inf, 0.0))
         warnings.append("q is 0 at samples of p, where the divergence is infinite")
-        return _to_estimate(SampleEstimate(infinite, zero, math.inf, 0.0), [x], settings, name, warnings)
+        return _to_estimate(SampleEstimate(infinite, zero, math.inf, 0.0), [x], request, warnings)
     rows, _, log_det = whitened(x, None)
-    estimate = method.against_density(rows, log_q + log_det, generator, step)
-    return _to_estimate(estimate, [x], settings, name, [*warnings, method.caveat])
+    estimate = request.method.against_density(rows, log_q + log_det, request.generator, request.step)
+    return _to_estimate(estimate, [x], request, [*warnings, request.method.caveat])
 
 
 def _step(progress: Progress | None) -> Step:
@@ -174,8 +200,7 @@ def _refuse_gradients(what: str, *, requires_grad: bool) -> None:
 def _to_estimate(
     sample_estimate: SampleEstimate,
     samples: list[Samples],
-    settings: Settings,
-    name: str,
+    request: _Request,
     warnings: Sequence[str | None],
     *,
     never_negative: bool = True,
@@ -205,10 +230,10 @@ def _to_estimate(
         sentences.append(
             f"the estimate is below 0 by more than {IMPOSSIBLE:g} standard errors, which is impossible for a divergence"
         )
-    if settings.tolerance is not None and not float(error) <= settings.tolerance:
+    tolerance = request.settings.tolerance
+    if tolerance is not None and not float(error) <= tolerance:
         sentences.append(
-            f"the standard error is {float(error):.3g}, above the tolerance {settings.tolerance:g}; more samples would "
-            "reduce it"
+            f"the standard error is {float(error):.3g}, above the tolerance {tolerance:g}; more samples would reduce it"
         )
     kind = common_array_kind(s.array_kind for s in samples)
 
@@ -221,4 +246,4 @@ def _to_estimate(
     if endless:
         band = (band[0], converted(torch.full_like(centre, math.inf)))
     n = sum(map(len, samples))
-    return Estimate(converted(value), converted(error), interval, band, n, name, tuple(sentences))
+    return Estimate(converted(value), converted(error), interval, band, n, request.name, tuple(sentences))

@@ -1,4 +1,4 @@
-"""Samples as rows of numbers: reading them, checking them, and the warnings about them."""
+"""Samples as rows of numbers, read from what the caller passed."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,9 @@ from kullback.numerics.foreign_arrays import is_array
 
 # Of fewer significant digits than any measurement is computed with.
 HALF = (torch.float16, torch.bfloat16)
+
+# The fewest draws for each chain by which an array is taken for chains, and not for images or a batch.
+_DRAWS_OF_A_CHAIN = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,12 +95,13 @@ def _n_chains(x: Tensor, name: str, event: torch.Size | None) -> int | None:
     if event is None:
         if x.ndim <= 2:
             return None
-        if x.ndim == 3 and shape[0] <= shape[1]:
+        if x.ndim == 3 and shape[1] >= _DRAWS_OF_A_CHAIN * shape[0] and shape[1] > shape[2]:
             return shape[0]
         raise ShapeError(
-            f"{name} has shape {shape}: samples are the rows of an array (n, d), or chains (chains, draws, d), not "
-            "more chains than draws. For a batch of samples call for each; for images flatten them: "
-            "x.reshape(len(x), -1)."
+            f"{name} has shape {shape}: samples are the rows of an array (n, d), or chains (chains, draws, d) with at "
+            f"least {_DRAWS_OF_A_CHAIN} times as many draws as chains, and more than coordinates. For a batch of "
+            "samples call for each; for images flatten them: x.reshape(len(x), -1). Chains of few draws are named in "
+            "xarray, or are the rows of one array."
         )
     if x.shape[1:] == event:
         return None

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from kullback.estimate.samples.effective_size import SIGNIFICANCE, is_sorted
 from kullback.numerics.arrays import ArrayKind
 
 _FOR_PROBABILITIES = (
@@ -13,7 +14,8 @@ _FOR_PROBABILITIES = (
 # The largest number of bins of a histogram.
 _MOST_BINS = 1_000
 
-# The correlation, number by number, from which on two arrays belong to the same draws; and the fewest numbers.
+# The correlation, number by number, from which on two arrays belong to the same draws, where that is no chance; and the
+# fewest numbers.
 _PAIRED, _FEWEST_PAIRS = 0.5, 20
 
 # Logarithms of probabilities are not positive, but by the error of what computed them.
@@ -64,14 +66,17 @@ def refuse_paired_log_probabilities(x: Tensor, y: Tensor, kind: ArrayKind) -> No
 
     Raises:
         ValueError: for two different arrays of one shape, with hardly a positive number, that are correlated number
-            by number.
+            by number, far beyond chance. Samples that are sorted by a coordinate are correlated anyhow.
     """
     if x.shape != y.shape or x.numel() < _FEWEST_PAIRS or x.equal(y) or (x.equal(x.round()) and y.equal(y.round())):
         return
     if max(float((v > 0).double().mean()) for v in (x, y)) > _MOST_POSITIVE:
         return
+    if any(is_sorted(v.reshape(len(v), -1)) is not None for v in (x, y)):
+        return
     both = torch.stack([(v.double() - v.double().mean(0)).flatten() for v in (x, y)])
-    if not float(torch.corrcoef(both)[0, 1]) > _PAIRED:
+    ranks = both.argsort(1).argsort(1).double()  # whose correlation does not rest on a few far values
+    if not min(float(torch.corrcoef(v)[0, 1]) for v in (both, ranks)) > max(_PAIRED, _by_chance(x.numel())):
         return
     module = "np" if kind is ArrayKind.NUMPY else "torch"
     raise ValueError(
@@ -80,3 +85,11 @@ def refuse_paired_log_probabilities(x: Tensor, y: Tensor, kind: ArrayKind) -> No
         f"tokens, from the model of q is the mean of k3 over tokens: r = q - p; ({module}.expm1(r) - r).mean(). For "
         "samples of negative numbers shuffle the rows of one: pairs say nothing."
     )
+
+
+def _by_chance(n: int) -> float:
+    """The correlation that n independent pairs exceed with the probability ``SIGNIFICANCE``, by Student's t."""
+    from scipy.special import stdtrit
+
+    t = float(stdtrit(n - 2, 1 - SIGNIFICANCE))
+    return float(t / (n - 2 + t * t) ** 0.5)

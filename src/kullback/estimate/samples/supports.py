@@ -3,6 +3,7 @@
 import numpy as np
 
 from kullback.estimate.samples.reading import Samples
+from kullback.numerics.guard import in_function_transform
 
 # The part of the rows of p beyond the range of q that is worth a warning: at an edge of q, and at any tail.
 _BEYOND_AN_EDGE, _BEYOND_A_TAIL = 0.01, 0.25
@@ -17,8 +18,11 @@ _EDGE = 0.6
 
 def beyond_support(x: Samples, y: Samples) -> tuple[list[str], bool]:
     """A warning if many rows of x lie, in some coordinate, where none of y does; and whether y ends abruptly there."""
+    if in_function_transform():
+        return [f"inside a transform of torch.func rows of {x.name} are not looked for where {y.name} may be 0"], False
     found = []
-    for i, (of_x, of_y) in enumerate(zip(x.rows.detach().T.numpy(), y.rows.detach().T.numpy(), strict=True)):
+    columns = (samples.rows.detach().T.cpu().numpy() for samples in (x, y))
+    for i, (of_x, of_y) in enumerate(zip(*columns, strict=True)):
         for side, sign in (("above the largest", -1.0), ("below the smallest", 1.0)):
             tail = np.sort(sign * of_y)
             beyond, edge = int((sign * of_x < tail[0]).sum()), _ends_abruptly(tail)
