@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kullback.interop.classes import class_names
 from kullback.numerics.arrays import ArrayKind
+from kullback.numerics.classes import class_names
 
 
 @dataclass(frozen=True)

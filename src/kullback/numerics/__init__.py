@@ -3,7 +3,8 @@
 - ``elementary.py``: scalar functions in forms that do not cancel; ``linear_algebra.py``: factors and solves that give
   NaN instead of exceptions; ``procrustes.py``: the rotation that brings two matrices closest.
 - ``tensors.py``: the dtype, device and shape of tensors that meet; ``arrays.py``: NumPy arrays in and out;
-  ``foreign_arrays.py``: tables and arrays of other libraries; ``labels.py``: the order of what labels them.
+  ``foreign_arrays.py``: tables and arrays of other libraries; ``labels.py``: the order of what labels them;
+  ``classes.py``: what classes of a library an object is of.
 - ``guard.py``: whether values and memory may be read; ``memory.py``: memory for large results.
 - ``gradients.py``: values with the derivatives of another expression; ``rows.py``: rows of a batch that are computed
   otherwise than the rest; ``screened.py``: fast scores, of which only the uncertain ones are computed again.

@@ -1,9 +1,9 @@
 """Arrays and tables of other libraries as NumPy arrays or tensors; none of them is imported.
 
 Whatever NumPy can read is read through its protocol: xarray, JAX and the columns of tables. Three things are done
-beside. Tables of pandas and polars are read column by column, so that a column that holds no numbers is named, and so
-is a missing value. The bfloat16 of JAX, which NumPy has no type for, is kept. And what NumPy must not copy from its
-device, as arrays of CuPy, becomes a tensor there by DLPack.
+beside. Tables of pandas, polars and pyarrow are read column by column, so that a column that holds no numbers is named,
+and so is a missing value. The bfloat16 of JAX, which NumPy has no type for, is kept. And what NumPy must not copy from
+its device, as arrays of CuPy, becomes a tensor there by DLPack.
 """
 
 from collections.abc import Iterator
@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
+
+from kullback.numerics.classes import class_names
 
 
 def is_array(x: Any) -> bool:
@@ -40,7 +42,7 @@ def read_array(x: Any, name: str) -> np.ndarray[Any, Any] | Tensor:
     except ValueError as error:
         raise ValueError(f"{name} is no rectangular array: {error}") from None
     except TypeError as error:
-        if "Tracer" in {kind.__name__ for kind in type(x).__mro__}:
+        if "Tracer" in class_names(x, "jax"):
             raise TypeError(
                 f"{name} is traced by JAX, and has no values yet: divergences are computed by torch. Call outside of "
                 "jit, grad and vmap, and take gradients with torch."
@@ -74,24 +76,22 @@ def hint(x: Any, name: str) -> str:
 
 def _columns(x: Any) -> Iterator[tuple[Any, Any]] | None:
     """The columns of a table of pandas, polars or pyarrow and their names; None for anything else."""
-    if _is_of(x, "pandas", "DataFrame"):
+    if "DataFrame" in class_names(x, "pandas"):
         return ((label, column) for label, column in x.items())
-    if _is_of(x, "pyarrow", "Table"):
+    if class_names(x, "pyarrow") & {"Table", "RecordBatch"}:
         return zip(x.column_names, x.columns, strict=True)
-    return ((column.name, column) for column in x.iter_columns()) if _is_of(x, "polars", "DataFrame") else None
+    return ((c.name, c) for c in x.iter_columns()) if "DataFrame" in class_names(x, "polars") else None
 
 
 def _is_column(x: Any) -> bool:
-    return _is_of(x, "pandas", "Series") or _is_of(x, "polars", "Series")
-
-
-def _is_of(x: Any, library: str, kind: str) -> bool:
-    return any(base.__name__ == kind and base.__module__.split(".")[0] == library for base in type(x).__mro__)
+    of_arrow = class_names(x, "pyarrow") & {"Array", "ChunkedArray"}
+    return "Series" in class_names(x, "pandas") | class_names(x, "polars") or bool(of_arrow)
 
 
 def _column(column: Any, where: str) -> np.ndarray[Any, Any]:
     """A column of a table as an array of numbers."""
-    of_pandas, kind = hasattr(column, "isna"), column.type if hasattr(column, "type") else column.dtype
+    of_pandas, of_arrow = bool(class_names(column, "pandas")), bool(class_names(column, "pyarrow"))
+    kind = column.type if of_arrow else column.dtype
     kept_as_numpy = isinstance(kind, np.dtype)
     if not kept_as_numpy:
         missing = np.asarray(column.isna() if of_pandas else column.is_null())

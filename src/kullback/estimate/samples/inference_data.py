@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from kullback.errors import ShapeError
+from kullback.numerics.classes import class_names
 
 # What the leading dimensions of draws are called: in ArviZ, and after ``arviz.extract``.
 _LEADING = (("chain", "draw"), ("sample",))
@@ -12,8 +13,9 @@ _LEADING = (("chain", "draw"), ("sample",))
 
 def holds_draws(x: Any) -> bool:
     """Whether ``x`` is an object of ArviZ, or one of xarray that holds draws."""
-    modules = {kind.__module__.split(".")[0] for kind in type(x).__mro__}
-    return "arviz" in modules or ("xarray" in modules and (_is_group(x) or _leading(x.dims) is not None))
+    if class_names(x, "arviz"):
+        return True
+    return bool(class_names(x, "xarray")) and (_is_group(x) or _leading(x.dims) is not None)
 
 
 def as_arrays(p: Any, q: Any = None) -> tuple[Any, Any, list[str]]:
