@@ -73,7 +73,7 @@ def pairwise(p: Any, q: Any, divergence: str | Function = "kl") -> Any:
                 [0.5000, 0.0000, 0.5000],
                 [2.0000, 0.5000, 0.0000]])
     """
-    p, q, function = as_batches("pairwise", p, q, divergence)
+    p, q, function = as_batches("pairwise({})", p, q, divergence)
     kind = common_array_kind((p.array_kind, q.array_kind))
     with no_autocast(common_device([*p.tensors(), *q.tensors()])):
         return to_callers_type(_pairwise(*as_torch(p, q), function), kind)
@@ -151,17 +151,17 @@ def _tiled(p: Gaussian, q: Gaussian, function: Function) -> Tensor:
     return torch.cat(tiles)
 
 
-def as_batches(caller: str, p: Any, q: Any, divergence: str | Function = "kl") -> tuple[Gaussian, Gaussian, Function]:
+def as_batches(call: str, p: Any, q: Any, divergence: str | Function = "kl") -> tuple[Gaussian, Gaussian, Function]:
     """Both arguments as Gaussians of one batch dimension and equal events, and the divergence as a function.
 
-    ``caller`` is the function that they are arguments of, for errors.
+    ``call`` is what errors write, with braces in the place of p and q.
 
     Raises:
         ShapeError: if p or q does not have exactly one batch dimension, or if the event shapes differ.
         ValueError: if the name is unknown, or if the divergence has a parameter that must be given.
     """
     function, called, further = _function_of(divergence)
-    p, q = gaussians_for(called, p, q, f"{caller}({{}}{further})")
+    p, q = gaussians_for(called, p, q, f"{call[:-1]}{further})")
     for name, g in (("p", p), ("q", q)):
         if len(g.batch_shape) != 1:
             raise ShapeError(
@@ -241,7 +241,7 @@ def augmented(p: Any, q: Any) -> Augmented:
         tensor([[0.0000, 0.5000],
                 [0.5000, 0.0000]], dtype=torch.float64)
     """
-    p, q, _ = as_batches("augmented", p, q)
+    p, q, _ = as_batches("augmented({})", p, q)
     if not (p.scale.is_diagonal and q.scale.is_diagonal):
         got = f"{p.scale.parameterization} and {q.scale.parameterization}"
         raise ValueError(f"augmented takes diagonal Gaussians, got {got}. pairwise and nearest take any pair.")

@@ -7,6 +7,7 @@ import numpy as np
 from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import Parameterization
+from kullback.interop.calls import shape_of
 from kullback.interop.registry import as_gaussian
 from kullback.numerics.foreign_arrays import is_array
 
@@ -37,7 +38,7 @@ def as_posteriors(x: Any, name: str, scale: Parameterization | None) -> Gaussian
     """
     if not isinstance(x, (tuple, list)):
         return as_gaussian(x, name)
-    if isinstance(x, list) and not any(map(is_array, x)):
+    if isinstance(x, list) and shape_of(x) is None and not any(map(is_array, x)):
         listed = as_gaussian(x, name)
         if len(listed.batch_shape) != 1:
             raise ShapeError(f"{name} is a list of batches of Gaussians; expected one Gaussian for each input in it.")

@@ -87,7 +87,8 @@ def mean_and_matrix(
 _OF_VARIANCE = Advice(
     "from_low_rank: variance has",
     negative=" Is it a log-variance? Pass its exponential.",
-    zeros=" For the covariance of the factor alone: variance=0.0, the number, or from_factor(mean, factor).",
+    zeros=" For the covariance of the factor alone: variance=0.0, the number, or from_factor(mean, factor). Where some "
+    "are 0: from_factor(mean, torch.cat([factor, torch.diag_embed(variance.sqrt())], -1), singular=True).",
 )
 
 

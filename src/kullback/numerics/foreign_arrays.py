@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
-from kullback.numerics.classes import class_names
+from kullback.numerics.classes import PLAIN, class_names
 
 
 def is_array(x: Any) -> bool:
@@ -29,12 +29,13 @@ def read_array(x: Any, name: str) -> np.ndarray[Any, Any] | Tensor:
         TypeError: for what NumPy cannot read, and for a column of a table that holds no numbers.
         ValueError: for a ragged list, and for a missing value in a table.
     """
-    columns = _columns(x)
-    if columns is not None:
-        arrays = [_column(column, f"{name}: column {label!r}") for label, column in columns]
-        return np.stack(arrays, -1) if arrays else np.empty((len(x), 0))
-    if _is_column(x):
-        return _column(x, name)
+    if not isinstance(x, PLAIN):
+        columns = _columns(x)
+        if columns is not None:
+            arrays = [_column(column, f"{name}: column {label!r}") for label, column in columns]
+            return np.stack(arrays, -1) if arrays else np.empty((len(x), 0))
+        if _is_column(x):
+            return _column(x, name)
     if not hasattr(x, "__array__") and hasattr(x, "__dlpack__"):
         return _by_dlpack(x, name)
     try:

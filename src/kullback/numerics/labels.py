@@ -3,11 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-from torch import Tensor
-
 from kullback.errors import ShapeError
-from kullback.numerics.classes import class_names
+from kullback.numerics.classes import PLAIN, class_names
 
 _SHOWN = 6  # labels in a message
 
@@ -21,7 +18,7 @@ def check_order(x: Any, y: Any, name_x: str, name_y: str, axes: Iterable[tuple[i
     Raises:
         ShapeError: if the order differs: numbers of different coordinates would meet.
     """
-    if isinstance(x, Tensor | np.ndarray) or isinstance(y, Tensor | np.ndarray):
+    if isinstance(x, PLAIN) or isinstance(y, PLAIN):
         return
     _refuse_other_order(_dims(x), _dims(y), name_x, name_y, "dimensions")
     labels_x, labels_y = _labels(x), _labels(y)
