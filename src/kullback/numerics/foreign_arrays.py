@@ -6,7 +6,7 @@ and so is a missing value. The bfloat16 of JAX, which NumPy has no type for, is 
 its device, as arrays of CuPy, becomes a tensor there by DLPack.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,10 +32,10 @@ def read_array(x: Any, name: str) -> np.ndarray[Any, Any] | Tensor:
     if not isinstance(x, PLAIN):
         columns = _columns(x)
         if columns is not None:
-            arrays = [_column(column, f"{name}: column {label!r}") for label, column in columns]
+            arrays = _numbers([(f"{name}: ", f"column {label!r}", column) for label, column in columns])
             return np.stack(arrays, -1) if arrays else np.empty((len(x), 0))
         if _is_column(x):
-            return _column(x, name)
+            return _numbers([("", name, x)])[0]
     if not hasattr(x, "__array__") and hasattr(x, "__dlpack__"):
         return _by_dlpack(x, name)
     try:
@@ -89,10 +89,28 @@ def _is_column(x: Any) -> bool:
     return "Series" in class_names(x, "pandas") | class_names(x, "polars") or bool(of_arrow)
 
 
-def _column(column: Any, where: str) -> np.ndarray[Any, Any]:
-    """A column of a table as an array of numbers."""
-    of_pandas, of_arrow = bool(class_names(column, "pandas")), bool(class_names(column, "pyarrow"))
-    kind = column.type if of_arrow else column.dtype
+def _numbers(columns: Sequence[tuple[str, str, Any]]) -> list[np.ndarray[Any, Any]]:
+    """Columns as arrays of numbers; beside each what an error begins with, and what it calls the column."""
+    arrays = [_array(column, start + called) for start, called, column in columns]
+    others = [
+        (start, f"{called} holds {_type(column)}")
+        for array, (start, called, column) in zip(arrays, columns, strict=True)
+        if array.dtype.kind not in "fiu"
+    ]
+    if others:
+        held = ", ".join(what for _, what in others)
+        them = "it" if len(others) == 1 else "them"
+        raise TypeError(f"{others[0][0]}{held}, no real numbers. Leave {them} out, or make numbers of {them}.")
+    return arrays
+
+
+def _type(column: Any) -> Any:
+    return column.type if class_names(column, "pyarrow") else column.dtype
+
+
+def _array(column: Any, where: str) -> np.ndarray[Any, Any]:
+    """A column of a table as an array, of which no value is missing."""
+    of_pandas, kind = bool(class_names(column, "pandas")), _type(column)
     kept_as_numpy = isinstance(kind, np.dtype)
     if not kept_as_numpy:
         missing = np.asarray(column.isna() if of_pandas else column.is_null())
@@ -105,7 +123,4 @@ def _column(column: Any, where: str) -> np.ndarray[Any, Any]:
         # Types of pandas' own are objects to NumPy.
         widest = np.dtype(getattr(kind, "numpy_dtype", np.float64))
         return np.asarray(column.to_numpy(dtype=widest))
-    array = np.asarray(column)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"{where} holds {kind}, no real numbers. Leave it out, or make numbers of it.")
-    return array
+    return np.asarray(column)
