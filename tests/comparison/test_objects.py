@@ -47,6 +47,22 @@ def test_what_states_its_scale_is_not_affected():
     assert comparison.scalars()["kl_ab.mean"] == pytest.approx(want, rel=1e-10)
 
 
+@pytest.mark.parametrize("make", [Gaussian.from_std, lambda mean, std: Independent(Normal(mean, std), 1)])
+def test_a_list_of_gaussians_has_one_for_each_input(make):
+    mean, variance, other_mean, other_variance = posteriors(3)
+    a, b = (list(map(make, m, v.sqrt())) for m, v in ((mean, variance), (other_mean, other_variance)))
+    comparison = compare(a, b, align=(), aggregate=False)
+    assert comparison.scalars()["kl_ab.mean"] == pytest.approx(
+        kl(mean, variance, other_mean, other_variance), rel=1e-10
+    )
+    with pytest.raises(ShapeError, match="a is a list of batches of Gaussians"):
+        compare([make(mean, variance), make(mean, variance)])
+    with pytest.raises(TypeError, match="not in a tuple"):
+        compare(tuple(a))
+    with pytest.raises(TypeError, match=r"expected two tensors or arrays, \(mean, scale\)"):
+        compare([[0.0, 1.0], [1.0, 1.0]])
+
+
 def test_tensors_of_the_inference_mode_are_compared():
     with torch.inference_mode():
         mean, variance, other_mean, other_variance = posteriors(3)

@@ -99,6 +99,29 @@ def test_the_errors_of_singular_matrices_name_the_way_on():
     assert_close(flat.covariance_matrix, matrix)
 
 
+def test_scales_that_are_not_positive_are_told_what_their_constructor_takes():
+    mean, turn, factor = torch.zeros(2), torch.eye(2), torch.ones(2, 1)
+    for scale, says in (
+        ([1.0, 0.0], r"scale has zeros \(at \[1\]\).*log_scale=.*singular=True"),
+        ([-1.0, 1.0], r"scale has negative values .*log_scale="),
+        ([torch.inf, 1.0], r"scale has an infinite value .*log_scale="),
+    ):
+        with pytest.raises(ValueError, match=says) as caught:
+            Gaussian.from_rotation_scale(mean, turn, torch.tensor(scale))
+        assert "from_log" not in str(caught.value)
+    with pytest.raises(ValueError, match=r"from_rotation_scale: log_scale has NaN"):
+        Gaussian.from_rotation_scale(mean, turn, log_scale=torch.tensor([torch.nan, 1.0]))
+    variance = torch.tensor([2.0, 0.0])
+    with pytest.raises(ValueError, match=r"variance has zeros.*variance=0\.0, the number, or from_factor") as caught:
+        Gaussian.from_low_rank(mean, factor, variance)
+    assert "from_log" not in str(caught.value)
+    # What the message writes has the covariance that was meant.
+    wide = torch.cat([factor, torch.diag_embed(variance.sqrt())], -1)
+    assert_close(
+        Gaussian.from_factor(mean, wide, singular=True).covariance_matrix, factor @ factor.mT + torch.diag(variance)
+    )
+
+
 def test_what_is_defined_without_a_density():
     factor = torch.randn(4, 3, 2, dtype=torch.float64)
     mean = torch.randn(4, 3, dtype=torch.float64)

@@ -10,7 +10,16 @@ from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 from torch.distributions import Independent, Normal
 from torch.testing import assert_close
 
-from kullback import Gaussian, Mixture, ShapeError, as_gaussian, jensen_shannon_estimate, kl_divergence, kl_estimate
+from kullback import (
+    Gaussian,
+    Mixture,
+    NoClosedForm,
+    ShapeError,
+    as_gaussian,
+    jensen_shannon_estimate,
+    kl_divergence,
+    kl_estimate,
+)
 
 
 def test_frozen_normals_are_gaussians():
@@ -22,6 +31,28 @@ def test_frozen_normals_are_gaussians():
     rows = kl_divergence(stats.norm([0.0, 1.0], 2.0), stats.norm(1.0, 3.0))
     want = kl_divergence(Normal(torch.tensor([0.0, 1.0]), 2.0), Normal(torch.tensor(1.0), 3.0))
     assert rows == pytest.approx(want.numpy(), rel=1e-6)
+
+
+def test_a_distribution_that_is_called_norm_need_not_be_one():
+    class Laplace(stats.rv_continuous):
+        def _pdf(self, x):
+            return 0.5 * np.exp(-abs(x))
+
+    with pytest.raises(NoClosedForm, match="kl_estimate"):
+        as_gaussian(Laplace(name="norm")())
+
+
+def test_classes_built_on_those_of_scipy_are_read():
+    class Kernels(stats.gaussian_kde):
+        __module__ = "elsewhere"
+
+    class Frozen(type(stats.norm())):
+        __module__ = "elsewhere"
+
+    assert as_gaussian(Frozen(stats.norm, 1.0, 2.0)).stddev == 2.0
+    x, p = np.random.default_rng(0).normal(size=(2, 400)), Gaussian.standard(2)
+    found, want = (kl_estimate(p, q, seed=0, n=512).value for q in (Kernels(x), stats.gaussian_kde(x)))
+    assert float(found) == float(want)
 
 
 def test_other_frozen_distributions_and_kernel_densities_are_densities():

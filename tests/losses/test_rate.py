@@ -1,5 +1,6 @@
 """kl_loss, free bits and the balanced KL."""
 
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
@@ -35,6 +36,25 @@ def test_free_bits_clip_where_their_name_says():
     for groups in (2, [[0], [1]], [[0, 0], [1, 2]]):
         with pytest.raises(ValueError, match="groups"):
             free_bits(p, q, per_group=0.1, groups=groups)
+
+
+@pytest.mark.parametrize("bad", ["1", None, [0.5], torch.tensor([0.5, 0.5]), -0.5, float("nan"), 1j])
+def test_what_is_no_number_of_nats_is_refused(bad):
+    p, q = Gaussian.from_std(torch.zeros(2), torch.ones(2)), Gaussian.standard(2)
+    for call in (
+        lambda: free_bits(p, q, per_row=bad),
+        lambda: free_bits(p, q, after_mean=bad),
+        lambda: balanced_kl(p, q, free=bad),
+        lambda: balanced_kl(p, q, balance=bad),
+    ):
+        with pytest.raises(ValueError, match=r"a number of nats from 0 up|a number between 0 and 1"):
+            call()
+
+
+@pytest.mark.parametrize("number", [1, np.float32(1.0), torch.tensor(1.0)])
+def test_numbers_of_every_kind_are_numbers_of_nats(number):
+    p, q = Gaussian.from_std(torch.zeros(2), torch.ones(2)), Gaussian.standard(2)
+    assert free_bits(p, q, per_row=number) == balanced_kl(p, q, balance=number, free=number) == 1.0
 
 
 def test_balanced_kl_keeps_the_value_and_splits_the_gradient():

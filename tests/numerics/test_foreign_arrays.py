@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import torch
 import xarray as xr
@@ -108,6 +109,11 @@ def test_whole_numbers_and_columns_of_several_types_are_numbers():
         (pl.Series([1.0, None, None]), ValueError, "mean has no value in row 1; 2 of 3 values are missing"),
         (pd.Series([1.0, None], dtype="double[pyarrow]"), ValueError, "mean has no value in row 1"),
         (pd.DataFrame({"a": [1.0, np.nan]}), ValueError, r"the mean is NaN \(at \[1, 0\]\)"),
+        (pa.table({"a": [1.0, None]}), ValueError, "mean: column 'a' has no value in row 1; 1 of 2"),
+        (pa.record_batch({"a": [1.0, None]}), ValueError, "mean: column 'a' has no value in row 1; 1 of 2"),
+        (pa.chunked_array([[1.0], [None]]), ValueError, "mean has no value in row 1; 1 of 2"),
+        (pa.array([1, None]), ValueError, "mean has no value in row 1; 1 of 2"),
+        (pa.array(["a"]), TypeError, "mean holds string, no real numbers"),
         (pl.LazyFrame({"a": [1.0]}), TypeError, r"got LazyFrame. Collect it first: mean\.collect\(\)"),
         (xr.Dataset({"a": ("x", [1.0])}), TypeError, "mean is a Dataset, and no array"),
         (xr.DataArray(["x"]), TypeError, "must hold real numbers"),
@@ -145,6 +151,73 @@ def test_the_same_labels_in_another_order_are_refused():
     assert Gaussian.from_std(labelled, labelled.rename(z="w")).batch_shape == (3,)
     x = pd.DataFrame(np.random.default_rng(0).normal(size=(50, 2)), columns=["a", "b"])
     assert np.isfinite(kl_estimate(x, x.iloc[::-1] + 1e-3, seed=0).value)
+
+
+class Recorded(pd.DataFrame):
+    """A table of a library built on pandas, as those of GeoPandas are."""
+
+    __module__ = "recorded.tables"
+
+    @property
+    def _constructor(self):
+        return Recorded
+
+
+LABELLED = {
+    "pandas": lambda names: pd.DataFrame(np.eye(2) + 1, columns=names),
+    "built on pandas": lambda names: Recorded(np.eye(2) + 1, columns=names),
+    "polars": lambda names: pl.DataFrame(np.eye(2) + 1, names),
+    "pyarrow table": lambda names: pa.table(list(np.eye(2) + 1), names=names),
+    "pyarrow batch": lambda names: pa.record_batch([pa.array(x) for x in np.eye(2) + 1], names=names),
+    "xarray": lambda names: xr.DataArray(np.eye(2) + 1, dims=("row", "z"), coords={"z": names}),
+}
+
+
+@pytest.mark.parametrize("scale", LABELLED)
+@pytest.mark.parametrize("mean", LABELLED)
+def test_the_labels_of_all_kinds_are_compared(mean, scale):
+    assert Gaussian.from_std(LABELLED[mean](["a", "b"]), LABELLED[scale](["a", "b"])).batch_shape == (2,)
+    with pytest.raises(ShapeError, match=r"the same labels in another order, 'a', 'b' and 'b', 'a'"):
+        Gaussian.from_std(LABELLED[mean](["a", "b"]), LABELLED[scale](["b", "a"]))
+
+
+def test_the_dimensions_of_variables_of_xarray_are_compared():
+    x = xr.Variable(("row", "z"), np.ones((2, 2)))
+    assert Gaussian.from_std(x, x).batch_shape == (2,)
+    with pytest.raises(ShapeError, match=r"the same dimensions in another order"):
+        Gaussian.from_std(x, x.T)
+
+
+def test_the_labels_of_every_argument_are_compared():
+    mean, other = pd.Series([0.0, 1.0], ["a", "b"]), pd.Series([2.0, 1.0], ["b", "a"])
+    factor = pd.DataFrame(np.ones((2, 1)), ["a", "b"])
+    turn = pd.DataFrame(np.eye(2), ["a", "b"], ["a", "b"])
+    means = xr.DataArray(np.zeros((2, 2)), dims=("row", "z"), coords={"row": [0, 1]})
+    covariances = xr.DataArray(np.stack([np.eye(2)] * 2), dims=("row", "z", "w"), coords={"row": [1, 0]})
+    for build, names in (
+        (lambda: Gaussian.from_low_rank(mean, np.ones((2, 1)), other), "mean and variance"),
+        (lambda: Gaussian.from_low_rank(np.zeros(2), factor, other), "variance and factor"),
+        (lambda: Gaussian.from_rotation_scale(mean, np.eye(2), other), "mean and scale"),
+        (lambda: Gaussian.from_rotation_scale(mean, np.eye(2), log_scale=other), "mean and log_scale"),
+        (lambda: Gaussian.from_rotation_scale(other, turn, [2.0, 1.0]), "mean and rotation"),
+        (lambda: Gaussian.from_rotation_scale([0.0, 1.0], turn, other), "rotation and scale"),
+        (lambda: Gaussian.from_covariance(means, covariances), "mean and covariance"),
+    ):
+        with pytest.raises(ShapeError, match=f"{names} have the same labels in another order"):
+            build()
+    assert Gaussian.from_low_rank(mean, factor, other[["a", "b"]]).event_shape == (2,)
+    assert Gaussian.from_rotation_scale(mean, turn, other[["a", "b"]]).event_shape == (2,)
+    assert Gaussian.from_covariance(means, covariances[::-1]).batch_shape == (2,)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "Float64", "double[pyarrow]"])
+def test_labels_that_are_names_of_attributes_are_labels(dtype):
+    names = ["type", "dims", "dtype", "isna", "collect"]
+    series = pd.Series([1.0, 2.0, 3.0, 4.0, 5.0], names, dtype=dtype)
+    assert Gaussian.from_std(series, series).mean.tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert Gaussian.from_std(series.to_frame().T, series.to_frame().T).mean.tolist() == [[1.0, 2.0, 3.0, 4.0, 5.0]]
+    with pytest.raises(ShapeError, match=r"in another order, 'type', 'dims'"):
+        Gaussian.from_std(series, series[::-1])
 
 
 def test_bfloat16_of_jax_is_that_of_torch():

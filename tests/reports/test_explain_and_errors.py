@@ -11,6 +11,7 @@ import torch
 from scipy import stats
 from torch import distributions as dist
 
+import kullback
 from kullback import (
     Gaussian,
     Mixture,
@@ -26,10 +27,12 @@ from kullback import (
     kl_bounds,
     kl_divergence,
     kl_estimate,
+    nearest,
     pairwise,
     renyi,
     wasserstein2,
 )
+from kullback.interop.refusals import refusal
 from kullback.losses import balanced_kl, free_bits, kl_loss, sum_kl
 
 MU, STD = torch.zeros(4, 3), torch.ones(4, 3)
@@ -168,6 +171,18 @@ def test_A15_a_rotation_times_scales_is_a_factor():
          "wasserstein2(Gaussian.from_covariance(mu_1, cov_1), Gaussian.from_covariance(mu_2, cov_2))"),
         (lambda: kl_divergence([0.0, 1.0], [1.0, 1.0]),
          "kl_divergence(Gaussian.from_std(mu, std), Gaussian.standard(2))"),
+        (lambda: kl_divergence(MU, STD, STANDARD), "kl_divergence(Gaussian.from_std(mu_1, std_1), q)"),
+        (lambda: kl_divergence(STANDARD, MU, -STD), "kl_divergence(p, Gaussian.from_logvar(mu_2, logvar_2))"),
+        (lambda: kl_divergence((MU, STD), MU, STD),
+         "kl_divergence(Gaussian.from_std(mu_1, std_1), Gaussian.from_std(mu_2, std_2))"),
+        (lambda: kl_divergence((MU.numpy(), STD.numpy()), (MU.numpy(), STD.numpy())),
+         "kl_divergence(Gaussian.from_std(mu_1, std_1), Gaussian.from_std(mu_2, std_2))"),
+        (lambda: kl_divergence(np.zeros((0, 3)), np.zeros((0, 3))),
+         "kl_divergence(Gaussian.from_std(mu, std), Gaussian.standard(3))"),
+        (lambda: kl_divergence(MU, np.array([["1"] * 3] * 4)), "kl_divergence(Gaussian.from_std(mu, std)"),
+        (lambda: kl_divergence(MU, STD.to(torch.complex64)), "kl_divergence(Gaussian.from_std(mu, std)"),
+        (lambda: kl_divergence(MU, STD.to_sparse()), "kl_divergence(Gaussian.from_std(mu, std)"),
+        (lambda: torch.func.vmap(kl_divergence)(MU, -STD), "kl_divergence(Gaussian.from_std(mu, std)"),
         (lambda: renyi(MU, STD, alpha=2.0), "renyi(Gaussian.from_std(mu, std), Gaussian.standard(3))"),
     ],
 )  # fmt: skip
@@ -196,13 +211,23 @@ def test_shapes_that_were_passed_are_repeated():
         (lambda: kl_divergence(np.zeros((10, 3)), np.zeros((10, 3))), "kl_estimate(p, q)"),
         (lambda: kl_divergence(stats.norm, stats.norm(0, 1)), "norm(...)"),
         (lambda: kl_bounds(np.zeros((10, 3)), STANDARD), "kl_estimate(p, q)"),
-        (lambda: as_gaussian([P, MIXTURE]), "one of these is none"),
+        (lambda: as_gaussian([P, MIXTURE]), "x[1] is none: it is a Mixture"),
+        (lambda: as_gaussian([MIXTURE, P]), "one of these is none"),
         (lambda: explain(P, STANDARD, value="a third"), "must be a number"),
-        (lambda: explain(MU, STD, value=3.0), "kl_divergence(Gaussian.from_std(mu, std), Gaussian.standard(3))"),
+        (lambda: explain(MU, STD, value=3.0), "explain(Gaussian.from_std(mu, std), Gaussian.standard(3))"),
         (lambda: kl_loss(MU, STD), "kl_loss(Gaussian.from_std(mu, std), Gaussian.standard(3))"),
         (lambda: kl_loss(P, MIXTURE), "kl_estimate(p, q, n=64).value"),
         (lambda: kl_loss(P, STANDARD, weights="a"), "weights must be numbers"),
-        (lambda: pairwise(MU, MU), "Gaussian.from_std"),
+        (lambda: pairwise(MU, MU), "pairwise takes two Gaussians"),
+        (lambda: pairwise(MU, STD), "pairwise(Gaussian.from_std(mu, std), Gaussian.standard(3))"),
+        (
+            lambda: pairwise((MU, STD), (MU, STD), "wasserstein2"),
+            "pairwise(Gaussian.from_std(mu_1, std_1), Gaussian.from_std(mu_2, std_2), 'wasserstein2')",
+        ),
+        (lambda: pairwise((MU, STD), (MU, STD), wasserstein2), "Gaussian.from_std(mu_2, std_2), wasserstein2)"),
+        (lambda: pairwise(MIXTURE, P, "wasserstein2"), "wasserstein2 has no closed form"),
+        (lambda: pairwise(MIXTURE, P, lambda p, q: kl_divergence(q, p)), "this divergence has no closed form"),
+        (lambda: nearest((MU, STD), (MU, STD), 1), "Gaussian.from_std(mu_2, std_2), k)"),
         (lambda: sum_kl(P, STANDARD), "kl_divergence(p, q).sum()"),
         (lambda: free_bits(P, STANDARD, per_row="1"), "a number of nats from 0 up"),
         (lambda: balanced_kl(P, STANDARD, balance="half"), "between 0 and 1"),
@@ -317,3 +342,11 @@ def test_final_zeros_of_a_text_count():
     assert explain(p, q, value=0.05).right
     assert not explain(p, q, value="0.050").right
     assert explain(p, q, value="0.0450").right
+
+
+def test_the_calls_that_errors_write_are_those_of_public_functions():
+    for function in ("kl_divergence", "entropy", "cross_entropy", "jeffreys", "kl_loss", "renyi"):
+        text = str(refusal(MIXTURE, "p", function))
+        called = set(re.findall(r"(\w+)\(", text))
+        assert called
+        assert called <= set(kullback.__all__), called

@@ -63,7 +63,7 @@ def nearest(p: Any, q: Any, k: int, divergence: str | Function = "kl") -> Neighb
         >>> nearest(Gaussian.from_std(torch.tensor([[2.8]]), torch.ones(1, 1)), q, k=2).indices
         tensor([[2, 1]])
     """
-    p, q, function = as_batches(p, q, divergence)
+    p, q, function = as_batches("nearest({}, k)", p, q, divergence)
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= len(q):
         raise ValueError(f"k is a whole number from 1 to {len(q)} (the Gaussians of q), got {k!r}.")
     kind = common_array_kind((p.array_kind, q.array_kind))

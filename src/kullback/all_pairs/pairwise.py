@@ -13,7 +13,7 @@ from kullback.divergences.bhattacharyya import bhattacharyya
 from kullback.divergences.hellinger import from_bhattacharyya, hellinger
 from kullback.divergences.jeffreys import jeffreys
 from kullback.divergences.kl import kl_divergence
-from kullback.divergences.registry import function_of, record_of
+from kullback.divergences.registry import RECORDS, function_of, record_of
 from kullback.divergences.wasserstein2 import wasserstein2
 from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
@@ -73,7 +73,7 @@ def pairwise(p: Any, q: Any, divergence: str | Function = "kl") -> Any:
                 [0.5000, 0.0000, 0.5000],
                 [2.0000, 0.5000, 0.0000]])
     """
-    p, q, function = as_batches(p, q, divergence)
+    p, q, function = as_batches("pairwise({})", p, q, divergence)
     kind = common_array_kind((p.array_kind, q.array_kind))
     with no_autocast(common_device([*p.tensors(), *q.tensors()])):
         return to_callers_type(_pairwise(*as_torch(p, q), function), kind)
@@ -151,14 +151,17 @@ def _tiled(p: Gaussian, q: Gaussian, function: Function) -> Tensor:
     return torch.cat(tiles)
 
 
-def as_batches(p: Any, q: Any, divergence: str | Function) -> tuple[Gaussian, Gaussian, Function]:
+def as_batches(call: str, p: Any, q: Any, divergence: str | Function = "kl") -> tuple[Gaussian, Gaussian, Function]:
     """Both arguments as Gaussians of one batch dimension and equal events, and the divergence as a function.
+
+    ``call`` is what errors write, with braces in the place of p and q.
 
     Raises:
         ShapeError: if p or q does not have exactly one batch dimension, or if the event shapes differ.
         ValueError: if the name is unknown, or if the divergence has a parameter that must be given.
     """
-    p, q = gaussians_for("kl_divergence", p, q)
+    function, called, further = _function_of(divergence)
+    p, q = gaussians_for(called, p, q, f"{call[:-1]}{further})")
     for name, g in (("p", p), ("q", q)):
         if len(g.batch_shape) != 1:
             raise ShapeError(
@@ -166,8 +169,19 @@ def as_batches(p: Any, q: Any, divergence: str | Function) -> tuple[Gaussian, Ga
                 f"Make a single Gaussian a batch of one with {name}[None]."
             )
     check_events(p, q)
+    return p, q, function
+
+
+def _function_of(divergence: str | Function) -> tuple[Function, str, str]:
+    """The function, what errors call it, and what a call has for it after p and q.
+
+    Raises:
+        ValueError: if the name is unknown, or if the divergence has a parameter that must be given.
+    """
     if callable(divergence):
-        return p, q, divergence
+        name = getattr(divergence, "__name__", "")
+        known = any(record.name == name and function_of(record) is divergence for record in RECORDS)
+        return (divergence, name, f", {name}") if known else (divergence, "this divergence", ", divergence")
     record = record_of(divergence)
     if record.required:
         parameter = record.required[0].name
@@ -175,7 +189,7 @@ def as_batches(p: Any, q: Any, divergence: str | Function) -> tuple[Gaussian, Ga
             f"{divergence} needs {parameter}. Pass a function that sets it: "
             f"divergence=lambda p, q: {record.name}(p, q, {parameter}=...)."
         )
-    return p, q, function_of(record)
+    return function_of(record), record.name, "" if divergence == "kl" else f", {divergence!r}"
 
 
 class Augmented(NamedTuple):
@@ -227,7 +241,7 @@ def augmented(p: Any, q: Any) -> Augmented:
         tensor([[0.0000, 0.5000],
                 [0.5000, 0.0000]], dtype=torch.float64)
     """
-    p, q, _ = as_batches(p, q, "kl")
+    p, q, _ = as_batches("augmented({})", p, q)
     if not (p.scale.is_diagonal and q.scale.is_diagonal):
         got = f"{p.scale.parameterization} and {q.scale.parameterization}"
         raise ValueError(f"augmented takes diagonal Gaussians, got {got}. pairwise and nearest take any pair.")

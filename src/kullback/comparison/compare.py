@@ -99,8 +99,9 @@ def compare(
     Args:
         a: the posteriors of the first model: a Gaussian with one batch dimension (one row for each input), as
             :func:`encode` returns it; what :func:`as_gaussian` takes, such as a ``torch.distributions``
-            Independent(Normal) or an output of diffusers or pythae; ``(mean, scale)``, two tensors or NumPy arrays of
-            shape ``(N, d)`` or ``(N, C, H, W)``; or the path of a file that contains one model.
+            Independent(Normal), an output of diffusers or pythae, or a list with a Gaussian for each input;
+            ``(mean, scale)``, two tensors or NumPy arrays of shape ``(N, d)`` or ``(N, C, H, W)``; or the path of a
+            file that contains one model.
         b: the posteriors of the second model, of the same shape, or None for one model. Two files are joined by
             their ids if both have some.
         scale: what the second of two arrays is, ``"std"``, ``"variance"``, ``"logvar"`` or ``"log_std"``; and what a

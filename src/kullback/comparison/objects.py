@@ -7,6 +7,7 @@ import numpy as np
 from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import Parameterization
+from kullback.interop.calls import shape_of
 from kullback.interop.registry import as_gaussian
 from kullback.numerics.foreign_arrays import is_array
 
@@ -24,18 +25,24 @@ def as_posteriors(x: Any, name: str, scale: Parameterization | None) -> Gaussian
     """``x`` as a batch of Gaussians.
 
     Args:
-        x: what :func:`as_gaussian` takes; or a mean and a scale as a tuple or a list, each a tensor or a NumPy array
-            of shape ``(N, *event)``.
+        x: what :func:`as_gaussian` takes, but no tuple of Gaussians, which may be a posterior and a prior; or a mean
+            and a scale as a tuple or a list, each a tensor or a NumPy array of shape ``(N, *event)``.
         name: what an error calls it.
         scale: what the second of two arrays is.
 
     Raises:
-        ShapeError: if the mean does not have the shape ``(N, *event)``, or the scale does not fit it.
+        ShapeError: if the mean does not have the shape ``(N, *event)``, the scale does not fit it, or a list holds
+            batches of Gaussians.
         TypeError: if it is a tuple of other things, or nothing that :func:`as_gaussian` takes.
         ValueError: if ``scale`` is not given for two arrays, or a scale is not positive and finite.
     """
     if not isinstance(x, (tuple, list)):
         return as_gaussian(x, name)
+    if isinstance(x, list) and shape_of(x) is None and not any(map(is_array, x)):
+        listed = as_gaussian(x, name)
+        if len(listed.batch_shape) != 1:
+            raise ShapeError(f"{name} is a list of batches of Gaussians; expected one Gaussian for each input in it.")
+        return listed
     if len(x) != 2 or not all(map(is_array, x)):
         held = ", ".join(type(part).__name__ for part in x)
         raise TypeError(

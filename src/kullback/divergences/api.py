@@ -15,8 +15,8 @@ from kullback.gaussians.gaussian import Gaussian, NumericGaussian
 from kullback.gaussians.mixture import Mixture
 from kullback.gaussians.scales.diagonal import Diagonal, Isotropic, common_parameterization
 from kullback.gaussians.shapes import expansion
+from kullback.interop.calls import BUILD, call_of_arrays, shapes_of
 from kullback.interop.pairs import kl_by_torch, without_common_transforms
-from kullback.interop.refusals import BUILD, call_of_arrays, shapes_of
 from kullback.interop.registry import gaussians_for
 from kullback.kernels.choice import KERNELS
 from kullback.numerics.arrays import ArrayKind, common_array_kind, to_callers_type
@@ -146,7 +146,7 @@ def _check_arguments(
         raise TypeError(f"{name} has no argument {unknown[0]!r}; {takes} {_INSTEAD.get(unknown[0], '')}".rstrip())
     if len(given) > 2 + len(positional):
         further = "".join(f" and {x}" for x in positional)
-        call = call_of_arrays(name, given)
+        call = call_of_arrays(f"{name}({{}})", given)
         build = "" if call is None else f" Build them: {call}, or the constructor that the scales belong to: {BUILD}."
         raise TypeError(f"{name} takes two Gaussians{further}, got {len(given)} arguments ({shapes_of(given)}).{build}")
 

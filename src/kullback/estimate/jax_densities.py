@@ -10,8 +10,8 @@ from torch import Tensor
 
 from kullback.errors import ShapeError
 from kullback.estimate.adapted import Adapted
-from kullback.interop.classes import class_names
 from kullback.numerics.arrays import from_callers_type
+from kullback.numerics.classes import class_names
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class OfJax(Adapted):
         seed = int(torch.randint(2**31, ()))
         if self.library == "distrax":
             return from_callers_type(self.distribution.sample(seed=seed, sample_shape=(n,)))
-        on_jax = self.library == "numpyro" or ".substrates.jax." in type(self.distribution).__module__
+        on_jax = self.library == "numpyro" or class_names(self.distribution, f"{self.library}.substrates.jax")
         # Imported where its distributions are seen, and so imported already.
         key = importlib.import_module("jax").random.PRNGKey(seed) if on_jax else seed
         if self.library == "numpyro":

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kullback.errors import ShapeError
 from kullback.estimate.adapted import Adapted
+from kullback.numerics.classes import class_names
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class OfKernels(Adapted):
 
 def from_scipy(x: Any, _name: str) -> Any:
     """A distribution of scipy as an object with ``log_prob`` and ``sample``; anything else as it is."""
-    if not type(x).__module__.startswith("scipy.stats."):
+    if not class_names(x, "scipy.stats"):
         return x
     if callable(getattr(x, "resample", None)):
         return OfKernels(x)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kullback.estimate.adapted import Adapted
-from kullback.interop.classes import class_names
+from kullback.numerics.classes import class_names
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def explain(p: Any, q: Any, value: Any = None) -> Explanation:
         digits that the inputs determine: 15.4
         0.4431: the standard deviations are taken for variances
     """
-    p, q = gaussians_for("kl_divergence", p, q)
+    p, q = gaussians_for("kl_divergence", p, q, "explain({})")
     check_shapes(p, q)
     dtype = result_dtype([*p.tensors(), *q.tensors()])
     tensors = as_common_tensors(p.detach(), q.detach(), torch.float64)

@@ -16,7 +16,6 @@ from kullback.errors import ShapeError
 from kullback.gaussians import inputs
 from kullback.gaussians.indexing import batch_index, coordinate_index
 from kullback.gaussians.moments import STRUCTURES, check_batch_of_samples, mean_and_scale
-from kullback.gaussians.rotations import factor_of
 from kullback.gaussians.scales.base import Scale
 from kullback.gaussians.scales.diagonal import Diagonal, Isotropic, Parameterization
 from kullback.gaussians.scales.matrix import Dense, Precision, Tril
@@ -26,7 +25,6 @@ from kullback.gaussians.validation import (
     check_factor,
     check_finite,
     check_positive_definite,
-    check_scale_values,
     shape_of,
     triangular,
 )
@@ -217,18 +215,8 @@ class Gaussian:
             >>> Gaussian.from_rotation_scale(torch.zeros(3), torch.tensor([1.0, 0.0, 0.0, 0.0]), torch.ones(3))
             Gaussian(batch_shape=(), event_shape=(3,), given as scale_tril, dtype=float32, device=cpu)
         """
-        if (scale is None) == (log_scale is None):
-            raise TypeError("from_rotation_scale takes one of scale and log_scale.")
-        along, kind = to_tensor(scale if log_scale is None else log_scale, "scale")
-        turn, turn_kind = to_tensor(rotation, "rotation")
-        if not (isinstance(along, Tensor) and along.ndim and isinstance(turn, Tensor)):
-            raise ShapeError(f"scale has the shape (*batch, d), got {shape_of(along)}.")
-        kept: Parameterization = "std" if log_scale is None else "log_std"
-        checked = torch.where(along == 0, 1.0, along) if singular and log_scale is None else along
-        check_scale_values(checked, kept, validate=validate, caller="from_rotation_scale")
-        factor = factor_of(turn, along if log_scale is None else along.exp(), validate=validate)
-        g = cls.from_factor(mean, factor, singular=singular, validate=validate)
-        return g.with_array_kind(common_array_kind((kind, turn_kind, to_tensor(mean, "mean")[1])))
+        factor, kind = inputs.rotation_scale(mean, rotation, scale, log_scale, singular=singular, validate=validate)
+        return cls.from_factor(mean, factor, singular=singular, validate=validate).with_array_kind(kind)
 
     @classmethod
     def from_precision(cls, mean: Any, precision: Any, *, validate: bool | None = None) -> "Gaussian":

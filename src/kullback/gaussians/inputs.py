@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from kullback.errors import NotPositiveDefinite, ShapeError
+from kullback.gaussians.rotations import factor_of
 from kullback.gaussians.scales.base import Scale
 from kullback.gaussians.scales.diagonal import Diagonal, Isotropic, Parameterization
 from kullback.gaussians.scales.low_rank import LowRank
 from kullback.gaussians.shapes import fitted_scale
 from kullback.gaussians.singular import scale_of_factor
 from kullback.gaussians.validation import (
+    Advice,
     check_finite,
     check_matrix_shape,
     check_mean,
@@ -47,7 +49,7 @@ def diagonal(
     location, kind = to_tensor(mean, "mean")
     value, scale_kind = to_tensor(scale, parameterization)
     dims = location.ndim if isinstance(location, Tensor) else 0
-    check_order(mean, scale, "mean", parameterization, ((-i - 1, -i - 1) for i in range(dims)))
+    check_order(mean, scale, "mean", parameterization, _paired(dims))
     event_dims = whole_number(event_dims, "event_dims")
     if dims == 0 and event_dims == 1 and not (isinstance(value, Tensor) and value.ndim):
         event_dims = 0  # one number beside one number is a one-dimensional Gaussian
@@ -75,10 +77,19 @@ def mean_and_matrix(
     """
     location, kind = to_tensor(mean, "mean")
     value, matrix_kind = to_tensor(matrix, name)
-    check_order(mean, matrix, "mean", name, ((-1, -2), (-1, -1)) if square else ((-1, -2),))
+    rows = _paired(location.ndim, rows=True) if isinstance(location, Tensor) else []
+    check_order(mean, matrix, "mean", name, [*rows, (-1, -1)] if square else rows)
     value = check_matrix_shape(location, value, name, square=square)
     check_mean(location, validate=validate)
     return _beside(location, value, value.shape[-2:-1]), value, common_array_kind((kind, matrix_kind))
+
+
+_OF_VARIANCE = Advice(
+    "from_low_rank: variance has",
+    negative=" Is it a log-variance? Pass its exponential.",
+    zeros=" For the covariance of the factor alone: variance=0.0, the number, or from_factor(mean, factor). Where some "
+    "are 0: from_factor(mean, torch.cat([factor, torch.diag_embed(variance.sqrt())], -1), singular=True).",
+)
 
 
 def low_rank(mean: Any, factor: Any, variance: Any, *, validate: bool | None) -> tuple[Tensor, Scale, ArrayKind]:
@@ -89,9 +100,12 @@ def low_rank(mean: Any, factor: Any, variance: Any, *, validate: bool | None) ->
     location, matrix, kind = mean_and_matrix(mean, factor, "factor", validate=validate, square=False)
     check_finite(matrix, "factor", validate=validate)
     value, variance_kind = to_tensor(variance, "variance")
+    if isinstance(value, Tensor):
+        check_order(mean, variance, "mean", "variance", _paired(value.ndim))
+        check_order(variance, factor, "variance", "factor", _paired(value.ndim, rows=True))
     if not isinstance(value, Tensor) and value == 0:
         return location, scale_of_factor(matrix), common_array_kind((kind, variance_kind))
-    check_scale_values(value, "variance", validate=validate, caller="from_low_rank")
+    check_scale_values(value, "variance", validate=validate, advice=_OF_VARIANCE)
     for beside in (location, torch.empty(matrix.shape[:-1], device="meta")):
         value = fitted_scale(beside, value, matrix.shape[-2:-1], "variance")
     if not isinstance(value, Tensor):
@@ -99,6 +113,47 @@ def low_rank(mean: Any, factor: Any, variance: Any, *, validate: bool | None) ->
     if not value.ndim:
         value = value.to(matrix).expand(matrix.shape[-2:-1])
     return location, LowRank(matrix, value), common_array_kind((kind, variance_kind))
+
+
+_OF_SCALE = Advice(
+    "from_rotation_scale: scale has",
+    negative=" Is it a logarithm? Then log_scale=.",
+    zeros=" Did an exponential underflow? Pass its argument: log_scale=. Is it flat, as a surfel? Then singular=True.",
+    infinite=" Did an exponential overflow? Pass its argument: log_scale=.",
+)
+_OF_LOG_SCALE = Advice("from_rotation_scale: log_scale has", negative="")
+
+
+def rotation_scale(
+    mean: Any, rotation: Any, scale: Any, log_scale: Any, *, singular: bool, validate: bool | None
+) -> tuple[Tensor, ArrayKind]:
+    """The factor of a rotation and scales, or their logarithms, beside a mean.
+
+    Raises as :meth:`Gaussian.from_rotation_scale` does.
+    """
+    if (scale is None) == (log_scale is None):
+        raise TypeError("from_rotation_scale takes one of scale and log_scale.")
+    given, name = (scale, "scale") if log_scale is None else (log_scale, "log_scale")
+    along, kind = to_tensor(given, name)
+    turn, turn_kind = to_tensor(rotation, "rotation")
+    if not (isinstance(along, Tensor) and along.ndim and isinstance(turn, Tensor)):
+        raise ShapeError(f"{name} has the shape (*batch, d), got {shape_of(along)}.")
+    check_order(mean, given, "mean", name, _paired(along.ndim))
+    if turn.shape[-2:] == 2 * along.shape[-1:]:
+        check_order(mean, rotation, "mean", "rotation", _paired(turn.ndim - 1, rows=True))
+        check_order(rotation, given, "rotation", name)
+    if log_scale is None:
+        checked = torch.where(along == 0, 1.0, along) if singular else along
+        check_scale_values(checked, "std", validate=validate, advice=_OF_SCALE)
+    else:
+        check_scale_values(along, "log_std", validate=validate, advice=_OF_LOG_SCALE)
+        along = along.exp()
+    return factor_of(turn, along, validate=validate), common_array_kind((kind, turn_kind, to_tensor(mean, "mean")[1]))
+
+
+def _paired(dims: int, *, rows: bool = False) -> list[tuple[int, int]]:
+    """The axes of so many dimensions beside those of the same ones, or beside those of the rows of matrices."""
+    return [(-i - 1, -i - 2 if rows else -i - 1) for i in range(dims)]
 
 
 def _are_plain(mean: Any, scale: Any, event_dims: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -30,8 +31,32 @@ def check_mean(mean: Tensor | float, *, validate: bool | None) -> None:
             raise ValueError(f"the mean is NaN (at {nan.nonzero()[0].tolist()}).")
 
 
+@dataclass(frozen=True)
+class Advice:
+    """What a constructor says of scales that are not positive and finite."""
+
+    begins: str
+    """How the message begins."""
+    negative: str
+    zeros: str = ""
+    infinite: str = ""
+
+
+def _advice(parameterization: Parameterization, value: Tensor) -> Advice:
+    """That of the constructor which is named after a parameterization."""
+    logarithm = {"std": "log_std", "variance": "logvar"}.get(parameterization)
+    zeros, infinite = (
+        "" if logarithm is None else f" Did an exponential {how}? Pass its argument: from_{logarithm}."
+        for how in ("underflow", "overflow")
+    )
+    if value.ndim > 1 and value.shape[-1] == value.shape[-2]:
+        zeros = " If this is a covariance matrix: from_covariance."
+    negative = " Is it a log-variance? Then use from_logvar. The logarithm of a standard deviation? Then from_log_std."
+    return Advice(f"from_{parameterization} got", negative, zeros, infinite)
+
+
 def check_scale_values(
-    value: Tensor | float, parameterization: Parameterization, *, validate: bool | None, caller: str | None = None
+    value: Tensor | float, parameterization: Parameterization, *, validate: bool | None, advice: Advice | None = None
 ) -> None:
     """Raise a ValueError unless every scale is positive and finite."""
     if validate is False:
@@ -43,11 +68,11 @@ def check_scale_values(
     lowest, highest = (x.item() for x in torch.aminmax(value.detach()))
     positive = lowest > 0 if parameterization in POSITIVE else math.isfinite(lowest)
     if not (positive and math.isfinite(highest)):
-        what = f"from_{parameterization} got" if caller is None else f"{caller}: {parameterization} has"
-        raise ValueError(f"{what} {_describe(value.detach(), parameterization)}")
+        advice = advice or _advice(parameterization, value)
+        raise ValueError(f"{advice.begins} {_describe(value.detach(), parameterization, advice)}")
 
 
-def _describe(value: Tensor, parameterization: Parameterization) -> str:
+def _describe(value: Tensor, parameterization: Parameterization, advice: Advice) -> str:
     """What is wrong with the values of a scale, and where: the end of a sentence."""
 
     def at(mask: Tensor) -> str:
@@ -56,22 +81,11 @@ def _describe(value: Tensor, parameterization: Parameterization) -> str:
     if value.isnan().any():
         return f"NaN ({at(value.isnan())})."
     if value.isinf().any():
-        return f"an infinite value ({at(value.isinf())}).{_logarithm_of(parameterization, 'overflow')}"
+        return f"an infinite value ({at(value.isinf())}).{advice.infinite}"
     lowest = value.amin()
     if lowest < 0:
-        hint = "Is it a log-variance? Then use from_logvar. The logarithm of a standard deviation? Then from_log_std."
-        return f"negative values (min {lowest.item():.4g} {at(value == lowest)}). {hint}"
-    square = value.ndim > 1 and value.shape[-1] == value.shape[-2]
-    hint = (
-        " If this is a covariance matrix: from_covariance." if square else _logarithm_of(parameterization, "underflow")
-    )
-    return f"zeros ({at(value == 0)}). A {parameterization} is positive.{hint}"
-
-
-def _logarithm_of(parameterization: Parameterization, how: str) -> str:
-    """What to do where the exponential of a logarithm has left the range of the dtype."""
-    logarithm = {"std": "log_std", "variance": "logvar"}.get(parameterization)
-    return "" if logarithm is None else f" Did an exponential {how}? Pass its argument: from_{logarithm}."
+        return f"negative values (min {lowest.item():.4g} {at(value == lowest)}).{advice.negative}"
+    return f"zeros ({at(value == 0)}). A {parameterization} is positive.{advice.zeros}"
 
 
 def shape_of(x: Tensor | float) -> tuple[int, ...]:

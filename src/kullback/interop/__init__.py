@@ -2,8 +2,8 @@
 
 ``registry.py`` finds the readers and holds the conversion that public functions call, :func:`kullback.as_gaussian`. A
 reader recognizes its own objects without importing their library, and is handed ``convert`` for the objects inside
-them; ``classes.py`` tells the classes of a library by their names. ``pairs.py`` looks at both arguments of a divergence
-together, and ``changes.py`` at the transforms that they come from; ``refusals.py`` says of what is no Gaussian which
-call takes it. May import ``gaussians/`` and what comes before.
+them; ``shared.py`` has what readers of several libraries do. ``pairs.py`` looks at both arguments of a divergence
+together, and ``changes.py`` at the transforms that they come from. ``refusals.py`` says of what is no Gaussian which
+call takes it, and ``calls.py`` writes the call for arrays. May import ``gaussians/`` and what comes before.
 Next: ``pairs/``.
 """

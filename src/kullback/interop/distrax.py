@@ -2,15 +2,19 @@
 
 from typing import Any
 
-from kullback.errors import NoClosedForm
+from torch import Tensor
+
 from kullback.gaussians.gaussian import Gaussian
-from kullback.interop.classes import class_names
+from kullback.interop.shared import independent_multivariate
+from kullback.numerics.arrays import ArrayKind, to_tensor
+from kullback.numerics.classes import class_names
 
 _DIAGONAL = {"Normal", "MultivariateNormalDiag"}
 
 
 def read(x: Any, name: str, _convert: object) -> Gaussian | None:
-    """By standard deviations where the coordinates are independent, else by the triangular factor or the covariance.
+    """By standard deviations where the coordinates are independent, or their logarithms, if those are what is held;
+    else by the triangular factor or the covariance.
 
     Raises:
         NoClosedForm: for independent multivariate Gaussians.
@@ -21,13 +25,18 @@ def read(x: Any, name: str, _convert: object) -> Gaussian | None:
     within = class_names(inside, "distrax")
     if within & _DIAGONAL:
         event_dims = len(x.event_shape)
-        if inside is x and "LogStddevNormal" in kinds:
-            return Gaussian.from_log_std(x.mean(), x.log_scale, event_dims=event_dims)
+        if "LogStddevNormal" in within:
+            mean, log_scale = (to_tensor(value, name)[0] for value in (x.mean(), inside.log_scale))
+            if isinstance(mean, Tensor) and isinstance(log_scale, Tensor):
+                # The mean has the shape of the batch; distrax leaves the scale as it was given.
+                log_scale = log_scale.to(mean.dtype).expand(mean.shape)
+            g = Gaussian.from_log_std(mean, log_scale, event_dims=event_dims)
+            return g.with_array_kind(ArrayKind.NUMPY)
         return Gaussian.from_std(x.mean(), x.stddev(), event_dims=event_dims)
     if "MultivariateNormalFromBijector" not in within:
         return None
     if inside is not x:
-        raise NoClosedForm(f"{name} is independent {type(inside).__name__}s. Their divergences add up: sum those.")
+        raise independent_multivariate(name)
     if "MultivariateNormalTri" in kinds and x.is_lower:
         return Gaussian.from_factor(x.mean(), x.scale_tri)
     return Gaussian.from_covariance(x.mean(), x.covariance())

@@ -5,10 +5,10 @@ from typing import Any
 
 from torch import Tensor
 
-from kullback.errors import NoClosedForm
 from kullback.gaussians.gaussian import Gaussian
-from kullback.interop.classes import class_names, with_more_event_dims
+from kullback.interop.shared import masked, with_more_event_dims
 from kullback.numerics.arrays import ArrayKind, to_tensor
+from kullback.numerics.classes import class_names
 
 
 def read(x: Any, name: str, convert: Callable[[Any, str], Any]) -> Gaussian | None:
@@ -29,10 +29,7 @@ def read(x: Any, name: str, convert: Callable[[Any, str], Any]) -> Gaussian | No
     if "LowRankMultivariateNormal" in kinds:
         return Gaussian.from_low_rank(x.mean, x.cov_factor, x.cov_diag)
     if "MaskedDistribution" in kinds:
-        raise NoClosedForm(
-            f"{name} is a MaskedDistribution, which is no density where it is masked. Pass {name}.base_dist, and leave "
-            "out the rows that are masked."
-        )
+        raise masked(name)
     base = convert(x.base_dist, name) if kinds & {"Independent", "ExpandedDistribution"} else None
     if not isinstance(base, Gaussian):
         return None

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from kullback.errors import NoClosedForm
 from kullback.gaussians.gaussian import Gaussian
-from kullback.interop.classes import class_names
+from kullback.interop.shared import masked
+from kullback.numerics.classes import class_names
 
 
 def read(x: Any, name: str, convert: Callable[[Any, str], Any]) -> Gaussian | None:
@@ -19,8 +19,5 @@ def read(x: Any, name: str, convert: Callable[[Any, str], Any]) -> Gaussian | No
     if not isinstance(base, Gaussian):
         return None
     if "MaskedDistribution" in kinds:
-        raise NoClosedForm(
-            f"{name} is a MaskedDistribution, which is no density where it is masked. Pass {name}.base_dist, and leave "
-            "out the rows that are masked."
-        )
+        raise masked(name)
     return base.expand(x.batch_shape)

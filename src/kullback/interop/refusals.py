@@ -1,18 +1,15 @@
 """What is said of an object that stands for no Gaussian: what it is, and the call that takes it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from torch import Tensor
 from torch.distributions import Distribution, Independent, TransformedDistribution
 
 from kullback.errors import NoClosedForm
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
-from kullback.numerics.foreign_arrays import is_array
-
-BUILD = "Gaussian.from_std(mean, std), from_variance, from_logvar, from_log_std or from_covariance"
+from kullback.interop.calls import BUILD, constructor, is_pair, kind_of, pair_of, shape_of, standard
+from kullback.interop.wrapped import is_wrapper
 
 # The calls that take densities in the place of an exact function, and those that prove bounds for mixtures.
 _ESTIMATES = {
@@ -31,7 +28,7 @@ def refusal(x: Any, name: str, function: str, other: Any = None) -> NoClosedForm
 
     NoClosedForm for what has a density, TypeError for anything else.
     """
-    inside = _is_held_by(x)
+    inside = x.distribution if is_wrapper(x) else x
     if isinstance(inside, Mixture):
         return _of_mixture(inside, name, function)
     if isinstance(inside, Distribution):
@@ -42,28 +39,9 @@ def refusal(x: Any, name: str, function: str, other: Any = None) -> NoClosedForm
         return NoClosedForm(f"{name} is an object {type(x).__name__} with a log-density. {_instead(function)}{lacks}")
     if callable(getattr(x, "logpdf", None)):
         if hasattr(x, "freeze") and not hasattr(x, "dist"):
-            return TypeError(f"{name} is {_kind(x)}, of no parameters yet: freeze it, {_scipy_name(x)}(...).")
+            return TypeError(f"{name} is {kind_of(x)}, of no parameters yet: freeze it, {_scipy_name(x)}(...).")
         return NoClosedForm(f"{name} is a {_scipy_name(x)} of scipy. {_instead(function)}")
     return _of_no_density(x, name, function, other)
-
-
-def call_of_arrays(function: str, arguments: Sequence[Any]) -> str | None:
-    """What to write for arguments that are arrays, or pairs of them; None if some are neither."""
-    if len(arguments) > 4 or all(isinstance(x, Gaussian | Distribution) for x in arguments):
-        return None
-    pairs = [_pair(x) for x in arguments]
-    if all(_shape(x) is not None for x in arguments) and len(arguments) in (2, 4):
-        pairs = [(arguments[0], arguments[1]), *([(arguments[2], arguments[3])] if len(arguments) == 4 else [])]
-    written = []
-    for k, (pair, given) in enumerate(zip(pairs, [*arguments, None, None], strict=False), 1):
-        if pair is None and not isinstance(given, Gaussian | Distribution):
-            return None
-        written.append("pq"[k - 1] if pair is None else _constructor(*pair, number=k if len(pairs) > 1 else 0))
-        if k == 2:
-            break
-    if len(written) == 1:
-        written.append(_standard(arguments[0]))
-    return f"{function}({', '.join(written)})"
 
 
 def of_samples(function: str, name: str = "p") -> str:
@@ -73,11 +51,6 @@ def of_samples(function: str, name: str = "p") -> str:
     if function in ("kl_divergence", "entropy"):
         return _ESTIMATES[function].format(_arguments(function))
     return f"Gaussian.from_samples({name}, structure='full') is the Gaussian that fits them"
-
-
-def shapes_of(arguments: Sequence[Any]) -> str:
-    """The arguments in a message: their kinds, and the shapes of arrays."""
-    return ", ".join(_kind(x) for x in arguments)
 
 
 def _of_mixture(x: Mixture, name: str, function: str) -> NoClosedForm:
@@ -110,24 +83,24 @@ def _of_distribution(x: Distribution, name: str, function: str, other: Any) -> N
 
 
 def _of_no_density(x: Any, name: str, function: str, other: Any) -> TypeError:
-    kind = _kind(x)
+    kind = kind_of(x)
     what = f"{name} must be a Gaussian or a distribution that is one, got {kind}."
-    shape = _shape(x)
-    if shape is not None and shape != ():
+    shape = shape_of(x)
+    if shape is not None and shape != () and not is_pair(x):
         return TypeError(
             f"{what} Are these samples, one a row? {of_samples(function, name)}. Are these means? Add their scale: "
             f"{BUILD}."
         )
-    pair = _pair(x)
+    pair = pair_of(x)
     if pair is not None:
-        return TypeError(f"{what} Say what it holds: {_constructor(*pair, number=0)}, or the constructor of its scale.")
+        return TypeError(f"{what} Say what it holds: {constructor(*pair, number=0)}, or the constructor of its scale.")
     if isinstance(x, list | tuple) and any(isinstance(each, Gaussian | Mixture | Distribution) for each in x):
         return TypeError(f"{what} A list of Gaussians is a batch; one of these is none.")
     if isinstance(x, Mapping):
         keys = list(x)[:2]
         return TypeError(f"{what} Gaussian.from_std({', '.join(f'{name}[{key!r}]' for key in keys)}), or its like.")
     if x is None or shape == ():
-        return TypeError(f"{what} A standard normal is {_standard(other)}; any other: {BUILD}.")
+        return TypeError(f"{what} A standard normal is {standard(other)}; any other: {BUILD}.")
     return TypeError(f"{what} Build one: {BUILD}.")
 
 
@@ -156,11 +129,6 @@ def _event_of(x: Distribution, name: str, other: Any) -> str | None:
     return f"{independent}, q" if name == "p" else f"p, {independent}"
 
 
-def _is_held_by(x: Any) -> Any:
-    held = getattr(x, "distribution", None)
-    return held if isinstance(held, Distribution) and not isinstance(x, Distribution) else x
-
-
 def _is_discrete(x: Distribution) -> bool:
     try:
         support: Any = x.support
@@ -175,76 +143,6 @@ def _has_entropy(x: Distribution) -> bool:
     except NotImplementedError:
         return False
     return True
-
-
-def _shape(x: Any) -> tuple[int, ...] | None:
-    """The shape of an array, a number or lists of numbers; None for anything else."""
-    if is_array(x):
-        return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
-    if isinstance(x, int | float):
-        return ()
-    if (
-        isinstance(x, list | tuple)
-        and x
-        and all(_shape(each) is not None and not isinstance(each, Tensor) for each in x)
-    ):
-        try:
-            return np.shape(x)
-        except ValueError:  # a ragged one
-            return None
-    return None
-
-
-def _pair(x: Any) -> tuple[Any, Any] | None:
-    """The mean and the scale of a pair of arrays."""
-    if not isinstance(x, list | tuple) or len(x) != 2 or any(_shape(each) in (None, ()) for each in x):
-        return None
-    return x[0], x[1]
-
-
-def _constructor(mean: Any, scale: Any, *, number: int) -> str:
-    """The constructor for a mean and a scale, by their shapes and the signs of the scale."""
-    shape_of_mean, shape = _shape(mean), _shape(scale)
-    assert shape_of_mean is not None
-    assert shape is not None
-    kind, what = "std", "std"
-    if (
-        len(shape) >= 2
-        and shape[-1] == shape[-2]
-        and shape_of_mean[-1:] == shape[-1:]
-        and len(shape) > len(shape_of_mean)
-    ):
-        kind, what = "covariance", "cov"
-    elif (isinstance(scale, np.ndarray | list | tuple) and np.min(scale) < 0) or _is_negative(scale):
-        kind, what = "logvar", "logvar"
-    suffix = f"_{number}" if number else ""
-    return f"Gaussian.from_{kind}(mu{suffix}, {what}{suffix})"
-
-
-def _is_negative(x: Any) -> bool:
-    return isinstance(x, Tensor) and x.device.type == "cpu" and x.numel() > 0 and bool((x.detach() < 0).any())
-
-
-def _standard(beside: Any) -> str:
-    """The standard normal of the event of what it stands beside."""
-    event = getattr(beside, "event_shape", None)
-    shape = _shape(beside) if event is None else tuple(event)
-    if event is None and shape is not None:
-        shape = shape[-1:]
-    if shape is None:
-        return "Gaussian.standard(d)"
-    return f"Gaussian.standard({shape[0] if len(shape) == 1 else shape})"
-
-
-def _kind(x: Any) -> str:
-    """A type, and the shapes in it."""
-    shape = _shape(x)
-    if isinstance(x, list | tuple):
-        parts = ", ".join(_kind(each) for each in x[:4]) if shape is None else f"of shape {shape}"
-        return f"{type(x).__name__} ({parts})" if shape is None else f"{type(x).__name__} {parts}"
-    if shape:
-        return f"{type(x).__name__} of shape {shape}"
-    return "Gaussian" if isinstance(x, Gaussian) else type(x).__name__
 
 
 def _scipy_name(x: Any) -> str:

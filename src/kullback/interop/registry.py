@@ -8,7 +8,8 @@ from typing import Any
 from kullback import interop
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
-from kullback.interop.refusals import BUILD, call_of_arrays, of_samples, refusal, shapes_of
+from kullback.interop.calls import BUILD, call_of_arrays, shapes_of
+from kullback.interop.refusals import of_samples, refusal
 
 Converted = Gaussian | Mixture | None
 Reader = Callable[[Any, str, "Callable[[Any, str], Converted]"], Converted]
@@ -84,19 +85,22 @@ def gaussian_for(function: str, x: Any, name: str, other: Any = None) -> Gaussia
     raise refusal(x if converted is None else converted, name, function, other)
 
 
-def gaussians_for(function: str, p: Any, q: Any) -> tuple[Gaussian, Gaussian]:
+def gaussians_for(function: str, p: Any, q: Any, call: str | None = None) -> tuple[Gaussian, Gaussian]:
     """Both arguments of an exact function as Gaussians.
+
+    ``call`` is what was called, if that is not the function, with braces in the place of p and q.
 
     Raises as :func:`as_gaussian` does; for arrays the message writes the call with constructors.
     """
     try:
         return gaussian_for(function, p, "p", q), gaussian_for(function, q, "q", p)
     except TypeError as error:
-        call = call_of_arrays(function, (p, q))
-        if call is None:
+        call = f"{function}({{}})" if call is None else call
+        written = call_of_arrays(call, (p, q))
+        if written is None:
             raise
         samples = "" if isinstance(p, tuple | list) else f" If they are samples, one a row: {of_samples(function)}."
         raise TypeError(
-            f"{function} takes two Gaussians, got {shapes_of((p, q))}. If they are means and scales: {call}, or the "
-            f"constructor that the scales belong to: {BUILD}.{samples}"
+            f"{call.split('(')[0]} takes two Gaussians, got {shapes_of((p, q))}. If they are means and scales: "
+            f"{written}, or the constructor that the scales belong to: {BUILD}.{samples}"
         ) from error

@@ -4,7 +4,7 @@ from typing import Any
 
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
-from kullback.interop.classes import class_names
+from kullback.numerics.classes import class_names
 
 
 def read(x: Any, name: str, _convert: object) -> Mixture | None:

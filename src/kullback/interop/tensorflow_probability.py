@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from kullback.errors import NoClosedForm
 from kullback.gaussians.gaussian import Gaussian
-from kullback.interop.classes import class_names
+from kullback.interop.shared import independent_multivariate
+from kullback.numerics.classes import class_names
 
 _LIBRARY = "tensorflow_probability"
 _DIAGONAL = {"LinearOperatorDiag", "LinearOperatorScaledIdentity", "LinearOperatorIdentity", "NoneType"}
@@ -26,5 +26,5 @@ def read(x: Any, name: str, _convert: object) -> Gaussian | None:
     if not multivariate:
         return None
     if inside is not x:
-        raise NoClosedForm(f"{name} is independent {type(inside).__name__}s. Their divergences add up: sum those.")
+        raise independent_multivariate(name)
     return Gaussian.from_factor(x.mean(), x.scale.to_dense())

@@ -6,7 +6,7 @@ from typing import Any
 from torch import distributions
 
 from kullback.gaussians.gaussian import Gaussian
-from kullback.interop.classes import with_more_event_dims
+from kullback.interop.shared import with_more_event_dims
 
 
 def read(x: Any, name: str, convert: Callable[[Any, str], Any]) -> Gaussian | None:

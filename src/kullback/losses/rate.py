@@ -4,9 +4,11 @@ Each function returns one number, a mean over the batch. Papers that use one nam
 of clipping, averaging and stopping gradients; here the name of the argument states the order.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -172,7 +174,7 @@ def free_bits(
         (tensor(1.7500), tensor(1.5000), tensor(1.))
     """
     amounts = [x for x in (per_dimension, per_group, per_row, after_mean) if x is not None]
-    if len(amounts) != 1 or isinstance(amounts[0], str) or not amounts[0] >= 0:
+    if len(amounts) != 1 or not _is_number(amounts[0], 0.0):
         raise ValueError(
             "free_bits takes one of per_dimension, per_group, per_row and after_mean, a number of nats from 0 up, got "
             f"{amounts or 'none'}."
@@ -197,6 +199,12 @@ def free_bits(
     batch_dims = tuple(range(parts.ndim - p.event_dims))
     parts = parts.mean(batch_dims) if batch_dims else parts
     return torch.stack([x.sum() for x in _grouped(parts, groups)]).clamp(min=per_group).sum()
+
+
+def _is_number(x: Any, low: float, high: float = math.inf) -> bool:
+    """Whether it is one number, between these."""
+    one = isinstance(x, int | float | np.number) or (isinstance(x, Tensor) and not x.ndim)
+    return one and bool(low <= x <= high)
 
 
 def _mean_of_clipped(p: Gaussian, q: Gaussian, free: float) -> Tensor:
@@ -262,9 +270,9 @@ def balanced_kl(p: Any, q: Any, *, balance: float = 0.8, free: float = 0.0) -> T
         >>> loss.item(), mu.grad.item()
         (0.5, 0.25)
     """
-    if isinstance(balance, str) or not 0.0 <= balance <= 1.0:
+    if not _is_number(balance, 0.0, 1.0):
         raise ValueError(f"balance is a number between 0 and 1, got {balance!r}.")
-    if isinstance(free, str) or not free >= 0.0:
+    if not _is_number(free, 0.0):
         raise ValueError(f"free is a number of nats from 0 up, got {free!r}.")
     p, q = gaussians_for("balanced_kl", p, q)
     for_q, for_p = _mean_of_clipped(p.detach(), q, free), _mean_of_clipped(p, q.detach(), free)

@@ -4,7 +4,8 @@
   NaN instead of exceptions; ``pivoted.py``: the rank of a semidefinite matrix; ``procrustes.py``: the rotation that
   brings two factors closest, and ``near_factors.py``: what is then left between them.
 - ``tensors.py``: the dtype, device and shape of tensors that meet; ``arrays.py``: NumPy arrays in and out;
-  ``foreign_arrays.py``: tables and arrays of other libraries; ``labels.py``: the order of what labels them.
+  ``foreign_arrays.py``: tables and arrays of other libraries; ``labels.py``: the order of what labels them;
+  ``classes.py``: what classes of a library an object is of.
 - ``guard.py``: whether values and memory may be read; ``memory.py``: memory for large results.
 - ``gradients.py``: values with the derivatives of another expression; ``rows.py``: rows of a batch that are computed
   otherwise than the rest; ``screened.py``: fast scores, of which only the uncertain ones are computed again.

@@ -1,9 +1,10 @@
 """Names along the axes of tables and labelled arrays, which are dropped: two that differ only in order are refused."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from kullback.errors import ShapeError
+from kullback.numerics.classes import PLAIN, class_names
 
 _SHOWN = 6  # labels in a message
 
@@ -11,33 +12,35 @@ _SHOWN = 6  # labels in a message
 def check_order(x: Any, y: Any, name_x: str, name_y: str, axes: Iterable[tuple[int, int]] = ((-1, -1),)) -> None:
     """Check that where two arrays have the same labels along paired axes, they have them in the same order.
 
-    Tables of pandas and polars and arrays of xarray have labels. Others, and other labels, are taken as they lie.
+    Tables of pandas, polars and pyarrow and arrays of xarray have labels. Others, and other labels, are taken as they
+    lie.
 
     Raises:
         ShapeError: if the order differs: numbers of different coordinates would meet.
     """
-    if not (_has_labels(x) and _has_labels(y)):
+    if isinstance(x, PLAIN) or isinstance(y, PLAIN):
         return
-    dims_x, dims_y = getattr(x, "dims", None), getattr(y, "dims", None)
-    if dims_x and dims_y:
-        _refuse_other_order(dims_x, dims_y, name_x, name_y, "dimensions")
+    _refuse_other_order(_dims(x), _dims(y), name_x, name_y, "dimensions")
+    labels_x, labels_y = _labels(x), _labels(y)
     for axis_x, axis_y in axes:
-        _refuse_other_order(_labels(x, axis_x), _labels(y, axis_y), name_x, name_y, "labels")
+        if -len(labels_x) <= axis_x < 0 and -len(labels_y) <= axis_y < 0:
+            _refuse_other_order(labels_x[axis_x], labels_y[axis_y], name_x, name_y, "labels")
 
 
-def _has_labels(x: Any) -> bool:
-    return type(x).__module__.split(".")[0] in ("pandas", "polars", "xarray")
+def _dims(x: Any) -> Any:
+    """The names of the axes; None if they have none."""
+    return x.dims if class_names(x, "xarray") else None
 
 
-def _labels(x: Any, axis: int) -> Any:
-    """The labels along an axis; None if there are none, or no such axis."""
-    if not -len(x.shape) <= axis < 0:
-        return None
-    if hasattr(x, "axes"):  # of pandas
-        return x.axes[axis]
-    if hasattr(x, "dims"):  # of xarray
-        return x.indexes.get(x.dims[axis])
-    return x.columns if hasattr(x, "columns") and axis == -1 else None
+def _labels(x: Any) -> Sequence[Any]:
+    """The labels along each axis, None where there are none; nothing of what has no labels."""
+    if class_names(x, "pandas") & {"DataFrame", "Series"}:
+        return list(x.axes)
+    if "DataFrame" in class_names(x, "polars"):
+        return None, x.columns
+    if class_names(x, "pyarrow") & {"Table", "RecordBatch"}:
+        return None, x.column_names
+    return [x.indexes.get(dim) for dim in x.dims] if "DataArray" in class_names(x, "xarray") else ()
 
 
 def _refuse_other_order(x: Any, y: Any, name_x: str, name_y: str, what: str) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from kullback.errors import ShapeError
+from kullback.numerics.classes import class_names
 from kullback.numerics.foreign_arrays import columns_by_name
 from kullback.numerics.labels import check_order
 
@@ -15,8 +16,9 @@ _LEADING = (("chain", "draw"), ("sample",))
 
 def holds_draws(x: Any) -> bool:
     """Whether ``x`` is an object of ArviZ, or one of xarray that holds draws."""
-    modules = {kind.__module__.split(".")[0] for kind in type(x).__mro__}
-    return "arviz" in modules or ("xarray" in modules and (_is_group(x) or _leading(x.dims) is not None))
+    if class_names(x, "arviz"):
+        return True
+    return bool(class_names(x, "xarray")) and (_is_group(x) or _leading(x.dims) is not None)
 
 
 class Array(NamedTuple):
