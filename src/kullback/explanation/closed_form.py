@@ -48,8 +48,9 @@ class ClosedForm:
         batch = broadcast_shapes(p.batch_shape, q.batch_shape)
         self.coordinates = batch.numel() * p.event_size
         self.tables: tuple[tuple[Change[Any], ...], ...] = (
-            tuple(readings(p, q, to_prior=to_prior)), mistakes.ORDER, mistakes.LOG_DET, mistakes.DIMENSION, mistakes.QUOTIENT,
-            mistakes.WHOLE, mistakes.SIGN, mistakes.UNIT, mistakes.reductions(batch, p.event_shape, of_rows=of_rows),
+            tuple(readings(p, q, to_prior=to_prior)), mistakes.ORDER, mistakes.LOG_DET, mistakes.DIMENSION,
+            mistakes.QUOTIENT, mistakes.WHOLE, mistakes.SIGN, mistakes.UNIT,
+            mistakes.reductions(batch, p.event_shape, of_rows=of_rows),
         )  # fmt: skip
         self._d = p.event_size
         # Of the last choice alone: they are as large as the Gaussians.

@@ -35,7 +35,7 @@ class Explanation:
     condition: tuple[float, float]
     """The largest condition numbers of the correlation matrices of p and of q; infinite if one is singular."""
     digits: float
-    """The number of decimal digits of the divergence that are determined by inputs rounded to their dtype; 0 if it is infinite."""
+    """The number of decimal digits of the divergence that inputs rounded to their dtype determine; 0 of infinity."""
     value: float | None
     """The value to be explained; the mean if there is one for each row."""
     mistakes: tuple[tuple[str, ...], ...]
