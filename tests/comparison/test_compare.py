@@ -189,3 +189,18 @@ def test_one_model_says_what_it_has():
         two.shrinkage("c")
     with pytest.raises(ValueError, match="expected one of 'ab', 'ba', 'rate_a', 'rate_b', got 'x'"):
         two.statistics("x")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_supports_are_one_in_the_precision_in_which_they_are_given(dtype):
+    rng = np.random.default_rng(0)
+    factor, turn = rng.standard_normal((8, 4, 2)), np.linalg.qr(rng.standard_normal((8, 2, 2)))[0]
+    p, q = (
+        Gaussian.from_factor(np.zeros((8, 4), dtype), x.astype(dtype), singular=True)
+        for x in (factor, 2.0 * factor @ turn)
+    )
+    found = compare(p, q, align=(), aggregate=False)
+    # Along their plane, p has half the standard deviation of q in both directions.
+    assert found.statistics("ab")["mean"] == pytest.approx(2.0 * (math.log(2.0) + 0.125 - 0.5), rel=1e-5)
+    assert found.statistics("ba")["mean"] == pytest.approx(2.0 * (2.0 - 0.5 - math.log(2.0)), rel=1e-5)
+    assert found.statistics("rate_a")["mean"] == math.inf
