@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 import kullback
-from kullback import Gaussian, approximations, kernels, losses
+from kullback import Gaussian, approximations, comparison, kernels, losses
 from kullback.divergences.registry import RECORDS
 
 # A star stands before what is given by name only.
@@ -113,6 +113,9 @@ OF_MODULES = {
         "product": "p, q",
         "unscented": "p, q",
         "variational": "p, q",
+    },
+    comparison: {
+        "OneModel": "class",
     },
     kernels: {
         "Selection": "class",

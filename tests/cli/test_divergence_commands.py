@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 from click.testing import CliRunner
 
 import kullback
@@ -21,3 +22,12 @@ def test_every_divergence_is_a_command():
         assert result.exit_code == 0, result.output
         assert result.stdout.startswith(f"id,{name}\n0,")
     assert CliRunner().invoke(commands, ["renyi", *files, "--alpha", "-1"]).exit_code == 2
+
+
+def test_a_divergence_without_a_closed_form_for_the_covariances_of_a_file_ends_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("a.npz", mu=np.zeros((2, 3)), cov=np.broadcast_to(np.eye(3), (2, 3, 3)))
+    result = CliRunner().invoke(commands, ["fisher_rao", "a.npz", "a.npz"])
+    assert result.exit_code == 2
+    assert "has no closed form" in result.stderr
+    assert len(result.stderr.splitlines()) == 1

@@ -151,6 +151,7 @@ def test_of_several_files_each_pair_is_compared_and_gated():
     [
         ("a.npz b.npz c.npz --names x,y", "--names takes 3 different names"),
         ("a.npz b.npz c.npz --names x,y,x", "--names takes 3 different names"),
+        ("a.npz b.npz c.npz --names x,y,z,x", "--names takes 3 different names"),
         ("a.npz b.npz c.npz --models x,y", "each must hold one"),
         ("a.npz b.npz c.npz --json a.json --report c.npz", "c.npz"),
         ("a.npz b.npz nowhere.npz", "no such file"),

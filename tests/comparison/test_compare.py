@@ -9,6 +9,7 @@ import torch
 from torch.distributions import Independent, Normal
 
 from kullback import Gaussian, PosteriorFileError, ShapeError, compare
+from kullback.comparison import OneModel
 
 
 @pytest.fixture
@@ -169,3 +170,37 @@ def test_a_number_that_no_dtype_holds_as_given_is_compared_right():
     delta = 2 * math.log(1e-320) + 1473.0
     want = math.exp(delta) - 1 - delta
     assert compare(tiny, other).scalars()["kl_ab.mean"] == pytest.approx(want, rel=1e-11)
+
+
+def test_one_model_says_what_it_has():
+    alone = compare(Gaussian.from_std(torch.ones(6, 2), 1.0), aggregate=False)
+    assert isinstance(alone, OneModel)
+    for asked in (alone.statistics, alone.per_dimension, lambda which: alone.most_different(which=which)):
+        for which in ("ab", "ba", "rate_b"):
+            with pytest.raises(ValueError, match=f"there is one model; expected 'rate_a', got '{which}'"):
+                asked(which)
+    with pytest.raises(ValueError, match="there is one model; expected 'rate_a', got 'rate_b'"):
+        alone.collapsed("b")
+    for asked in (alone.active, alone.shrinkage):
+        with pytest.raises(ValueError, match="there is one model; expected 'a', got 'b'"):
+            asked("b")
+    two = compare(*[Gaussian.from_std(torch.ones(6, 2), 1.0)] * 2, align=(), aggregate=False)
+    with pytest.raises(ValueError, match="expected one of 'a', 'b', got 'c'"):
+        two.shrinkage("c")
+    with pytest.raises(ValueError, match="expected one of 'ab', 'ba', 'rate_a', 'rate_b', got 'x'"):
+        two.statistics("x")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_supports_are_one_in_the_precision_in_which_they_are_given(dtype):
+    rng = np.random.default_rng(0)
+    factor, turn = rng.standard_normal((8, 4, 2)), np.linalg.qr(rng.standard_normal((8, 2, 2)))[0]
+    p, q = (
+        Gaussian.from_factor(np.zeros((8, 4), dtype), x.astype(dtype), singular=True)
+        for x in (factor, 2.0 * factor @ turn)
+    )
+    found = compare(p, q, align=(), aggregate=False)
+    # Along their plane, p has half the standard deviation of q in both directions.
+    assert found.statistics("ab")["mean"] == pytest.approx(2.0 * (math.log(2.0) + 0.125 - 0.5), rel=1e-5)
+    assert found.statistics("ba")["mean"] == pytest.approx(2.0 * (2.0 - 0.5 - math.log(2.0)), rel=1e-5)
+    assert found.statistics("rate_a")["mean"] == math.inf

@@ -216,3 +216,41 @@ def test_conditioning_and_digits_are_those_of_the_pair():
     assert explanation.digits < 3
     assert "corrected" in explanation.form
     assert explain(P, Q).digits > 14
+
+
+@pytest.mark.parametrize("prior", [Gaussian.standard(12), Gaussian.from_std(np.zeros(12), np.ones(12))])
+def test_a_mistake_with_the_prior_is_listed_once(prior):
+    value = wrong(STD_P, np.ones(12)) + 0.5 * (MEAN_P**2 - DELTA**2).sum()
+    explanation = explain(P, prior, value=value)
+    assert explanation.mistakes == (("the standard deviations are taken for variances",),)
+
+
+def test_the_scale_of_the_prior_is_not_misread():
+    # A log-variance of 1 would be a variance of e.
+    value = wrong(None, np.full(12, np.e)) + 0.5 * (MEAN_P**2 - DELTA**2).sum() / np.e
+    assert "of q" in str(explain(P, Gaussian.from_std(np.zeros(12), np.ones(12)), value=value))
+    assert "of q" not in str(explain(P, Gaussian.standard(12), value=value))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_singular_covariances_have_no_condition_but_a_divergence(dtype):
+    rng = np.random.default_rng(0)
+    factor, turn = rng.standard_normal((4, 2)), np.linalg.qr(rng.standard_normal((2, 2)))[0]
+    p, q = (
+        Gaussian.from_factor(torch.zeros(4, dtype=dtype), torch.tensor(x, dtype=dtype), singular=True)
+        for x in (factor, 2.0 * factor @ turn)
+    )
+    # Along their plane, p has half the standard deviation of q in both directions.
+    want = 2.0 * (np.log(2.0) + 0.125 - 0.5)
+    explanation = explain(p, q, value=want)
+    assert explanation.divergence == pytest.approx(want, rel=1e-5)
+    assert explanation.right
+    assert explanation.condition == (np.inf, np.inf)
+    apart = explain(p, Gaussian.standard(4), value=2.0)
+    assert (apart.divergence, apart.condition, apart.digits) == (np.inf, (np.inf, 1.0), 0.0)
+    assert not apart.right
+    assert not apart.mistakes
+    root = np.sqrt(np.trace(factor @ factor.T))  # each axis of p is stretched by 2, so the distance is its own length
+    assert "the 2-Wasserstein distance" in str(explain(p, q, value=root))
+    point = Gaussian.from_factor(torch.zeros(4, dtype=dtype), torch.zeros(4, 2, dtype=dtype), singular=True)
+    assert explain(point, point).divergence == 0.0

@@ -1,9 +1,12 @@
 """What columns hold, by their names; no file is read."""
 
+from typing import get_args
+
 import pytest
 
 from kullback import PosteriorFileError
-from kullback.io.columns import ModelColumns, id_column, models, role, scale_column
+from kullback.gaussians.scales.diagonal import Parameterization
+from kullback.io.columns import NAMES, SCALE_KINDS, SCALES, ModelColumns, id_column, models, role, scale_column
 
 ROLES = {
     "mean": ["mu", "Mean", "means", "loc", "z_mean", "encoder.mu", "q/loc", "mu_1", "mu1"],
@@ -98,3 +101,10 @@ def test_the_id_of_the_model_comes_before_id_and_id_before_others():
     assert id_column(["id_b", "mu_a"], "a", ["a", "b"]) is None
     with pytest.raises(PosteriorFileError, match="'image_id', 'index' may all identify the rows"):
         id_column(["image_id", "index"], "a", ["a", "b"])
+
+
+def test_the_names_that_are_listed_are_understood():
+    for kind, names in NAMES.items():
+        assert {role(name) for name in names} == {(kind, "")}
+    assert set(NAMES) == {"mean", *SCALE_KINDS}
+    assert set(get_args(Parameterization)) == set(SCALES)

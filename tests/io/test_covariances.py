@@ -53,3 +53,29 @@ def test_what_is_no_covariance_ends_in_one_line():
         assert result.exit_code == 2
         assert message in result.stderr
         assert len(result.stderr.splitlines()) == 1
+
+
+def test_singular_covariances_are_noted_and_their_infinity_is_told_from_overflow():
+    rng = np.random.default_rng(1)
+    mean, factor = rng.normal(size=(12, 3)), rng.normal(size=(12, 3, 3))
+    covariance = factor @ factor.swapaxes(-1, -2) + np.eye(3)
+    np.savez("full.npz", mu=mean, cov=covariance)
+    want = kl_divergence(*(Gaussian.from_covariance(mean + x, covariance) for x in (0.1, 0.0)))
+    covariance[5] = np.outer(mean[5], mean[5])
+    np.savez("one.npz", mu=mean + 0.1, cov=covariance)
+    result = run("kl", "one.npz", "full.npz")
+    assert "note: one.npz: 1 of 12 covariances is singular" in result.stderr
+    assert "full.npz" not in result.stderr
+    rows = [float(line.split(",")[1]) for line in result.stdout.splitlines()[1:]]
+    assert rows[5] == np.inf
+    assert np.delete(rows, 5) == pytest.approx(np.delete(want, 5), rel=1e-9)
+    for files in (["one.npz", "full.npz"], ["one.npz"], ["full.npz", "one.npz", "full.npz", "--names", "a,b,c"]):
+        result = run("compare", *files, "--brief", "--no-aggregate")
+        assert result.exit_code == 0, result.output
+        assert "1 of 12 covariances is singular" in result.stderr
+        assert "too large for a float64" not in result.stdout
+    told = compare("one.npz", aggregate=False).findings()
+    assert any("is infinite for 1 of 12 inputs. Some covariances are singular" in x for x in told)
+    told += compare("one.npz", "full.npz", aggregate=False).findings()
+    assert not any("the largest share of KL" in x for x in told)
+    assert not any("scale of each model" in x for x in told)

@@ -22,7 +22,7 @@ from truth.processes import heeds_interrupts
 from kullback import PosteriorFileError
 from kullback.io.model import joined
 from kullback.io.output import whole_file, write_rows
-from kullback.io.posteriors import open_posteriors, read_posteriors
+from kullback.io.posteriors import distinct_names, open_posteriors, read_posteriors
 from kullback.io.reading import Reading
 
 RNG = np.random.default_rng(0)
@@ -365,3 +365,34 @@ def test_an_interrupted_run_leaves_no_output(tmp_path):
     assert process.wait(30) != 0
     process.stdout.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_of_models_are_told_apart_by_their_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("x", "y"):
+        (tmp_path / folder / "model").mkdir(parents=True)
+        for name in ("mean", "logvar"):
+            np.save(tmp_path / folder / "model" / f"{name}.npy", np.zeros((2, 3)))
+            np.save(tmp_path / folder / f"{name}.npy", np.zeros((2, 3)))
+    for sources in (["x/model", "y/model"], ["x/model/", str(tmp_path / "y" / "model")]):
+        names = [read_posteriors(source).name for source in sources]
+        assert names == ["model", "model"]
+        assert distinct_names(names, sources) == ["x/model", "y/model"]
+    pairs = [f"{folder}/mean.npy,{folder}/logvar.npy" for folder in ("x", "y")]
+    names = [read_posteriors(pair).name for pair in pairs]
+    assert distinct_names(names, pairs) == ["x/mean", "y/mean"]
+    monkeypatch.chdir(tmp_path / "x")
+    assert [read_posteriors(path).name for path in (".", "../y", "model/..")] == ["x", "y", "x"]
+
+
+def test_only_what_has_no_names_is_an_ordered_pair(tmp_path):
+    pair = torch.zeros(4, 3), torch.ones(4, 3)
+    torch.save(pair, tmp_path / "pair.pt")
+    found = read_posteriors(tmp_path / "pair.pt", scale="std").gaussian
+    assert torch.equal(found.mean, pair[0])
+    assert torch.equal(found.stddev, pair[1])
+    np.savez(tmp_path / "named.npz", **{"0": pair[0].numpy(), "1": pair[1].numpy()})
+    torch.save({0: pair[0], 1: pair[1]}, tmp_path / "named.pt")
+    for name in ("named.npz", "named.pt"):
+        with pytest.raises(PosteriorFileError, match=r"there is no mean\. Columns are '0'"):
+            read_posteriors(tmp_path / name, scale="std")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from kullback.errors import PosteriorFileError, ShapeError
+from kullback.errors import NoClosedForm, NotPositiveDefinite, PosteriorFileError, ShapeError
 from kullback.io.text import printable
 
 
@@ -31,5 +31,5 @@ def one_line_errors() -> Iterator[None]:
         sys.stdout.flush()
     except BrokenPipeError as error:  # an OSError, but not an error of the input
         raise ClosedPipe from error
-    except (PosteriorFileError, ShapeError, OSError) as error:
+    except (PosteriorFileError, ShapeError, NoClosedForm, NotPositiveDefinite, OSError) as error:
         raise BadInput(error) from error

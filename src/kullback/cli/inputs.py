@@ -11,7 +11,7 @@ import click
 
 from kullback.cli.errors import BadInput
 from kullback.io.arrays import parts
-from kullback.io.columns import SCALE_KINDS, SCALES, option
+from kullback.io.columns import NAMES, SCALE_KINDS, SCALES, option
 from kullback.io.formats.registry import suffixes, table_suffixes
 from kullback.io.text import printable
 
@@ -38,10 +38,10 @@ POSTERIOR_FILES = f"""\b
 Files: {", ".join(suffixes("posteriors"))}; nothing is ever unpickled. A folder of .npy files, or two files
 a_mu.npy,a_logvar.npy as one argument, are one model, too.
 Columns, one row for each input, found by name:
-  mean      mu, mean, loc
-  scale     std, stddev, scale | var, variance | logvar, log_var | log_std, log_sigma, log_scale
+  mean      {", ".join(NAMES["mean"])}
+  scale     {" | ".join(", ".join(NAMES[kind]) for kind in SCALES)}
             (sigma may be any of them: say --scale)
-            or cov, covariance, sigma of shape (N, d, d), or (d, d) beside one mean
+            or {", ".join(NAMES["covariance"])}, sigma of shape (N, d, d), or (d, d) beside one mean
             or by their options: --mean z_loc --logvar z_ls
   identity  id (optional; rows of two files are joined by it)
 Labels distinguish the models of one file: mu_1, logvar_1, mu_2, logvar_2."""
@@ -68,8 +68,8 @@ def load_models(
     for output in outputs:
         check_output(output, paths)
     if b and len(reading.labels) == 1:
-        raise BadInput(f"--models takes two labels, got {reading.labels[0]!r}. Example: plain,beta.")
-    models = reading.models(paths)
+        raise _not_two_labels(reading.labels[0])
+    models = read_models(paths, reading)
     if len(models) == 1:
         (only,) = models
         return only.ids or list(range(len(only))), models, [printable(only.name)]
@@ -97,12 +97,26 @@ def load_pair(
     return ids, p, Gaussian.standard(p.event_shape)
 
 
-def two_labels(text: str, requirement: str) -> tuple[str, str]:
-    """The two parts of ``text`` around its comma; ``requirement`` begins the message if there are not two."""
-    first, _, second = (part.strip() for part in text.partition(","))
-    if not first or not second:
-        raise BadInput(f"{requirement}, got {text!r}. Example: plain,beta.")
-    return first, second
+def read_models(paths: Sequence[str], reading: "Reading") -> "list[Posteriors]":
+    """One model of each file, or those of a single file, with a note of covariances that are singular.
+
+    Raises as :meth:`Reading.models` does.
+    """
+    models = reading.models(paths)
+    for model in models:
+        g = model.gaussian
+        if g.scale.is_singular:
+            singular = int(g.scale.half_log_det(g.event_shape).isneginf().sum())
+            click.echo(
+                f"note: {model.source}: {singular:,} of {len(g):,} covariances {'is' if singular == 1 else 'are'} "
+                "singular; where two supports differ, every divergence but wasserstein2 has its greatest value",
+                err=True,
+            )
+    return models
+
+
+def _not_two_labels(text: str | None) -> BadInput:
+    return BadInput(f"--models takes two labels, got {text!r}. Example: plain,beta.")
 
 
 def posterior_inputs(command: Any) -> Any:
@@ -123,7 +137,9 @@ def posterior_inputs(command: Any) -> Any:
             for kind in reversed(SCALE_KINDS)
         ),
         click.option(
-            "--mean", metavar="NAME", help="The column of means, with one of the five below. NAME,NAME for two models."
+            "--mean",
+            metavar="NAME",
+            help="The column of means, with one of the scale options below. NAME,NAME for two models.",
         ),
         click.option(
             "--scale", type=click.Choice(SCALES), help="What sigma contains, or which of several scales to read."
@@ -142,7 +158,7 @@ def _reading(*, scale: Any, labels: str | None, by_order: bool, mean: str | None
 
     chosen = tuple(label.strip() for label in (labels or "").split(",")) if labels else ()
     if not all(chosen) or len(chosen) > 2:
-        raise BadInput(f"--models takes two labels, got {labels!r}. Example: plain,beta.")
+        raise _not_two_labels(labels)
     if len(chosen) == 2 and chosen[0] == chosen[1]:
         raise BadInput(f"--models: both labels are {chosen[0]!r}. Give two different labels for models of one file.")
     given: dict[Any, str] = {kind: name for kind, name in columns.items() if name is not None}

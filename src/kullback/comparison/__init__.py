@@ -15,3 +15,7 @@
 
 May import ``io/`` and the packages before it.
 """
+
+from kullback.comparison.one_model import OneModel
+
+__all__ = ["OneModel"]

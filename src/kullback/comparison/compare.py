@@ -101,7 +101,8 @@ def compare(
             :func:`encode` returns it; what :func:`as_gaussian` takes, such as a ``torch.distributions``
             Independent(Normal), an output of diffusers or pythae, or a list with a Gaussian for each input;
             ``(mean, scale)``, two tensors or NumPy arrays of shape ``(N, d)`` or ``(N, C, H, W)``; or the path of a
-            file that contains one model.
+            file that contains one model, of a folder of ``.npy`` files, or of two with a comma between,
+            ``"a_mu.npy,a_logvar.npy"``.
         b: the posteriors of the second model, of the same shape, or None for one model. Two files are joined by
             their ids if both have some.
         scale: what the second of two arrays is, ``"std"``, ``"variance"``, ``"logvar"`` or ``"log_std"``; and what a
@@ -119,7 +120,8 @@ def compare(
             many again for each kind of alignment, and for the aggregated posteriors.
 
     Returns:
-        A :class:`Comparison`; of one model a ``OneModel``, which has its methods and the numbers of model A.
+        A :class:`Comparison`; of one model a :class:`~kullback.comparison.OneModel`, which has its methods
+            and the numbers of model A.
 
     Raises:
         ShapeError: if a or b is not a batch of one Gaussian for each input, their shapes differ, or ``images`` is no

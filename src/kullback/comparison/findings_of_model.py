@@ -77,7 +77,12 @@ def divergence(result: "Result", pair: Pair, opening: str = "") -> list[str]:
     unknown, overflowed = int(rows.isnan().sum()), int(rows.isinf().sum())
     if unknown:
         sentences.append(f"{label} is NaN for {unknown:,} of {inputs}, because their means are.")
-    if overflowed:
+    if overflowed and any(g.scale.is_singular for g in result.summary.divergences[pair].largest.pair):
+        sentences.append(
+            f"{label} is infinite for {overflowed:,} of {inputs}. Some covariances are singular, and the KL divergence "
+            "of Gaussians whose supports differ is infinite."
+        )
+    elif overflowed:
         sentences.append(
             f"{label} is too large for a float64 for {overflowed:,} of {inputs}. Check that the scale of each "
             "model is what its name says: standard deviations, variances or log-variances."
@@ -90,10 +95,10 @@ def largest(result: "Result", pair: Pair, state: str = "") -> list[str]:
     label, found = pair.label(*result.names), result.summary.divergences[pair].largest
     opening, end = (f"{state[0].upper()}{state[1:]}, ", f" {state}") if state else ("", "")
     sentences = [f"{opening}{label} is largest for input {printable(found.ids[0])}: {number(found.values[0])} nats."]
-    by_dimension = result.per_dimension(pair)
-    if torch.isfinite(by_dimension).all():
+    by_dimension, mean = result.per_dimension(pair), result.statistics(pair)["mean"]
+    if torch.isfinite(by_dimension).all() and math.isfinite(mean):
         dims = result.most_different(which=pair)
-        share = float(by_dimension[dims].sum()) / result.statistics(pair)["mean"]
+        share = float(by_dimension[dims].sum()) / mean
         verb = "have" if len(dims) > 1 else "has"
         listed = " and ".join(result.dimension_name(i) for i in dims)
         sentences.append(

@@ -1,6 +1,6 @@
 """Posteriors in memory as Gaussians: a Gaussian, an object of another library, or a mean and a scale."""
 
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
@@ -9,9 +9,9 @@ from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import Parameterization
 from kullback.interop.calls import shape_of
 from kullback.interop.registry import as_gaussian
+from kullback.io.columns import SCALES
 from kullback.numerics.foreign_arrays import is_array
 
-SCALES: tuple[Parameterization, ...] = get_args(Parameterization)
 _CHOICES = f"scale={', '.join(map(repr, SCALES[:-1]))} or {SCALES[-1]!r}"
 
 

@@ -8,7 +8,7 @@ import functools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from kullback.comparison.summary import Pair, Summary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +74,7 @@ class Result(abc.ABC):
         Args:
             which: ``"ab"``, ``"ba"``, ``"rate_a"`` or ``"rate_b"``; of a single model ``"rate_a"``.
         """
-        return self._statistics[Pair(which)]
+        return self._of(self._statistics, which)
 
     @functools.cached_property
     def _statistics(self) -> dict[Pair, dict[str, float]]:
@@ -83,7 +85,7 @@ class Result(abc.ABC):
 
         It is the mean divergence of the marginals. Of Gaussians that are not diagonal, correlations contribute too.
         """
-        return self.summary.divergences[Pair(which)].per_dimension.flatten()
+        return self._of(self.summary.divergences, which).per_dimension.flatten()
 
     def dimension_name(self, flat: int) -> str:
         """The index of a dimension in the event, for its index in the flattened event: ``"1,2,2"``."""
@@ -93,7 +95,7 @@ class Result(abc.ABC):
         """A mask of the active dimensions of model ``"a"`` or ``"b"``: the variance over inputs of their posterior mean
         is above ``thresholds.active_variance``, 0.01 unless another was given.
         """
-        return self.summary.models[model].means.variance.flatten() > self.thresholds.active_variance
+        return self._of(self.summary.models, model).means.variance.flatten() > self.thresholds.active_variance
 
     def collapsed(self, model: str) -> Tensor:
         """A mask of the collapsed dimensions of model ``"a"`` or ``"b"``: their mean rate is below
@@ -106,7 +108,7 @@ class Result(abc.ABC):
 
         It is 0 where inputs say nothing, and near 1 where each input determines its code.
         """
-        return 1.0 - self.summary.models[model].variances.mean.flatten() / self.prior_variance
+        return 1.0 - self._of(self.summary.models, model).variances.mean.flatten() / self.prior_variance
 
     def most_different(self, k: int = 2, which: str | None = None) -> list[int]:
         """The ``k`` dimensions (or all, if there are fewer) with the largest mean of one divergence, largest first.
@@ -114,6 +116,13 @@ class Result(abc.ABC):
         Without ``which``, of A from B, and of a single model from the prior.
         """
         return self.per_dimension(which or self.shown[0]).argsort(descending=True, stable=True)[:k].tolist()
+
+    def _of(self, found: Mapping[Any, T], key: str) -> T:
+        """What is known of a model or a divergence; a ValueError that lists those that there are."""
+        if key in found:
+            return found[key]
+        expected = "there is one model; expected" if len(self.names) == 1 else "expected one of"
+        raise ValueError(f"{expected} {', '.join(repr(str(known)) for known in found)}, got {str(key)!r}.")
 
     def scalars(self) -> dict[str, float]:
         """The numbers over all inputs and dimensions as a flat dictionary, for loggers; see also :meth:`to_dict`.

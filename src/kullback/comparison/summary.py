@@ -17,6 +17,7 @@ from torch import Tensor
 from kullback.alignment.rows import in_full
 from kullback.divergences.kl import kl_divergence, kl_terms
 from kullback.gaussians.gaussian import Gaussian
+from kullback.numerics.arrays import from_callers_type
 from kullback.pairs.dispatch import marginals
 
 MODELS = ("a", "b")
@@ -123,12 +124,20 @@ class DivergenceSummary:
     largest: Largest
 
     @classmethod
-    def of(cls, p: Gaussian, q: Gaussian, ids: Sequence[Any], kept: int) -> "DivergenceSummary":
-        """The summary of KL(p‖q) over a batch of rows."""
+    def of(
+        cls, p: Gaussian, q: Gaussian, ids: Sequence[Any], kept: int, given: tuple[Gaussian, Gaussian]
+    ) -> "DivergenceSummary":
+        """The summary of KL(p‖q) over a batch of rows; ``given`` are both in the precision in which they are given."""
         from_means, from_variances = kl_terms(marginals(p), marginals(q))
         by_marginals = (from_means + from_variances).flatten(1).sum(1)
         is_diagonal = p.scale.is_diagonal and q.scale.is_diagonal
-        values = by_marginals if is_diagonal else kl_divergence(p, q)
+        if is_diagonal:
+            values = by_marginals
+        elif p.scale.is_singular or q.scale.is_singular:
+            # Whether two supports are one depends on the precision of the numbers that say so.
+            values = from_callers_type(kl_divergence(*given)).to(by_marginals)
+        else:
+            values = kl_divergence(p, q)
         return cls(
             (values,),
             RunningMoments.of(from_means),
@@ -169,10 +178,10 @@ class ModelSummary:
     variances: RunningMoments
 
     @classmethod
-    def of(cls, g: Gaussian, prior: Gaussian, ids: Sequence[Any], kept: int) -> "ModelSummary":
-        """The summary of a batch of rows."""
+    def of(cls, g: Gaussian, prior: Gaussian, ids: Sequence[Any], kept: int, given: Gaussian) -> "ModelSummary":
+        """The summary of a batch of rows; ``given`` are the same in the precision in which they are given."""
         return cls(
-            DivergenceSummary.of(g, prior, ids, kept),
+            DivergenceSummary.of(g, prior, ids, kept, (given, prior)),
             RunningMoments.of(g.mean),
             RunningMoments.of(g.scale.stds(g.event_shape).square()),
         )
@@ -215,11 +224,14 @@ class Summary:
         if not len(models[0]):
             return self
         named = dict(zip(MODELS, map(in_full, models), strict=False))
+        given = dict(zip(MODELS, (g.detach().to(device="cpu") for g in models), strict=False))
         prior = prior.detach().to(torch.float64, named["a"].device)
-        between = {Pair(p + q): (named[p], named[q]) for p, q in itertools.permutations(named, 2)}
         batch = Summary(
-            {name: ModelSummary.of(g, prior, ids, self.kept) for name, g in named.items()},
-            {pair: DivergenceSummary.of(*sides, ids, self.kept) for pair, sides in between.items()},
+            {name: ModelSummary.of(g, prior, ids, self.kept, given[name]) for name, g in named.items()},
+            {
+                Pair(p + q): DivergenceSummary.of(named[p], named[q], ids, self.kept, (given[p], given[q]))
+                for p, q in itertools.permutations(named, 2)
+            },
             self.kept,
         )
         return self.merge(batch)

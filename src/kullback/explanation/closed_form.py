@@ -43,13 +43,14 @@ class ClosedForm:
     What depends on the batch is linear in its rows, so that a mean over them is computed once for each term.
     """
 
-    def __init__(self, p: Gaussian, q: Gaussian, *, of_rows: bool) -> None:
-        """``of_rows``: each row has a value, and not their mean or sum."""
+    def __init__(self, p: Gaussian, q: Gaussian, *, of_rows: bool, to_prior: bool) -> None:
+        """``of_rows``: each row has a value, and not their mean or sum. ``to_prior``: as for :func:`readings`."""
         batch = broadcast_shapes(p.batch_shape, q.batch_shape)
         self.coordinates = batch.numel() * p.event_size
         self.tables: tuple[tuple[Change[Any], ...], ...] = (
-            tuple(readings(p, q)), mistakes.ORDER, mistakes.LOG_DET, mistakes.DIMENSION, mistakes.QUOTIENT,
-            mistakes.WHOLE, mistakes.SIGN, mistakes.UNIT, mistakes.reductions(batch, p.event_shape, of_rows=of_rows),
+            tuple(readings(p, q, to_prior=to_prior)), mistakes.ORDER, mistakes.LOG_DET, mistakes.DIMENSION,
+            mistakes.QUOTIENT, mistakes.WHOLE, mistakes.SIGN, mistakes.UNIT,
+            mistakes.reductions(batch, p.event_shape, of_rows=of_rows),
         )  # fmt: skip
         self._d = p.event_size
         # Of the last choice alone: they are as large as the Gaussians.

@@ -12,6 +12,9 @@ from kullback.divergences.kl import kl_divergence, kl_per_dimension
 from kullback.errors import ShapeError
 from kullback.explanation.search import Asked, Verdict, search
 from kullback.gaussians.gaussian import Gaussian
+from kullback.gaussians.scales.diagonal import Isotropic
+from kullback.gaussians.scales.factor import rank
+from kullback.gaussians.scales.matrix import row_lengths
 from kullback.interop.registry import gaussians_for
 from kullback.numerics.arrays import ArrayKind, from_callers_type
 from kullback.numerics.tensors import result_dtype
@@ -30,9 +33,9 @@ class Explanation:
     form: str
     """The form of the formula that is used for this pair."""
     condition: tuple[float, float]
-    """The largest condition numbers of the correlation matrices of p and of q."""
+    """The largest condition numbers of the correlation matrices of p and of q; infinite if one is singular."""
     digits: float
-    """The number of decimal digits of the divergence that are determined by inputs rounded to their dtype."""
+    """The number of decimal digits of the divergence that inputs rounded to their dtype determine; 0 of infinity."""
     value: float | None
     """The value to be explained; the mean if there is one for each row."""
     mistakes: tuple[tuple[str, ...], ...]
@@ -79,6 +82,7 @@ def explain(p: Any, q: Any, value: Any = None) -> Explanation:
     too many; misplaced parentheses; an epsilon that is added to a logarithm, a denominator or a scale; the sign; bits;
     and means over coordinates, over everything or over one dimension where sums belong. Beside these: another
     divergence, a forgotten event dimension, the VAE formula in bfloat16, and ``F.kl_div`` called on means or samples.
+    If a covariance is singular, only other divergences are looked for.
 
     The fewest mistakes are reported, up to three at once (two for more than a million coordinates). There are so many
     combinations that some lies near any number. So one counts only if fewer than 3 numbers in 1,000 of its size would
@@ -112,7 +116,10 @@ def explain(p: Any, q: Any, value: Any = None) -> Explanation:
     p, q = gaussians_for("kl_divergence", p, q, "explain({})")
     check_shapes(p, q)
     dtype = result_dtype([*p.tensors(), *q.tensors()])
-    tensors = as_common_tensors(p.detach(), q.detach(), torch.float64)
+    to_prior = isinstance(q.scale, Isotropic) and q.scale.to("variance").number == 1.0
+    # Whether two supports are one depends on the precision that they are given in.
+    is_singular = p.scale.is_singular or q.scale.is_singular
+    tensors = as_common_tensors(p.detach(), q.detach(), None if is_singular else torch.float64)
     p, q = (g.with_array_kind(ArrayKind.TORCH) for g in tensors)
     rule = select_rule(p, q)
     truth = from_callers_type(kl_divergence(p, q))
@@ -133,7 +140,7 @@ def explain(p: Any, q: Any, value: Any = None) -> Explanation:
             forgotten = f"the event dimension is forgotten: Independent(Normal(mean, std), {event}) sums over it"
             verdict = Verdict(((forgotten,),))
         elif not right and asked.value.shape in ((), truth.shape):
-            verdict = search(p, q, asked)
+            verdict = search(p, q, asked, to_prior=to_prior)
     return Explanation(
         divergence=float(truth.mean()),
         form=rule.description,
@@ -154,9 +161,13 @@ def _condition(p: Gaussian) -> float:
     """
     if p.scale.is_diagonal:
         return 1.0
-    factor = p.scale.factor_matrix(p.event_shape)
-    singular = torch.linalg.svdvals(factor / torch.linalg.vector_norm(factor, dim=-1, keepdim=True))
-    return float((singular[..., 0] / singular[..., -1]).square().max())
+    factor = p.scale.root(p.event_shape)
+    # A coordinate without variance has a row of zeros.
+    rows = factor / torch.where(factor.any(-1), row_lengths(factor), 1.0).unsqueeze(-1)
+    values = torch.linalg.svdvals(rows)
+    if p.scale.is_singular and bool((rank(values, rows) < p.event_size).any()):
+        return math.inf
+    return float((values[..., 0] / values[..., -1]).square().max())
 
 
 def _digits(p: Gaussian, q: Gaussian, eps: float) -> float:
@@ -169,6 +180,10 @@ def _digits(p: Gaussian, q: Gaussian, eps: float) -> float:
     leaves = iter(inputs)
     p, q = (Gaussian(next(leaves), g.scale.map(lambda x, _: next(leaves), g.event_dims), g.event_dims) for g in (p, q))
     total = kl_divergence(p, q).sum()
+    if not torch.isfinite(total):
+        return 0.0
+    if not total.requires_grad:
+        return -math.log10(eps / 2)
     gradients = torch.autograd.grad(total, inputs)
     change = sum(float((g * x).detach().abs().sum()) for g, x in zip(gradients, inputs, strict=True)) * eps / 2
     value = float(total.detach())

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kullback.divergences import bhattacharyya, cross_entropy, fisher_rao, hellinger, jeffreys, wasserstein2
-from kullback.errors import NoClosedForm
+from kullback.errors import NoClosedForm, NotPositiveDefinite
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import Diagonal
 from kullback.numerics.arrays import from_callers_type
@@ -46,7 +46,7 @@ def other_divergences(p: Gaussian, q: Gaussian) -> Iterator[Other]:
     for name, divergence in _DIVERGENCES:
         try:
             yield Other(f"this is {name}, not KL(p‖q)", from_callers_type(divergence(p, q)))
-        except NoClosedForm:
+        except (NoClosedForm, NotPositiveDefinite):
             continue
 
 

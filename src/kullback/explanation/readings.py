@@ -8,7 +8,7 @@ from torch import Tensor
 from kullback.explanation.mistakes import EPSILONS, Change
 from kullback.explanation.terms import Parameters
 from kullback.gaussians.gaussian import Gaussian
-from kullback.gaussians.scales.diagonal import Diagonal, Isotropic
+from kullback.gaussians.scales.diagonal import Diagonal
 from kullback.numerics.tensors import broadcast_shapes
 
 OfScale = Callable[[Tensor], Tensor]
@@ -66,15 +66,20 @@ _MATRIX: dict[str, tuple[Change[OfScale], ...]] = {
 }
 
 
-def readings(p: Gaussian, q: Gaussian) -> list[Change[Reading]]:
-    """Both Gaussians as they are given, and as one or both may be misread. Batches are expanded, events flattened."""
+def readings(p: Gaussian, q: Gaussian, *, to_prior: bool) -> list[Change[Reading]]:
+    """Both Gaussians as they are given, and as one or both may be misread. Batches are expanded, events flattened.
+
+    ``to_prior``: q was given as a standard normal, whose scale nobody misreads.
+    """
     if isinstance(p.scale, Diagonal) and isinstance(q.scale, Diagonal):
-        return _of_diagonals(p, q, p.scale, q.scale)
+        return _of_diagonals(p, q, (p.scale, q.scale), to_prior=to_prior)
     return _of_matrices(p, q)
 
 
-def _of_diagonals(p: Gaussian, q: Gaussian, scale_p: Diagonal, scale_q: Diagonal) -> list[Change[Reading]]:
-    scales = [s if s.parameterization in _DIAGONAL else s.to("variance") for s in (scale_p, scale_q)]
+def _of_diagonals(
+    p: Gaussian, q: Gaussian, given: tuple[Diagonal, Diagonal], *, to_prior: bool
+) -> list[Change[Reading]]:
+    scales = [s if s.parameterization in _DIAGONAL else s.to("variance") for s in given]
     batch = broadcast_shapes(p.batch_shape, q.batch_shape)
     means = [_flat(g.mean, batch, p.event_shape) for g in (p, q)]
     values = [_flat(s.value, batch, p.event_shape) for s in scales]
@@ -85,17 +90,21 @@ def _of_diagonals(p: Gaussian, q: Gaussian, scale_p: Diagonal, scale_q: Diagonal
 
     (right_p, *wrong_p), (right_q, *wrong_q) = tables
     found = [Change[Reading](None, read(right_p.effect, right_q.effect))]
-    # Nobody misreads the scale of a standard normal.
-    fixed = isinstance(q.scale, Isotropic)
-    both = not fixed and tables[0] is tables[1]
-    if both:
-        found += [Change(x.mistake, read(x.effect, x.effect)) for x in wrong_p]
-    found += [Change(f"{x.mistake}{'' if fixed else ', of p'}", read(x.effect, right_q.effect)) for x in wrong_p]
-    if not fixed:
-        found += [Change(f"{x.mistake}, of q", read(right_p.effect, x.effect)) for x in wrong_q]
+    if to_prior:
+        found += [Change(x.mistake, read(x.effect, right_q.effect)) for x in wrong_p]
+    else:
+        both = wrong_p if tables[0] is tables[1] else ()
+        found += [Change(x.mistake, read(x.effect, x.effect)) for x in both]
+        # What leaves one side as it is, such as a square of ones, would be listed twice.
+        moving_p, moving_q = (
+            [x for x in wrong if x not in both or not torch.equal(x.effect(value), right.effect(value))]
+            for wrong, right, value in ((wrong_p, right_q, values[1]), (wrong_q, right_p, values[0]))
+        )
+        found += [Change(f"{x.mistake}, of p", read(x.effect, right_q.effect)) for x in moving_p]
+        found += [Change(f"{x.mistake}, of q", read(right_p.effect, x.effect)) for x in moving_q]
     for epsilon in EPSILONS:
         for what, add in (("variances", _to_variance(epsilon)), ("standard deviations", _to_std(epsilon))):
-            as_p, as_q = _after(add, right_p.effect), right_q.effect if fixed else _after(add, right_q.effect)
+            as_p, as_q = _after(add, right_p.effect), right_q.effect if to_prior else _after(add, right_q.effect)
             found.append(Change(f"{epsilon:g} is added to the {what}", read(as_p, as_q), rare=True))
     return found
 

@@ -54,14 +54,19 @@ class Verdict:
     """The share of numbers of the size of the value that as many mistakes would explain, if it is not small."""
 
 
-def search(p: Gaussian, q: Gaussian, asked: Asked) -> Verdict:
-    """The fewest mistakes that give the value."""
-    form = ClosedForm(p, q, of_rows=asked.value.ndim > 0)
+def search(p: Gaussian, q: Gaussian, asked: Asked, *, to_prior: bool) -> Verdict:
+    """The fewest mistakes that give the value. ``to_prior``: as for :func:`readings`.
+
+    Of singular covariances only other divergences: the terms of the closed form have inverses and determinants.
+    """
+    others = tuple((x.mistake,) for x in other_divergences(p, q) if _is(x, asked))
+    if p.scale.is_singular or q.scale.is_singular:
+        return Verdict(others)
+    form = ClosedForm(p, q, of_rows=asked.value.ndim > 0, to_prior=to_prior)
     perhaps = Verdict()
     for n_mistakes in range(1, form.most_mistakes + 1):
         verdict = _of_combinations(form, asked, n_mistakes)
         if n_mistakes == 1:
-            others = tuple((x.mistake,) for x in other_divergences(p, q) if _is(x, asked))
             verdict = Verdict(verdict.mistakes + others)
         if verdict.mistakes:
             return verdict

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kullback.errors import PosteriorFileError
-from kullback.io.columns import PAIR, models
-from kullback.io.formats.registry import open_columns, suffixes
+from kullback.io.columns import models
+from kullback.io.formats.registry import Unnamed, open_columns
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def open_files(path: Path) -> "Columns":
     if not files:
         raise PosteriorFileError(f"{printable(path)}: is a folder without {_SUFFIX} files.")
     if files == [path]:
-        if path.suffix.lower() == _SUFFIX and _SUFFIX not in suffixes("posteriors"):
+        if path.suffix.lower() == _SUFFIX:
             raise PosteriorFileError(
                 f"{printable(path)}: holds one array, and a model needs two. Give a mean and a scale as one argument, "
                 f"a_mu{_SUFFIX},a_logvar{_SUFFIX}, or a folder with mean{_SUFFIX} and logvar{_SUFFIX}."
@@ -41,7 +41,8 @@ def open_files(path: Path) -> "Columns":
         return open_columns(path, "posteriors")
     arrays = [next(iter(open_columns(file, "samples").values())) for file in files]
     names = [file.stem for file in files]
-    return dict(zip(names if path.is_dir() or _say_their_roles(names) else PAIR, arrays, strict=True))
+    has_names = path.is_dir() or _say_their_roles(names)
+    return dict(zip(names, arrays, strict=True)) if has_names else Unnamed.of(arrays)
 
 
 def _say_their_roles(names: list[str]) -> bool:

@@ -24,6 +24,16 @@ _ROLES = {
     "sigma": r"sigma_sq(?:uared)?|sigma2|sigmas?",
     "id": r"ids?|row_?ids?|keys?|index",
 }
+NAMES: "dict[Literal['mean'] | ScaleKind, tuple[str, ...]]" = {
+    "mean": ("mu", "mean", "loc"),
+    "std": ("std", "stddev", "scale"),
+    "variance": ("var", "variance"),
+    "logvar": ("logvar", "log_var"),
+    "log_std": ("log_std", "log_sigma", "log_scale"),
+    "covariance": ("cov", "covariance"),
+}
+"""The names that errors and help list, by the role of a column. Other spellings are understood, too."""
+
 # A role is a whole word of the name, or a word before the number of a model: mu, z_mean, encoder.logvar, mu_1, mu1.
 _PATTERNS = {
     role: re.compile(rf"(?:^|(?<=[^a-z0-9]))(?:{names})(?=$|[^a-z0-9]|\d+$)") for role, names in _ROLES.items()
@@ -36,9 +46,6 @@ SCALES: "tuple[Parameterization, ...]" = ("std", "variance", "logvar", "log_std"
 
 SCALE_KINDS: "tuple[ScaleKind, ...]" = (*SCALES, "covariance")
 """What a column of scales may hold."""
-
-PAIR = ("0", "1")
-"""The names of two arrays that a file holds in an order, without names: a mean and a scale."""
 
 _MAX_LISTED = 12
 
@@ -123,11 +130,16 @@ def models(names: Iterable[str], shapes: "Shapes | None" = None) -> list[ModelCo
         known = shapes() if shapes else {}
         raise PosteriorFileError(
             f"no posteriors found, there is no {lacking}. Columns are {_listed(names, lambda: known)}. Name the mean "
-            "mu, mean or loc, and the scale std, stddev or scale, var or variance, logvar or log_var, log_std, "
-            f"log_sigma or log_scale, cov or covariance; or say which is which: {_options(found, known)} (or "
+            f"{_alternatives('mean')}, and the scale {', '.join(map(_alternatives, SCALE_KINDS))}; or say which is "
+            f"which: {_options(found, known)} (or "
             f"{', '.join(option(kind) for kind in SCALE_KINDS if kind != 'logvar')})."
         )
     return result
+
+
+def _alternatives(kind: "Literal['mean'] | ScaleKind") -> str:
+    *first, last = NAMES[kind]
+    return f"{', '.join(first)} or {last}"
 
 
 def option(kind: str) -> str:

@@ -17,7 +17,6 @@ from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
 from kullback.io.arrays import open_files, parts
 from kullback.io.columns import (
-    PAIR,
     ModelColumns,
     Named,
     id_column,
@@ -27,7 +26,7 @@ from kullback.io.columns import (
     scale_column,
 )
 from kullback.io.covariances import covariance_column, with_covariances
-from kullback.io.formats.registry import naming, safely, table_suffixes
+from kullback.io.formats.registry import Unnamed, naming, safely, table_suffixes
 from kullback.io.model import Posteriors
 from kullback.io.numbers import real_tensor
 from kullback.io.text import printable
@@ -161,11 +160,11 @@ def open_posteriors(path: str | os.PathLike[str], named: Sequence[Named] = ()) -
     """The models in a file of any format in ``formats/`` that may contain posteriors, or in several ``.npy`` files:
     a folder of them, or two with a comma between, of a mean and a scale.
 
-    Columns are found by their names: ``mu|mean|loc`` and ``std|stddev|scale``, ``var|variance``, ``logvar|log_var`` or
-    ``log_std|log_sigma|log_scale``, optionally with the label of a model (``mu_1``, ``beta.logvar``); ``id`` identifies
-    rows. Each column has the shape ``(N, *event)``, with one row for each input. ``cov|covariance``, or a ``sigma`` of
-    one dimension more than the mean, holds covariances ``(N, d, d)``, or one ``(d, d)`` beside one mean ``(d,)``. Of
-    two arrays without names the first is the mean. A scale of shape ``(N, 1)``, or ``(N,)``, is one for each row.
+    Columns are found by their names, which ``columns.NAMES`` lists, optionally with the label of a model (``mu_1``,
+    ``beta.logvar``); ``id`` identifies rows. Each column has the shape ``(N, *event)``, with one row for each input.
+    Covariances, or a ``sigma`` of one dimension more than the mean, are ``(N, d, d)``, or one ``(d, d)`` beside one
+    mean ``(d,)``. Of two arrays without names the first is the mean. A scale of shape ``(N, 1)``, or ``(N,)``, is one
+    for each row.
 
     Args:
         path: the file, the folder, or two files.
@@ -180,8 +179,9 @@ def open_posteriors(path: str | os.PathLike[str], named: Sequence[Named] = ()) -
     with naming(path):
         if named:
             found = [named_model(names, columns, shapes) for names in named]
-        elif tuple(columns) == PAIR:
-            found = [ModelColumns("", PAIR[0], {"sigma": PAIR[1]})]
+        elif isinstance(columns, Unnamed) and len(columns) == 2:
+            mean, scale = columns
+            found = [ModelColumns("", mean, {"sigma": scale})]
         else:
             found = models(columns, shapes)
     called = {}
@@ -203,8 +203,13 @@ def _shapes(path: Path, columns: "Columns") -> dict[str, tuple[int, ...]]:
 
 def _stem(path: Path) -> str:
     """What the only model of a file is called."""
-    first, *more = parts(path)
-    return path.name if path.is_dir() else first.stem if more else path.stem
+    place = _placed(path)
+    return place.name if path.is_dir() else place.stem
+
+
+def _placed(path: Path) -> Path:
+    """The absolute path of a file or a folder; of two files, of the first."""
+    return Path(os.path.abspath(path if path.is_dir() else parts(path)[0]))
 
 
 def read_posteriors(path: str | os.PathLike[str], *, scale: Parameterization | None = None) -> Posteriors:
@@ -222,7 +227,7 @@ def read_posteriors(path: str | os.PathLike[str], *, scale: Parameterization | N
 
 def distinct_names(names: Sequence[str], sources: Sequence[str]) -> list[str]:
     """Names of models that are all different: where they are not, with their folders, or else A, B, …."""
-    folders = [Path(os.path.abspath(parts(Path(source))[0])).parent.name for source in sources]
+    folders = [_placed(Path(source)).parent.name for source in sources]
     with_folders = [f"{printable(folder)}/{name}" for folder, name in zip(folders, names, strict=True)]
     letters = [chr(ord("A") + i) if i < 26 else f"model {i + 1}" for i in range(len(names))]
     return next(list(found) for found in (names, with_folders, letters) if len(set(found)) == len(found))

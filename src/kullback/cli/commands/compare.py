@@ -15,7 +15,7 @@ from kullback.cli.inputs import (
     command_line,
     load_models,
     posterior_inputs,
-    two_labels,
+    read_models,
 )
 from kullback.cli.progress import progress
 from kullback.io.text import printable
@@ -183,13 +183,8 @@ def _one_or_two(a: str, b: str | None, names: str | None, reading: "Reading", op
 
 def _names(text: str, models: int) -> list[str]:
     """The names of so many models."""
-    if models == 2:
-        first, second = two_labels(text, "--names takes two names")
-        if first == second:
-            raise BadInput(f"--names: both are {first!r}. Give two different names.")
-        return [first, second]
     called = [name.strip() for name in text.split(",")]
-    if len(set(called)) != models or not all(called):
+    if not (len(called) == len(set(called)) == models and all(called)):
         raise BadInput(f"--names takes {f'{models} different names' if models > 1 else 'one name'}, got {text!r}.")
     return called
 
@@ -200,7 +195,7 @@ def _several(paths: Sequence[str], names: str | None, reading: "Reading", option
 
     if reading.labels:
         raise BadInput("--models chooses two models; of three files or more, each must hold one.")
-    models = reading.models(paths)
+    models = read_models(paths, reading)
     called = distinct_names([printable(model.name) for model in models], paths)
     if names:
         called = _names(names, len(models))

@@ -29,7 +29,11 @@ def explain_command(*, a: str, b: str | None, reading: "Reading", value: str | N
         except ValueError:
             raise BadInput(f"--value must be a number, got {value!r}.") from None
         _, p, q = load_pair(a, b, reading)
-        click.echo(str(explain(p, q, value)))
+        try:
+            explanation = explain(p, q, value)
+        except ValueError as error:
+            raise BadInput(error) from error
+        click.echo(str(explanation))
 
 
 COMMANDS = (explain_command,)

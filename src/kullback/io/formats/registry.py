@@ -4,7 +4,7 @@ import contextlib
 import functools
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
 
@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 
 Contents = Literal["posteriors", "samples"]
 T = TypeVar("T")
+
+
+class Unnamed(dict[str, Callable[[], Any]]):
+    """The columns of a file that gives them an order and no names; they are called 0, 1, …."""
+
+    @classmethod
+    def of(cls, columns: Iterable[Callable[[], Any]]) -> "Unnamed":
+        """These columns in their order."""
+        return cls((str(i), column) for i, column in enumerate(columns))
 
 
 class Format(Protocol):

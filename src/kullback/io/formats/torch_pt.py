@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kullback.errors import PosteriorFileError
+from kullback.io.formats.registry import Unnamed
 
 if TYPE_CHECKING:
     from kullback.io.formats.registry import Columns
@@ -14,8 +15,8 @@ SUFFIXES, HOLDS, IS_TABLE = (".pt", ".pth"), "posteriors", False
 
 
 def read(path: Path) -> "Columns":
-    """The entries of a dict of tensors, or of a dict of such dicts; the tensors of a tuple or a list, called 0, 1, …;
-    or a single tensor, as one column.
+    """The entries of a dict of tensors, or of a dict of such dicts; the tensors of a tuple or a list, which have no
+    names; or a single tensor, as one column.
     """
     import pickle
 
@@ -36,7 +37,7 @@ def read(path: Path) -> "Columns":
     if isinstance(loaded, Tensor):
         return {"tensor": loaded.detach}
     if isinstance(loaded, (tuple, list)) and loaded and all(isinstance(x, Tensor) for x in loaded):
-        loaded = dict(enumerate(loaded))
+        return Unnamed.of([x.detach for x in loaded])
     if not isinstance(loaded, dict):
         raise PosteriorFileError(
             f"holds a {type(loaded).__name__}, expected a dict of tensors, or a tuple of them: "
