@@ -105,7 +105,7 @@ def read_models(paths: Sequence[str], reading: "Reading") -> "list[Posteriors]":
     models = reading.models(paths)
     for model in models:
         g = model.gaussian
-        if g.scale.is_singular:
+        if not g.scale.has_density:
             singular = int(g.scale.half_log_det(g.event_shape).isneginf().sum())
             click.echo(
                 f"note: {model.source}: {singular:,} of {len(g):,} covariances {'is' if singular == 1 else 'are'} "

@@ -77,7 +77,7 @@ def divergence(result: "Result", pair: Pair, opening: str = "") -> list[str]:
     unknown, overflowed = int(rows.isnan().sum()), int(rows.isinf().sum())
     if unknown:
         sentences.append(f"{label} is NaN for {unknown:,} of {inputs}, because their means are.")
-    if overflowed and any(g.scale.is_singular for g in result.summary.divergences[pair].largest.pair):
+    if overflowed and not all(g.scale.has_density for g in result.summary.divergences[pair].largest.pair):
         sentences.append(
             f"{label} is infinite for {overflowed:,} of {inputs}. Some covariances are singular, and the KL divergence "
             "of Gaussians whose supports differ is infinite."

@@ -18,6 +18,7 @@ from kullback.alignment.rows import in_full
 from kullback.divergences.kl import kl_divergence, kl_terms
 from kullback.gaussians.gaussian import Gaussian
 from kullback.numerics.arrays import from_callers_type
+from kullback.pairs.base import have_densities
 from kullback.pairs.dispatch import marginals
 
 MODELS = ("a", "b")
@@ -133,7 +134,7 @@ class DivergenceSummary:
         is_diagonal = p.scale.is_diagonal and q.scale.is_diagonal
         if is_diagonal:
             values = by_marginals
-        elif p.scale.is_singular or q.scale.is_singular:
+        elif not have_densities(p, q):
             # Whether two supports are one depends on the precision of the numbers that say so.
             values = from_callers_type(kl_divergence(*given)).to(by_marginals)
         else:

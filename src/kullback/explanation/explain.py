@@ -13,11 +13,12 @@ from kullback.errors import ShapeError
 from kullback.explanation.search import Asked, Verdict, search
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import Isotropic
-from kullback.gaussians.scales.factor import rank
+from kullback.gaussians.scales.factor import Factor
 from kullback.gaussians.scales.matrix import row_lengths
 from kullback.interop.registry import gaussians_for
 from kullback.numerics.arrays import ArrayKind, from_callers_type
 from kullback.numerics.tensors import result_dtype
+from kullback.pairs.base import have_densities
 from kullback.pairs.dispatch import select_rule
 
 # The largest number of explanations that are given for a value.
@@ -118,8 +119,7 @@ def explain(p: Any, q: Any, value: Any = None) -> Explanation:
     dtype = result_dtype([*p.tensors(), *q.tensors()])
     to_prior = isinstance(q.scale, Isotropic) and q.scale.to("variance").number == 1.0
     # Whether two supports are one depends on the precision that they are given in.
-    is_singular = p.scale.is_singular or q.scale.is_singular
-    tensors = as_common_tensors(p.detach(), q.detach(), None if is_singular else torch.float64)
+    tensors = as_common_tensors(p.detach(), q.detach(), torch.float64 if have_densities(p, q) else None)
     p, q = (g.with_array_kind(ArrayKind.TORCH) for g in tensors)
     rule = select_rule(p, q)
     truth = from_callers_type(kl_divergence(p, q))
@@ -165,7 +165,7 @@ def _condition(p: Gaussian) -> float:
     # A coordinate without variance has a row of zeros.
     rows = factor / torch.where(factor.any(-1), row_lengths(factor), 1.0).unsqueeze(-1)
     values = torch.linalg.svdvals(rows)
-    if p.scale.is_singular and bool((rank(values, rows) < p.event_size).any()):
+    if isinstance(p.scale, Factor) and bool(p.scale.half_log_det(p.event_shape).isneginf().any()):
         return math.inf
     return float((values[..., 0] / values[..., -1]).square().max())
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from kullback.explanation.closed_form import Choice, ClosedForm
 from kullback.explanation.other_formulas import Other, inexact_formulas, other_divergences
 from kullback.gaussians.gaussian import Gaussian
+from kullback.pairs.base import have_densities
 
 Mistakes = tuple[str, ...]
 
@@ -60,7 +61,7 @@ def search(p: Gaussian, q: Gaussian, asked: Asked, *, to_prior: bool) -> Verdict
     Of singular covariances only other divergences: the terms of the closed form have inverses and determinants.
     """
     others = tuple((x.mistake,) for x in other_divergences(p, q) if _is(x, asked))
-    if p.scale.is_singular or q.scale.is_singular:
+    if not have_densities(p, q):
         return Verdict(others)
     form = ClosedForm(p, q, of_rows=asked.value.ndim > 0, to_prior=to_prior)
     perhaps = Verdict()
