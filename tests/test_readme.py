@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 
 import kullback
-from kullback import Gaussian, approximations, kernels, losses
+from kullback import Gaussian, approximations, comparison, kernels, losses
 from kullback.divergences.registry import RECORDS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -197,7 +197,7 @@ def test_the_reference_has_every_public_name():
     directive = r"^\.\. (?:auto\w+:: kullback\.|py:function:: )([\w.]+)"
     documented = set(re.findall(directive, reference_text(), flags=re.MULTILINE))
     expected = set(kullback.__all__)
-    for module in (losses, kernels, approximations):
+    for module in (losses, kernels, approximations, comparison):
         expected |= {f"{module.__name__.removeprefix('kullback.')}.{name}" for name in module.__all__}
     assert len(expected) > 50
     assert documented == expected | {"approximations"}
