@@ -54,7 +54,7 @@ def read_array(x: Any, name: str) -> np.ndarray[Any, Any] | Tensor:
         raise TypeError(
             f"{name} is a {type(x).__name__}, and no array: {(str(error).splitlines() or [''])[0]}"
         ) from None
-    if array.dtype.name == "bfloat16":
+    if array.dtype.kind == "V" and array.dtype.name == "bfloat16":
         # The dtype is of ml_dtypes, which torch does not know; the bits are those of torch's.
         return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
     return array
