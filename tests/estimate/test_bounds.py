@@ -17,6 +17,7 @@ from kullback import (
     cross_entropy_bounds,
     entropy_bounds,
     jensen_shannon_bounds,
+    jensen_shannon_estimate,
     kl_bounds,
     kl_divergence,
     kl_estimate,
@@ -153,3 +154,24 @@ def test_what_has_no_bounds_is_refused_with_what_to_call():
         kl_bounds(p, distributions.Laplace(0.0, 1.0))
     with pytest.raises(kullback.NoClosedForm, match=r"kl_bounds\(p, q\)"):
         kl_divergence(p, q)
+
+
+def test_bounds_of_images_under_the_same_transforms_are_those_of_the_bases():
+    def squashed(mean):
+        base = distributions.Normal(torch.tensor(mean, dtype=torch.float64), 0.5)
+        return distributions.Independent(
+            distributions.TransformedDistribution(base, [distributions.TanhTransform()]), 1
+        )
+
+    p, q = squashed([[0.0, 1.0], [0.0, 0.0]]), squashed([[0.3, 1.0], [0.0, 2.0]])
+    bounds = kl_bounds(p, q)
+    # Half of the square of the distance of the means, in standard deviations.
+    assert_close(bounds.lower, torch.tensor([0.18, 8.0], dtype=torch.float64))
+    assert_close(bounds.upper, bounds.lower)
+    between = jensen_shannon_bounds(p, q)
+    estimate = jensen_shannon_estimate(p, q, seed=0)
+    margin = 5 * estimate.standard_error
+    assert (between.lower - margin <= estimate.value).all()
+    assert (estimate.value <= between.upper + margin).all()
+    with pytest.raises(TypeError, match="kl_estimate takes any density"):
+        kl_bounds(p, Gaussian.standard(2))

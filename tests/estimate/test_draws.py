@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from kullback import Gaussian, ShapeError, kl_estimate
+from kullback import Gaussian, ShapeError, entropy_estimate, kl_estimate
 from kullback.estimate.draws import draw_points
 
 
@@ -91,3 +91,57 @@ def test_a_density_of_each_coordinate_is_refused():
 
     with pytest.raises(ShapeError, match=r"expected one number for each point\. Are the coordinates summed over"):
         kl_estimate(Gaussian.standard(2), PerCoordinate(), seed=0, n=64)
+
+
+class Squashed:
+    """A squashed policy for a batch of observations, as reinforcement learning has it: right for one draw of all."""
+
+    def __init__(self, mean, std):
+        self.distribution = torch.distributions.Normal(mean, std)
+
+    def log_prob(self, a):
+        z = torch.atanh(a.clamp(-1 + 1e-6, 1 - 1e-6))
+        return self.distribution.log_prob(z).sum(dim=1) - torch.log(1 - a**2 + 1e-6).sum(dim=1)
+
+    def sample(self):
+        return torch.tanh(self.distribution.sample())
+
+
+@pytest.mark.parametrize("batch", [1, 3, 5])
+def test_log_densities_that_are_added_over_the_second_dimension_are_those_of_each_draw(batch):
+    mean = torch.randn(batch, 3, generator=torch.Generator().manual_seed(batch))
+    p = Squashed(mean, torch.full((batch, 3), 0.5))
+    # Of each coordinate by Gauss and Hermite.
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    z = mean.double().numpy()[..., None] + 0.5 * nodes
+    log_p = -0.5 * nodes**2 - math.log(0.5 * math.sqrt(2 * math.pi)) - np.log1p(-(np.tanh(z) ** 2) + 1e-6)
+    log_q = -0.5 * np.tanh(z) ** 2 - 0.5 * math.log(2 * math.pi)
+    weights = weights / weights.sum()
+    truth, entropy = ((weights * x).sum((-1, -2)) for x in (log_p - log_q, -log_p))
+    for found, want in (
+        (kl_estimate(p, Gaussian.standard(3), seed=0, n=8192), truth),
+        (entropy_estimate(p, seed=0, n=8192), entropy),
+    ):
+        assert found.value.shape == (batch,)
+        assert (abs(found.value.numpy() - want) < 5 * found.standard_error.numpy()).all()
+        assert (found.standard_error < 0.05).all()
+    backward = kl_estimate(Gaussian.from_std(0.1 * mean, torch.full((batch, 3), 0.05)), p, seed=0, n=64)
+    assert backward.value.shape == (batch,)
+
+
+def test_draws_in_two_dimensions_may_be_points_or_be_refused_one_by_one():
+    class Images:
+        def sample(self, n):
+            return torch.randn(n, 2, 3)
+
+        def log_prob(self, x):
+            return -(x.square() + math.log(2 * math.pi)).flatten(1).sum(1) / 2
+
+    assert entropy_estimate(Images(), seed=0, n=4096).value == pytest.approx(6 * 1.4189385, abs=0.2)
+
+    class OfManyOnly(Images):
+        def log_prob(self, x):
+            return torch.einsum("nbd->nd", x)
+
+    with pytest.raises(ValueError, match=r"log_prob of p gave \(64, 3\) numbers.*Add over the last dimension"):
+        entropy_estimate(OfManyOnly(), seed=0, n=64)

@@ -119,3 +119,39 @@ def test_what_is_not_drawn_from_needs_no_sample_and_flows_return_pairs():
         jensen_shannon_estimate(p, LogDensity(), seed=0)
     estimate = kl_estimate(Flow(), Gaussian.from_std(torch.tensor([1.0, 0.0]), torch.ones(2)), seed=0)
     assert abs(float(estimate.value) - 0.5) < 5 * float(estimate.standard_error) < 0.05
+
+
+def test_kernel_densities_of_numbers_are_densities_of_numbers_and_of_vectors_of_one_coordinate():
+    data = np.random.default_rng(0).normal(size=200)
+    kernels, normal = stats.gaussian_kde(data), stats.norm(0.1, 1.2)
+    width = kernels.factor * data.std(ddof=1)
+    grid = np.linspace(-9, 9, 20_001)
+    density = stats.norm(data, width).pdf(grid[:, None]).mean(1)
+    log_ratio = np.log(density) - normal.logpdf(grid)
+    forward = np.trapezoid(np.where(density > 1e-200, density * log_ratio, 0.0), grid)
+    backward = -np.trapezoid(normal.pdf(grid) * log_ratio, grid)
+    laplace = Independent(torch.distributions.Laplace(torch.zeros(1), 1.0), 1)
+    numbers = [normal, Normal(0.1, 1.2), Gaussian.from_std(0.1, 1.2)]
+    for q in [*numbers, Gaussian.from_std([0.1], [1.2]), Independent(Normal(torch.full((1,), 0.1), 1.2), 1)]:
+        for found, truth in ((kl_estimate(kernels, q, seed=0), forward), (kl_estimate(q, kernels, seed=0), backward)):
+            assert abs(float(found.value) - truth) < 5 * float(found.standard_error) < 0.02
+    assert float(kl_estimate(kernels, laplace, seed=0, n=512).value) == pytest.approx(
+        float(kl_estimate(kernels, stats.laplace(), seed=0, n=512).value), rel=1e-5
+    )
+    assert kl_estimate(kernels, kernels, n=64).value == 0
+    samples = normal.rvs(1000, random_state=1)
+    against = [kl_estimate(x, kernels, seed=0) for x in (samples, samples[:, None])]
+    assert against[0].value == against[1].value
+    assert against[0].band[0] <= backward <= against[0].band[1]
+    with pytest.raises(ShapeError, match="got points of 2 coordinates"):
+        kl_estimate(Gaussian.standard(2), kernels)
+
+
+def test_a_distribution_that_is_not_frozen_is_refused_and_a_histogram_is_a_density():
+    for law in (stats.norm, stats.t, stats.multivariate_t, stats.multivariate_normal):
+        with pytest.raises(TypeError, match=rf"q is {law.__class__.__name__}, of no parameters yet: freeze it"):
+            kl_estimate(Gaussian.from_std(0.0, 1.0), law)
+    uniform = stats.rv_histogram((np.array([1, 1]), np.array([0.0, 0.5, 1.0])), density=False)
+    # -log of the normal density, averaged over the unit interval.
+    found = kl_estimate(uniform, Gaussian.from_std([0.0], [1.0]), seed=0)
+    assert abs(float(found.value) - (0.5 * math.log(2 * math.pi) + 1 / 6)) < 5 * float(found.standard_error) < 0.01

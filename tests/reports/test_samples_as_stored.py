@@ -21,7 +21,7 @@ from kullback import (
     kl_estimate,
 )
 from kullback.cli.app import commands
-from kullback.estimate.samples.effective_size import effective_size, smallest_effective_size
+from kullback.estimate.samples.effective_size import effective_size, period, smallest_effective_size
 
 HALF_LOG_2_PI_E = 1.4189385332046727
 
@@ -110,7 +110,7 @@ def test_the_smallest_effective_size_of_coordinates_and_of_their_scales_counts()
     assert smallest_effective_size(volatile) < 1000
 
 
-@pytest.mark.parametrize("shape", [(1, 20, 1), (1, 60, 3), (4, 100, 4), (1, 500, 2)])
+@pytest.mark.parametrize("shape", [(1, 20, 1), (1, 60, 3), (1, 50, 20), (4, 100, 4), (1, 500, 2)])
 @pytest.mark.parametrize("law", ["normal", "standard_cauchy"])
 def test_independent_rows_are_not_taken_for_dependent(shape, law):
     rng = np.random.default_rng(0)
@@ -138,6 +138,77 @@ def test_gradients_flow_to_the_rows_of_chains_that_are_used():
     used = slope.abs().sum(-1) > 0
     assert 0 < int(used.sum()) < 200
     assert used[0].equal(used[1])
+
+
+@pytest.mark.parametrize("as_rows", [False, True])
+def test_chains_whose_draws_came_in_turn_hold_the_divergence(as_rows):
+    # 40 walkers of 100 draws: a mean of autocorrelation time 39.
+    found = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x, y = (autoregression(rng, 0.95, 40, 100, 2) + shift for shift in (0.5, 0.0))
+        if as_rows:
+            x, y = (v.swapaxes(0, 1).reshape(-1, 2) for v in (x, y))
+            found.append(kl_estimate(x, y, seed=seed))
+            assert said(
+                found[-1],
+                "like the 40th before them and unlike those between: they are taken as 40 chains of 100 draws",
+            )
+        else:
+            found.append(kl_estimate(torch.tensor(x), Gaussian.standard(2), seed=seed))
+    assert hold(found, 0.25) >= 18
+    assert near(found, 0.25)
+
+
+def test_chains_in_turn_are_the_chains_they_are():
+    x = autoregression(np.random.default_rng(0), 0.95, 8, 1000, 3)
+    chains = kl_estimate(x, Gaussian.standard(3), seed=0)
+    in_turn = np.concatenate([x.swapaxes(0, 1).reshape(-1, 3), x[:5, 0]])
+    found = kl_estimate(in_turn, Gaussian.standard(3), seed=0)
+    assert found.value == chains.value
+    assert found.standard_error == chains.standard_error
+    assert said(found, "8 chains of 1,000 draws that give a row in turn, without the last 5 rows")
+
+
+@pytest.mark.parametrize(("n_chains", "draws", "rho"), [(2, 2000, 0.9), (32, 200, 0.8), (100, 50, 0.9), (7, 300, 0.5)])
+def test_the_period_of_rows_is_found_where_there_is_one(n_chains, draws, rho):
+    for seed in range(5):
+        x = autoregression(np.random.default_rng(seed), rho, n_chains, draws, 2)
+        assert period(x.swapaxes(0, 1).reshape(-1, 2)) == n_chains
+        # Chains one after another, and independent rows, have none.
+        assert period(x.reshape(-1, 2)) is None
+        assert period(np.random.default_rng(seed).permutation(x.reshape(-1, 2))) is None
+
+
+def test_one_chain_of_4000_draws_in_8_coordinates_is_enough():
+    found, truth = [], 4000 * 0.03 / 1.97
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x, y = (autoregression(rng, 0.97, 1, 4000, 8)[0] + shift for shift in ((2 * 0.196 / 8) ** 0.5, 0.0))
+        found.append(kl_estimate(x, y, seed=seed))
+        assert truth / 3 < smallest_effective_size(x[None]) < 3 * truth
+    assert hold(found, 0.196) >= 18
+    assert near(found, 0.196)
+
+
+def test_one_slow_coordinate_among_fast_ones_counts():
+    for seed in range(5):
+        x = np.random.default_rng(seed).normal(size=(1, 4000, 8))
+        x[:, :, 3:4] = autoregression(np.random.default_rng(seed + 100), 0.97, 1, 4000, 1)
+        assert smallest_effective_size(x) < 1.5 * effective_size(x[:, :, 3])
+
+
+def test_dependence_in_a_combination_of_coordinates_is_found():
+    # Of the variance of each coordinate a hundredth depends on the row before.
+    q = Gaussian.from_covariance(np.zeros(2), np.array([[101.0, -99.0], [-99.0, 101.0]]))
+    found = []
+    for seed in range(24):
+        rng = np.random.default_rng(seed)
+        slow, noise = autoregression(rng, 0.99, 1, 3000, 1)[0, :, 0], 10 * rng.normal(size=3000)
+        found.append(kl_estimate(np.stack([slow + noise, slow - noise], 1), q, seed=seed))
+    assert hold(found, 0.0) >= 21
+    assert near(found, 0.0)
+    assert all(said(e, "effective sample size") for e in found)
 
 
 # Named draws.

@@ -23,3 +23,7 @@ class Adapted(abc.ABC):
     @abc.abstractmethod
     def sample(self, n: int) -> Tensor:
         """``n`` points, by torch's generator."""
+
+    def beside(self, _event: torch.Size | None) -> "Adapted":
+        """The same density, with points of the event shape of another where it takes points of several shapes."""
+        return self

@@ -14,6 +14,7 @@ from torch import Tensor
 from kullback.divergences.results import Bounds
 from kullback.estimate.component_bounds import by_convexity, mean_log_bounds, mean_log_chernoff_bound
 from kullback.estimate.mixture_arrays import MixtureArrays, divergences, map_batch
+from kullback.interop.pairs import without_common_transforms
 
 
 def kl_bounds(p: Any, q: Any) -> Bounds:
@@ -46,8 +47,8 @@ def kl_bounds(p: Any, q: Any) -> Bounds:
         That of the bound that was chosen, for fixed exponents and weights.
 
     Args:
-        p: a :class:`Mixture` or a Gaussian, or a foreign object that is converted to one.
-        q: another one.
+        p: a :class:`Mixture` or a Gaussian, or a foreign object that is converted to one; or the image of one.
+        q: another one; an image under the same transforms if p is one, such as another squashed policy.
 
     Returns:
         ``Bounds(lower, upper)``: tensors, or NumPy arrays if p and q were given as NumPy arrays.
@@ -69,7 +70,7 @@ def kl_bounds(p: Any, q: Any) -> Bounds:
         >>> round(float(bounds.lower), 3), round(float(bounds.upper), 3)
         (0.461, 0.472)
     """
-    return Bounds(*map_batch(p, q, _divergence))
+    return Bounds(*map_batch(*without_common_transforms(p, q), _divergence))
 
 
 def cross_entropy_bounds(p: Any, q: Any) -> Bounds:
@@ -157,8 +158,8 @@ def jensen_shannon_bounds(p: Any, q: Any) -> Bounds:
         That of the bounds that were chosen, for fixed exponents and weights.
 
     Args:
-        p: a :class:`Mixture` or a Gaussian, or a foreign object that is converted to one.
-        q: another one.
+        p: a :class:`Mixture` or a Gaussian, or a foreign object that is converted to one; or the image of one.
+        q: another one; an image under the same transforms if p is one, such as another squashed policy.
 
     Returns:
         ``Bounds(lower, upper)``: tensors, or NumPy arrays if p and q were given as NumPy arrays.
@@ -176,7 +177,7 @@ def jensen_shannon_bounds(p: Any, q: Any) -> Bounds:
         >>> round(float(bounds.lower), 3), round(float(bounds.upper), 3)
         (0.579, 0.693)
     """
-    return Bounds(*map_batch(p, q, _jensen_shannon))
+    return Bounds(*map_batch(*without_common_transforms(p, q), _jensen_shannon))
 
 
 def _divergence(f: MixtureArrays, g: MixtureArrays) -> tuple[Tensor, Tensor]:

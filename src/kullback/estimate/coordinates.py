@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.distributions import Transform
 
 from kullback.errors import ShapeError
+from kullback.estimate.adapted import Adapted
 from kullback.estimate.densities import Density, Foreign, as_density
 from kullback.estimate.images import push
 from kullback.gaussians.gaussian import Gaussian
@@ -70,6 +71,8 @@ def in_coordinates_of_base(p: Any, q: Any, names: tuple[str, str]) -> Drawn:
     """
     name, name_q = names
     density_p, density_q = as_density(p, name), as_density(q, name_q, drawn=False)
+    if isinstance(density_p, Foreign) and isinstance(density_p.distribution, Adapted):
+        density_p = Foreign(density_p.distribution.beside(density_q.event_shape), name)
     _check_events(density_p, density_q)
     parts = split(p)
     if parts is None or not isinstance(density_p, Foreign):

@@ -8,7 +8,7 @@ from torch import Tensor, distributions
 
 from kullback.errors import NoClosedForm, ShapeError
 from kullback.estimate.adapted import Adapted
-from kullback.estimate.draws import draw_points
+from kullback.estimate.draws import draw_points, log_densities
 from kullback.estimate.images import log_prob_of_image
 from kullback.estimate.independent_mixtures import from_torch
 from kullback.estimate.jax_densities import from_jax
@@ -57,8 +57,10 @@ class Foreign:
 
     def log_prob(self, x: Tensor) -> Tensor:
         """The log-density at points; -∞ outside the support of a torch distribution, whatever its ``validate_args``."""
-        if not isinstance(self.distribution, distributions.Distribution):
+        if isinstance(self.distribution, Adapted):
             return from_callers_type(self.distribution.log_prob(x))
+        if not isinstance(self.distribution, distributions.Distribution):
+            return log_densities(self.distribution, x, self.name)
         parts = split(self.distribution)
         if parts is not None:
             base, chain = parts

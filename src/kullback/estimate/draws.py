@@ -1,4 +1,4 @@
-"""Points of objects that are no distributions of torch, whose ``sample`` is called as its signature says."""
+"""Objects that are no distributions of torch: points by ``sample``, called as its signature says, and ``log_prob``."""
 
 import inspect
 from collections.abc import Callable
@@ -36,6 +36,31 @@ def draw_points(distribution: Any, n: int, name: str) -> Tensor:
             f"{what} of {name} returned an array of shape {tuple(points.shape)}; expected {n} points, ({n}, *event)."
         )
     return points
+
+
+def log_densities(distribution: Any, x: Tensor, name: str) -> Tensor:
+    """The log-densities at points ``(n, *batch, *event)``, one draw at a time where those of many are others.
+
+    A ``log_prob`` that adds over ``dim=1`` is right for a draw ``(batch, d)``, and adds over the batch of many draws.
+
+    Raises:
+        ValueError: if there are several numbers for each of many draws, and none for one draw alone.
+    """
+    together = from_callers_type(distribution.log_prob(x))
+    if x.ndim < 3 or together.ndim < 2:
+        return together
+    try:
+        alone = log_densities(distribution, x[0], name)
+    except (IndexError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"log_prob of {name} gave {tuple(together.shape)} numbers at {len(x)} draws of shape {tuple(x.shape[1:])}, "
+            "and fails for one draw, so that it is not known what they are of. Add over the last dimension, .sum(-1)."
+        ) from error
+    if together.shape == (len(x), *alone.shape) and torch.allclose(
+        together[0].double(), alone.double(), rtol=1e-3, atol=1e-3, equal_nan=True
+    ):
+        return together
+    return torch.stack([alone, *(log_densities(distribution, draw, name) for draw in x[1:])])
 
 
 def _calling(sample: Callable[..., Any], n: int, name: str) -> tuple[str, Callable[[], Any] | None]:

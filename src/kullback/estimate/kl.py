@@ -69,11 +69,12 @@ def kl_estimate(
     reliable for every density. Distances to neighbours are exact; with more than 20,000 rows of p, only 5,000 of them
     are used as query points. If p is a density and q samples, p is drawn from; if q is a density, nothing is drawn.
 
-    Rows may be those of Markov chains. Where their order shows dependence, only as many are used as they are worth
-    independent ones, by the smallest effective sample size of a coordinate (that of ArviZ, for the bulk, and for the
-    distance from the median); the error allows for the dependence that is left. Values that were rounded are moved at
-    random within their rounding cell, and a few rows that repeat are moved apart; counts and classes are refused. A
-    warning says each of these.
+    Rows may be those of Markov chains, one after another or in turn. Where their order shows dependence, only as many
+    are used as they are worth independent ones, by the smallest effective sample size of a coordinate, as given or
+    principal (that of ArviZ, for the bulk, and for the distance from the median; one of many is moved towards their
+    median by as much as its error explains); the error allows for the dependence that is left. Values that were rounded
+    are moved at random within their rounding cell, and a few rows that repeat are moved apart; counts and classes are
+    refused. A warning says each of these.
 
     Shape:
         The broadcast batch shape of p and q; for samples a single number.

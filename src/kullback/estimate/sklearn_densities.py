@@ -16,6 +16,11 @@ class OfSklearn(Adapted):
 
     distribution: Any
 
+    @property
+    def event_shape(self) -> torch.Size:  # type: ignore[override]
+        """Vectors of as many coordinates as the points that it was fitted to."""
+        return torch.Size([self.distribution.tree_.data.shape[1]])
+
     def log_prob(self, x: Tensor) -> Tensor:
         """The log-densities at points ``(..., d)``."""
         rows = x.detach().double().reshape(-1, x.shape[-1]).cpu().numpy()
