@@ -175,3 +175,76 @@ def test_an_affine_image_by_factors_of_every_row_is_a_gaussian():
     for base in (BASES[0], FULL_BASES[0]):
         image, g = as_gaussian(D.TransformedDistribution(base, D.AffineTransform(0.0, factor))), as_gaussian(base)
         assert_close(image.covariance_matrix, factor[:, :, None] * g.covariance_matrix * factor[:, None, :])
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        D.AbsTransform(),
+        D.PowerTransform(2.0),
+        D.PowerTransform(torch.tensor(3.0)),
+        D.AffineTransform(0.0, 0.0),
+        D.AffineTransform(0.0, torch.tensor(0.0)),
+        D.ComposeTransform([D.ExpTransform(), D.AffineTransform(-1.0, 1.0), D.PowerTransform(2.0)]),
+        D.ComposeTransform([D.ExpTransform(), D.PowerTransform(0.0)]),
+        D.CatTransform([D.AffineTransform(0.0, 0.0)], lengths=[1]),
+    ],
+)
+def test_what_maps_many_points_to_one_is_no_change_of_variables(transform):
+    # |x| of N(1, 1/4) and of N(-1, 1/4) are alike; torch gives 8, the divergence of what is under them.
+    p, q = (
+        D.TransformedDistribution(D.Normal(torch.tensor([m]), torch.tensor([0.5])), transform) for m in (1.0, -1.0)
+    )
+    with pytest.raises(NoClosedForm, match="one-to-one"):
+        kl_divergence(p, q)
+    with pytest.raises(NoClosedForm, match="one-to-one"):
+        kl_divergence(D.Independent(p, 1), D.Independent(q, 1))
+    softmax = [D.TransformedDistribution(D.Normal(torch.full((2,), m), 1.0), D.SoftmaxTransform()) for m in (0.0, 3.0)]
+    with pytest.raises(NoClosedForm, match="one-to-one"):
+        kl_divergence(*softmax)
+
+
+def test_powers_of_positive_numbers_are_changes_of_variables():
+    normals = [D.Normal(m, s) for m, s in zip(MEANS, STDS, strict=True)]
+    for chain in (
+        [D.ExpTransform(), D.PowerTransform(-2.0)],
+        [D.SigmoidTransform(), D.PowerTransform(2.0), D.AffineTransform(1.0, -0.5), D.PowerTransform(3.0)],
+    ):
+        p, q = (D.TransformedDistribution(x, chain) for x in normals)
+        assert_close(kl_divergence(p, q), kl_divergence(*normals), rtol=0, atol=0)
+    for make in (D.Weibull, D.InverseGamma, D.Kumaraswamy):
+        p, q = (make(torch.tensor(a), torch.tensor(b)) for a, b in ((2.0, 1.0), (3.0, 1.5)))
+        assert kullback.interop.changes.split(p) is not None
+        assert abs(float(kl_estimate(p, p, seed=0).value)) < 1e-6
+
+
+class Truncated(D.Normal):
+    """To positive numbers."""
+
+    def log_prob(self, x):
+        return super().log_prob(x) - torch.special.log_ndtr(self.loc / self.scale)
+
+
+class TruncatedMultivariate(D.MultivariateNormal):
+    def log_prob(self, x):
+        return super().log_prob(x) + 1.0
+
+
+def test_what_is_derived_from_a_normal_and_has_its_own_density_is_none():
+    p, q = (Truncated(torch.tensor([m]), torch.tensor([1.0])) for m in (0.0, 1.0))
+    two = [TruncatedMultivariate(torch.full((2,), m), torch.eye(2)) for m in (0.0, 1.0)]
+    transformed = [D.TransformedDistribution(x, D.ExpTransform()) for x in (p, q)]
+    for pair in ((p, q), (D.Independent(p, 1), D.Independent(q, 1)), two, transformed, (D.Normal(0.0, 1.0), q)):
+        with pytest.raises(NoClosedForm, match="kl_estimate"):
+            kl_divergence(*pair)
+    with pytest.raises(NoClosedForm, match="log_prob of its own"):
+        as_gaussian(p)
+
+
+class Named(D.Normal):
+    """What leaves the density as it is."""
+
+
+def test_what_is_derived_from_a_normal_without_a_density_of_its_own_is_one():
+    p, q = (Named(m, s) for m, s in zip(MEANS, STDS, strict=True))
+    assert_close(kl_divergence(p, q), kl_divergence(D.Normal(MEANS[0], STDS[0]), D.Normal(MEANS[1], STDS[1])))

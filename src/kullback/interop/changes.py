@@ -22,6 +22,7 @@ from torch.distributions import (
     constraints,
 )
 
+from kullback.interop.injectivity import is_one_to_one
 from kullback.numerics.elementary import log_linear_exp
 
 Chain = list[Transform]
@@ -30,7 +31,8 @@ Chain = list[Transform]
 def split(x: Any) -> tuple[Distribution, Chain] | None:
     """A transformed distribution as its base, with as many event dimensions, and its transforms one by one.
 
-    None for anything else, and where a transform is not bijective, or the density is not that of the transforms.
+    None for anything else, and where a transform is many-to-one on the points that it is applied to, or the density is
+    not that of the transforms.
     """
     event_dims = len(x.event_shape) if isinstance(x, Distribution) else 0
     while isinstance(x, Independent):
@@ -38,7 +40,7 @@ def split(x: Any) -> tuple[Distribution, Chain] | None:
     if not isinstance(x, TransformedDistribution) or type(x).log_prob is not TransformedDistribution.log_prob:
         return None
     chain = [part for t in x.transforms for part in _parts(t)]
-    if not all(t.bijective for t in chain):
+    if not is_one_to_one(chain, x.base_dist):
         return None
     more = event_dims - len(x.event_shape)
     base = Independent(x.base_dist, more) if more > 0 else x.base_dist

@@ -9,6 +9,7 @@ from kullback.errors import NoClosedForm
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
 from kullback.interop.calls import BUILD, constructor, is_pair, kind_of, pair_of, shape_of, standard
+from kullback.interop.shared import has_density_of_its_own
 from kullback.interop.wrapped import is_wrapper
 
 # The calls that take densities in the place of an exact function, and those that prove bounds for mixtures.
@@ -73,10 +74,13 @@ def _of_distribution(x: Distribution, name: str, function: str, other: Any) -> N
             f"{what}, which is discrete and has no density: {function} is of Gaussians. The divergence of two discrete "
             f"distributions: torch.distributions.kl_divergence(p, q); that from a Gaussian is infinite.{own}"
         )
-    if isinstance(base, TransformedDistribution):
+    if has_density_of_its_own(base):
+        own = f" {type(base).__name__} has a log_prob of its own, which is not that of the class it is derived from."
+    elif isinstance(base, TransformedDistribution):
         own = (
             f" It is changed by {', '.join(type(t).__name__ for t in base.transforms)}: only where p and q have the "
-            "same transforms do divergences that are invariant, as kl_divergence is, pass to the Gaussians under them."
+            "same transforms, one-to-one on what they are applied to, do divergences that are invariant, as "
+            "kl_divergence is, pass to the Gaussians under them."
         )
     estimate = _instead(function, _event_of(x, name, other))
     return NoClosedForm(f"{what}, for which {function} has no closed form here.{own} {estimate}")
