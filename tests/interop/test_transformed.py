@@ -1,5 +1,7 @@
 """Changes of variables on both sides, affine images, wrappers, and distributions that only torch knows."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import distributions as D
@@ -248,3 +250,66 @@ class Named(D.Normal):
 def test_what_is_derived_from_a_normal_without_a_density_of_its_own_is_one():
     p, q = (Named(m, s) for m, s in zip(MEANS, STDS, strict=True))
     assert_close(kl_divergence(p, q), kl_divergence(D.Normal(MEANS[0], STDS[0]), D.Normal(MEANS[1], STDS[1])))
+
+
+class Scaled(DiagGaussian):
+    """Actions in units of their own, which a tensor says, or an object."""
+
+    def __init__(self, mean, log_std, unit):
+        super().__init__(mean, log_std)
+        self.unit, self.drawn = unit, None
+
+    def sample(self):
+        self.drawn = self.distribution.sample() * self.factor()
+        return self.drawn
+
+    def factor(self):
+        return self.unit if isinstance(self.unit, torch.Tensor) else self.unit.factor
+
+    def log_prob(self, actions):
+        return super().log_prob(actions / self.factor()) - 3 * self.factor().log()
+
+
+@pytest.mark.parametrize("unit", [lambda k: torch.tensor(k), lambda k: SimpleNamespace(factor=torch.tensor(k))])
+def test_wrappers_whose_settings_are_tensors_are_told_apart_by_them(unit):
+    p, same, other = (Scaled(MEANS[i], STDS[i].log(), unit(k)) for i, k in ((0, 2.0), (1, 2.0), (1, 3.0)))
+    p.sample()  # What was drawn last is no setting.
+    last = p.drawn
+    assert_close(kl_divergence(p, same), kl_divergence(*BASES), rtol=0, atol=0)
+    assert p.drawn is last
+    assert same.drawn is None
+    with pytest.raises(NoClosedForm, match="same type and settings"):
+        kl_divergence(p, other)
+
+
+class Validating(DiagGaussian):
+    """atanh of what lies outside of (-1, 1) is NaN, which a Normal that validates refuses."""
+
+    def log_prob(self, actions):
+        return super().log_prob(torch.atanh(actions)) - torch.log1p(-actions.square()).sum(-1)
+
+
+def test_wrappers_whose_base_validates_are_opened():
+    p, q = (Validating(m + 3.0, s.log()) for m, s in zip(MEANS, STDS, strict=True))
+    assert_close(kl_divergence(p, q), kl_divergence(*BASES))
+    with pytest.raises(NoClosedForm, match="changes the variables"):
+        kl_divergence(p, BASES[1])
+    q.log_prob = p.log_prob = lambda actions: None
+    with pytest.raises(NoClosedForm, match="no tensor"):
+        as_gaussian(p)
+
+
+class Several:
+    """As Stable-Baselines3's MultiCategorical."""
+
+    def __init__(self, logits):
+        self.distribution = [D.Categorical(logits=x) for x in logits]
+
+    def log_prob(self, actions):
+        return sum(d.log_prob(a) for d, a in zip(self.distribution, actions.unbind(-1), strict=True))
+
+
+def test_lists_of_distributions_say_what_to_add_up():
+    p, q = Several(torch.randn(2, 4)), Several(torch.randn(2, 4))
+    with pytest.raises(NoClosedForm, match=r"zip\(p.distribution, q.distribution\)"):
+        kl_divergence(p, q)

@@ -34,6 +34,12 @@ def refusal(x: Any, name: str, function: str, other: Any = None) -> NoClosedForm
         return _of_mixture(inside, name, function)
     if isinstance(inside, Distribution):
         return _of_distribution(inside, name, function, other)
+    if _is_list_of_distributions(getattr(x, "distribution", None)):
+        return NoClosedForm(
+            f"{name} is a {type(x).__name__} that holds a list of {len(x.distribution)} distributions. If they are "
+            "independent, their divergences add up: sum(kl_divergence(a, b) for a, b in zip(p.distribution, "
+            "q.distribution))."
+        )
     if callable(getattr(x, "log_prob", None)):
         drawn = callable(getattr(x, "sample", None))
         lacks = "" if drawn or name == "q" else f" p is drawn from: give the {type(x).__name__} a method sample(n)."
@@ -43,6 +49,10 @@ def refusal(x: Any, name: str, function: str, other: Any = None) -> NoClosedForm
             return TypeError(f"{name} is {kind_of(x)}, of no parameters yet: freeze it, {_scipy_name(x)}(...).")
         return NoClosedForm(f"{name} is a {_scipy_name(x)} of scipy. {_instead(function)}")
     return _of_no_density(x, name, function, other)
+
+
+def _is_list_of_distributions(x: Any) -> bool:
+    return isinstance(x, list | tuple) and bool(x) and all(isinstance(each, Distribution) for each in x)
 
 
 def of_samples(function: str, name: str = "p") -> str:
