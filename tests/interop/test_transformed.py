@@ -194,9 +194,7 @@ def test_an_affine_image_by_factors_of_every_row_is_a_gaussian():
 )
 def test_what_maps_many_points_to_one_is_no_change_of_variables(transform):
     # |x| of N(1, 1/4) and of N(-1, 1/4) are alike; torch gives 8, the divergence of what is under them.
-    p, q = (
-        D.TransformedDistribution(D.Normal(torch.tensor([m]), torch.tensor([0.5])), transform) for m in (1.0, -1.0)
-    )
+    p, q = (D.TransformedDistribution(D.Normal(torch.tensor([m]), torch.tensor([0.5])), transform) for m in (1.0, -1.0))
     with pytest.raises(NoClosedForm, match="one-to-one"):
         kl_divergence(p, q)
     with pytest.raises(NoClosedForm, match="one-to-one"):

@@ -47,7 +47,18 @@ def refusal(x: Any, name: str, function: str, other: Any = None) -> NoClosedForm
     if callable(getattr(x, "logpdf", None)):
         if hasattr(x, "freeze") and not hasattr(x, "dist"):
             return TypeError(f"{name} is {kind_of(x)}, of no parameters yet: freeze it, {_scipy_name(x)}(...).")
-        return NoClosedForm(f"{name} is a {_scipy_name(x)} of scipy. {_instead(function)}")
+        what = f"{name} is a {_scipy_name(x)} of scipy. {_instead(function)}"
+        if not callable(getattr(x, "rvs", None)) and not callable(getattr(x, "resample", None)):
+            what += (
+                f" For that give {name} as an object with log_prob(x) and sample(n), which call its logpdf and sample."
+            )
+        return NoClosedForm(what)
+    if callable(getattr(x, "logpmf", None)):
+        return NoClosedForm(
+            f"{name} is a {_scipy_name(x)} of scipy, which is discrete and has no density: {function} is of Gaussians. "
+            "The divergence of two discrete distributions is a sum over their values, of pmf(k) (logpmf_p(k) - "
+            "logpmf_q(k)); that from a Gaussian is infinite."
+        )
     return _of_no_density(x, name, function, other)
 
 

@@ -95,4 +95,6 @@ def _check_one_shape(name: str, pair: tuple[Any, ...], scale: str) -> None:
     if len(pair) != 2:
         raise TypeError(f"{name} is a tuple of {len(pair)}: a posterior is a pair, (mean, {scale}).")
     if len(shapes) == 2 and shapes[0] != shapes[1]:
-        raise ShapeError(f"{name}: the mean has shape {shapes[0]}, the {scale} has {shapes[1]}. Each entry has its own.")
+        raise ShapeError(
+            f"{name}: the mean has shape {shapes[0]}, the {scale} has {shapes[1]}. Each entry has its own."
+        )
