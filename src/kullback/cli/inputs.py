@@ -2,8 +2,8 @@
 
 import functools
 import os
-import warnings
 import shlex
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,8 +99,8 @@ def load_pair(
 
 
 def read_models(paths: Sequence[str], reading: "Reading") -> "list[Posteriors]":
-    """One model of each file, or those of a single file, with notes of what was read in lower precision than it is saved
-    in, and of covariances that are singular.
+    """One model of each file, or those of a single file, with notes of what was read in a lower precision than it has,
+    and of covariances that are singular.
 
     Raises as :meth:`Reading.models` does.
     """

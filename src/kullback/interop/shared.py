@@ -14,7 +14,8 @@ def has_density_of_its_own(x: Any) -> bool:
     """Whether it is of a class derived from one of torch's, such as a truncated Normal, that overrides log_prob."""
     while isinstance(x, Independent) and type(x).log_prob is Independent.log_prob:
         x = x.base_dist
-    return isinstance(x, Distribution) and _overrides_log_prob(type(x))
+    kind: Any = type(x)
+    return isinstance(x, Distribution) and _overrides_log_prob(kind)
 
 
 # Whose classes have the densities that their names say.
@@ -22,7 +23,7 @@ _LIBRARIES = {"torch", "pyro", "gpytorch"}
 
 
 @functools.cache
-def _overrides_log_prob(kind: type[Distribution]) -> bool:
+def _overrides_log_prob(kind: type) -> bool:
     written = [base for base in kind.__mro__ if base is not Distribution and "log_prob" in vars(base)]
     libraries = [base.__module__.partition(".")[0] for base in written]
     return bool(libraries) and libraries[0] not in _LIBRARIES and bool(_LIBRARIES & set(libraries))

@@ -19,19 +19,19 @@ def as_mask(mask: Any, what: str) -> Tensor:
         ValueError: for other values than True and False, or 1 and 0, where values can be read.
     """
     try:
-        mask = torch.as_tensor(mask)
+        given: Tensor = torch.as_tensor(mask)
     except (TypeError, ValueError, RuntimeError):
         raise TypeError(f"mask is an array of True and False, or 1 and 0, got {type(mask).__name__}.") from None
-    if mask.dtype == torch.bool:
-        return mask
-    if may_read_values(mask):
-        other = (mask != 0) & (mask != 1)
+    if given.dtype == torch.bool:
+        return given
+    if may_read_values(given):
+        other = (given != 0) & (given != 1)
         if other.any():
             raise ValueError(
-                f"mask has the value {mask[other][0].item():.4g}; {what} counts or does not: True or False, 1 or 0. "
+                f"mask has the value {given[other][0].item():.4g}; {what} counts or does not: True or False, 1 or 0. "
                 "Factors are weights, and no mask."
             )
-    return mask.bool()
+    return given.bool()
 
 
 def rows_that_count(p: Gaussian, q: Gaussian, mask: Any) -> tuple[Gaussian, Gaussian, Tensor]:

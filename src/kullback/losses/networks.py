@@ -39,7 +39,8 @@ def sum_kl(posteriors: Mapping[str, Any], prior: Any = _STANDARD, *, scale: Para
 
     Args:
         posteriors: by name, pairs ``(mean, scale)`` of tensors of one shape, of which every entry is a Gaussian (a
-            Python number is that of all entries); or Gaussians, or anything else that :func:`kl_divergence` takes, whose batches are summed.
+            Python number is that of all entries); or Gaussians, or anything else that :func:`kl_divergence` takes,
+            whose batches are summed.
         prior: one Gaussian for all; or a mapping that has one for each name. That of pairs is one-dimensional, or of
             the shape of the pair as its batch: ``Gaussian.from_std(0.0, 0.1)``. The standard normal by default.
         scale: what the second of a pair is: ``"std"``, ``"variance"``, ``"logvar"`` or ``"log_std"``.
@@ -83,8 +84,8 @@ def sum_kl(posteriors: Mapping[str, Any], prior: Any = _STANDARD, *, scale: Para
         rows = from_callers_type(kl_divergence(p, q))
         if isinstance(p, Gaussian) and rows.shape != p.batch_shape:
             raise ShapeError(
-                f"{name}: the posteriors have shape {tuple(p.batch_shape)}, with their priors {tuple(rows.shape)}: each "
-                "would be counted several times. Pass one prior for all, or one for each."
+                f"{name}: the posteriors have shape {tuple(p.batch_shape)}, with their priors {tuple(rows.shape)}: "
+                "each would be counted several times. Pass one prior for all, or one for each."
             )
         parts[name] = rows.sum()
     return SumKL(torch.stack(list(parts.values())).sum(), parts)

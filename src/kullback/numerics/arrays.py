@@ -47,7 +47,7 @@ def to_tensor(x: Any, name: str, *, integers: torch.dtype | None = None) -> tupl
             instead = "torch.nested.to_padded_tensor, and a mask" if x.is_nested else f"{name}.to_dense()"
             raise TypeError(f"{name} is a {kind} tensor; Gaussians have dense ones. Use {instead}.")
         if type(x) is not Tensor and class_names(x, "torch.masked"):
-            hidden = x.numel() - int(x.get_mask().sum())
+            hidden = x.numel() - int(x.get_mask().sum())  # type: ignore[attr-defined]
             raise TypeError(
                 f"{name} is a masked tensor, {hidden} of whose {x.numel()} values are masked. Leave those rows out, or "
                 f"say what they are: {name}.to_tensor(...)."

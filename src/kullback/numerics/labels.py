@@ -62,9 +62,9 @@ def _refuse_other_labels(x: Any, y: Any, name_x: str, name_y: str) -> None:
     x, y = list(x), list(y)
     if set(x) != set(y) and not set(x).isdisjoint(y):
         raise ShapeError(
-            f"{name_x} and {name_y} have some labels in common but not all, {_shown(x)} and {_shown(y)}: labels are not "
-            "looked at, so that numbers of different labels would meet. Give both the same labels in the same order, "
-            "or pass arrays."
+            f"{name_x} and {name_y} have some labels in common but not all, {_shown(x)} and {_shown(y)}: labels "
+            "are not looked at, so that numbers of different labels would meet. Give both the same labels in the same "
+            "order, or pass arrays."
         )
 
 
