@@ -199,6 +199,8 @@ def test_what_maps_many_points_to_one_is_no_change_of_variables(transform):
         kl_divergence(p, q)
     with pytest.raises(NoClosedForm, match="one-to-one"):
         kl_divergence(D.Independent(p, 1), D.Independent(q, 1))
+    with pytest.raises(NoClosedForm, match="one-to-one"):
+        kl_estimate(p, q)
     softmax = [D.TransformedDistribution(D.Normal(torch.full((2,), m), 1.0), D.SoftmaxTransform()) for m in (0.0, 3.0)]
     with pytest.raises(NoClosedForm, match="one-to-one"):
         kl_divergence(*softmax)
@@ -212,6 +214,8 @@ def test_powers_of_positive_numbers_are_changes_of_variables():
     ):
         p, q = (D.TransformedDistribution(x, chain) for x in normals)
         assert_close(kl_divergence(p, q), kl_divergence(*normals), rtol=0, atol=0)
+    uniform = D.TransformedDistribution(D.Uniform(0.0, 1.0), [D.ExpTransform().inv, D.AffineTransform(0.0, -1.0)])
+    assert kullback.interop.changes.split(D.TransformedDistribution(uniform, D.ExpTransform().inv)) is not None
     for make in (D.Weibull, D.InverseGamma, D.Kumaraswamy):
         p, q = (make(torch.tensor(a), torch.tensor(b)) for a, b in ((2.0, 1.0), (3.0, 1.5)))
         assert kullback.interop.changes.split(p) is not None

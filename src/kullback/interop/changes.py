@@ -40,12 +40,20 @@ def split(x: Any) -> tuple[Distribution, Chain] | None:
     if not isinstance(x, TransformedDistribution) or type(x).log_prob is not TransformedDistribution.log_prob:
         return None
     chain = [part for t in x.transforms for part in _parts(t)]
-    if not is_one_to_one(chain, x.base_dist):
-        return None
     more = event_dims - len(x.event_shape)
     base = Independent(x.base_dist, more) if more > 0 else x.base_dist
     inner = split(base)
-    return (base, chain) if inner is None else (inner[0], inner[1] + chain)
+    if inner is not None:
+        base, chain = inner[0], inner[1] + chain
+    return (base, chain) if is_one_to_one(chain, base) else None
+
+
+def is_folded(x: Any) -> bool:
+    """Whether it is an image by a map that is not one-to-one, of which torch's log_prob is not the density."""
+    while isinstance(x, Independent):
+        x = x.base_dist
+    generic = isinstance(x, TransformedDistribution) and type(x).log_prob is TransformedDistribution.log_prob
+    return generic and split(x) is None
 
 
 def _parts(transform: Transform) -> Chain:

@@ -10,12 +10,25 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import AffineTransform, Distribution, PowerTransform, Transform, constraints
+from torch.distributions import (
+    AffineTransform,
+    Distribution,
+    ExpTransform,
+    PowerTransform,
+    SigmoidTransform,
+    SoftplusTransform,
+    TanhTransform,
+    Transform,
+    constraints,
+)
 
 from kullback.numerics.guard import may_read_values
 
 # The least and the greatest value of points; None if they are no interval of numbers, or cannot be read.
 Bounds = tuple[Tensor, Tensor] | None
+
+
+_MONOTONE = (AffineTransform, ExpTransform, PowerTransform, SigmoidTransform, SoftplusTransform, TanhTransform)
 
 
 def is_one_to_one(chain: Sequence[Transform], base: Distribution) -> bool:
@@ -74,9 +87,13 @@ def _bounds(constraint: Any) -> Bounds:
 
 
 def _image(t: Transform, bounds: Bounds) -> Bounds:
-    """The bounds of the images, where ``t`` is a map of which they are known more closely than its codomain."""
-    values = (t.loc, t.scale) if isinstance(t, AffineTransform) else (t.exponent,) if type(t) is PowerTransform else ()
-    if bounds is None or not values or any(isinstance(x, Tensor) and not may_read_values(x) for x in values):
+    """The bounds of the images, where ``t`` is monotone, more closely than its codomain."""
+    if bounds is None or not (isinstance(t, _MONOTONE) or isinstance(t.inv, _MONOTONE)):
+        return None
+    values = (
+        (t.loc, t.scale) if isinstance(t, AffineTransform) else (t.exponent,) if isinstance(t, PowerTransform) else ()
+    )
+    if any(isinstance(x, Tensor) and not may_read_values(x) for x in values):
         return None
     ends = [t(x) for x in bounds]
     return torch.minimum(*ends), torch.maximum(*ends)

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributions
-from torch.distributions import Distribution, Independent, TransformedDistribution
+from torch.distributions import Distribution, Independent
 
-from kullback.interop.changes import image, split, without_common_end
+from kullback.interop.changes import image, is_folded, split, without_common_end
 from kullback.interop.shared import has_density_of_its_own
 from kullback.interop.wrapped import have_same_settings, is_wrapper, unwrapped
 
@@ -41,7 +41,7 @@ def kl_by_torch(p: Any, q: Any) -> Tensor | None:
     """
     if not (isinstance(p, Distribution) and isinstance(q, Distribution)):
         return None
-    if any(has_density_of_its_own(x) or _is_folded(x) for x in (p, q)):
+    if any(has_density_of_its_own(x) or is_folded(x) for x in (p, q)):
         return None
     if _is_of_gaussians(p) and _is_of_gaussians(q):
         return None  # whose digits torch loses
@@ -50,13 +50,6 @@ def kl_by_torch(p: Any, q: Any) -> Tensor | None:
     except NotImplementedError:
         return None
     return value
-
-
-def _is_folded(x: Distribution) -> bool:
-    while isinstance(x, Independent):
-        x = x.base_dist
-    generic = isinstance(x, TransformedDistribution) and type(x).log_prob is TransformedDistribution.log_prob
-    return generic and split(x) is None
 
 
 def _is_of_gaussians(x: Distribution) -> bool:

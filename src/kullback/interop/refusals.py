@@ -9,6 +9,7 @@ from kullback.errors import NoClosedForm
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
 from kullback.interop.calls import BUILD, constructor, is_pair, kind_of, pair_of, shape_of, standard
+from kullback.interop.changes import is_folded
 from kullback.interop.shared import has_density_of_its_own
 from kullback.interop.wrapped import is_wrapper
 
@@ -102,6 +103,12 @@ def _of_distribution(x: Distribution, name: str, function: str, other: Any) -> N
             f" It is changed by {', '.join(type(t).__name__ for t in base.transforms)}: only where p and q have the "
             "same transforms, one-to-one on what they are applied to, do divergences that are invariant, as "
             "kl_divergence is, pass to the Gaussians under them."
+        )
+    if isinstance(base, TransformedDistribution) and is_folded(base):
+        return NoClosedForm(
+            f"{what}, changed by {', '.join(type(t).__name__ for t in base.transforms)}, not all of which are known to "
+            f"be one-to-one on what they are applied to: {function} has no closed form, and torch's log_prob is not "
+            "the density. Write that as an object with log_prob(x) and sample(n), and estimate."
         )
     estimate = _instead(function, _event_of(x, name, other))
     return NoClosedForm(f"{what}, for which {function} has no closed form here.{own} {estimate}")
