@@ -95,8 +95,9 @@ OF_MODULES = {
     losses: {
         "TotalCorrelationTerms": "class",
         "SumKL": "class",
-        "balanced_kl": "p, q, *balance=0.8, *free=0.0",
-        "free_bits": "p, q, *per_dimension=None, *per_group=None, *groups=None, *per_row=None, *after_mean=None",
+        "balanced_kl": "p, q, *balance=0.8, *free=0.0, *mask=None",
+        "free_bits": "p, q, *per_dimension=None, *per_group=None, *groups=None, *per_row=None, *after_mean=None, "
+        "*mask=None",
         "k1": "log_ratio, mask=None",
         "k2": "log_ratio, mask=None",
         "k3": "log_ratio, mask=None",

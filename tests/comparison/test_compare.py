@@ -204,3 +204,16 @@ def test_supports_are_one_in_the_precision_in_which_they_are_given(dtype):
     assert found.statistics("ab")["mean"] == pytest.approx(2.0 * (math.log(2.0) + 0.125 - 0.5), rel=1e-5)
     assert found.statistics("ba")["mean"] == pytest.approx(2.0 * (2.0 - 0.5 - math.log(2.0)), rel=1e-5)
     assert found.statistics("rate_a")["mean"] == math.inf
+
+
+def test_shares_that_are_not_finite_are_left_out():
+    """Of a coordinate without variance the divergence along the support is finite, and its parts are not."""
+    rng = np.random.default_rng(0)
+    mean, factor = rng.normal(size=(12, 3)), rng.normal(size=(12, 3, 2))
+    factor[:, 0] = mean[:, 0] = 0.0
+    p = Gaussian.from_factor(mean, factor)
+    q = Gaussian.from_factor(mean + factor.sum(-1), 2.0 * factor)
+    found = compare(p, q, align=())
+    # Of two coordinates on the support: ln 4 + (2 / 4 + 2 / 4 - 2) / 2, for the means differ by one of each column.
+    assert found.scalars()["kl_ab.mean"] == pytest.approx(np.log(4) - 0.5, rel=1e-6)
+    assert not any("nan%" in x or "inf%" in x for x in found.findings())

@@ -254,3 +254,13 @@ def test_singular_covariances_have_no_condition_but_a_divergence(dtype):
     assert "the 2-Wasserstein distance" in str(explain(p, q, value=root))
     point = Gaussian.from_factor(torch.zeros(4, dtype=dtype), torch.zeros(4, 2, dtype=dtype), singular=True)
     assert explain(point, point).divergence == 0.0
+
+
+def test_an_epsilon_beside_the_ratio_of_the_variances_is_found():
+    p = Gaussian.from_variance(torch.tensor([0.3, -1.0]).double(), torch.tensor([0.5, 1.1]).double())
+    ratio = 0.9 / p.variance
+    trace = (p.variance + p.mean.square()) / 0.9 - 1
+    for epsilon in (1e-3, 1e-4):
+        value = 0.5 * ((ratio + epsilon).log() + trace).sum()
+        text = str(explain(p, Gaussian.from_variance(torch.zeros(2).double(), 0.9), float(value)))
+        assert f"{epsilon:g} is added to the ratio of the variances in the logarithm" in text

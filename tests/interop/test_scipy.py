@@ -33,6 +33,39 @@ def test_frozen_normals_are_gaussians():
     assert rows == pytest.approx(want.numpy(), rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    "covariance",
+    [
+        [[0.72, -0.96], [-0.96, 1.28]],
+        stats.Covariance.from_eigendecomposition((np.array([0.0, 2.0]), np.array([[0.8, -0.6], [0.6, 0.8]]))),
+    ],
+)
+def test_singular_normals_of_scipy_are_singular(covariance):
+    g = as_gaussian(stats.multivariate_normal([1, 2], covariance, allow_singular=True))
+    want = torch.tensor([[0.72, -0.96], [-0.96, 1.28]], dtype=torch.float64)
+    assert_close(g.covariance_matrix, want, rtol=1e-12, atol=1e-15)
+    assert not g.scale.has_density
+    # Along the one dimension of the support the variance is twice that of the other: (2 - 1 - ln 2) / 2.
+    half = as_gaussian(stats.multivariate_normal([1, 2], want.numpy() / 2, allow_singular=True))
+    assert float(kl_divergence(g, half)) == pytest.approx(0.5 * (1 - math.log(2)), rel=1e-9)
+
+
+@pytest.mark.skipif(not hasattr(stats, "Normal"), reason="scipy before 1.15")
+def test_normals_of_the_new_distributions_of_scipy_are_gaussians():
+    # ln(σq / σp) + (σp² + Δ²) / (2 σq²) - 1/2.
+    value = kl_divergence(stats.Normal(mu=1.0, sigma=2.0), stats.Normal())
+    assert float(value) == pytest.approx(2 - math.log(2), rel=1e-15)
+    assert as_gaussian(stats.Normal(mu=[1.0, 2.0], sigma=2.0)).batch_shape == (2,)
+    with pytest.raises(NoClosedForm, match=r"an object with log_prob\(x\) and sample\(n\)"):
+        as_gaussian(2 * stats.Normal() + 1)
+
+
+def test_discrete_distributions_of_scipy_are_said_to_be_discrete():
+    for x in (stats.poisson(3), stats.multinomial(3, [0.5, 0.5])):
+        with pytest.raises(NoClosedForm, match="of scipy, which is discrete"):
+            kl_divergence(x, x)
+
+
 def test_a_distribution_that_is_called_norm_need_not_be_one():
     class Laplace(stats.rv_continuous):
         def _pdf(self, x):

@@ -1,5 +1,7 @@
 """Changes of variables on both sides, affine images, wrappers, and distributions that only torch knows."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import distributions as D
@@ -175,3 +177,141 @@ def test_an_affine_image_by_factors_of_every_row_is_a_gaussian():
     for base in (BASES[0], FULL_BASES[0]):
         image, g = as_gaussian(D.TransformedDistribution(base, D.AffineTransform(0.0, factor))), as_gaussian(base)
         assert_close(image.covariance_matrix, factor[:, :, None] * g.covariance_matrix * factor[:, None, :])
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        D.AbsTransform(),
+        D.PowerTransform(2.0),
+        D.PowerTransform(torch.tensor(3.0)),
+        D.AffineTransform(0.0, 0.0),
+        D.AffineTransform(0.0, torch.tensor(0.0)),
+        D.ComposeTransform([D.ExpTransform(), D.AffineTransform(-1.0, 1.0), D.PowerTransform(2.0)]),
+        D.ComposeTransform([D.ExpTransform(), D.PowerTransform(0.0)]),
+        D.CatTransform([D.AffineTransform(0.0, 0.0)], lengths=[1]),
+    ],
+)
+def test_what_maps_many_points_to_one_is_no_change_of_variables(transform):
+    # |x| of N(1, 1/4) and of N(-1, 1/4) are alike; torch gives 8, the divergence of what is under them.
+    p, q = (D.TransformedDistribution(D.Normal(torch.tensor([m]), torch.tensor([0.5])), transform) for m in (1.0, -1.0))
+    with pytest.raises(NoClosedForm, match="one-to-one"):
+        kl_divergence(p, q)
+    with pytest.raises(NoClosedForm, match="one-to-one"):
+        kl_divergence(D.Independent(p, 1), D.Independent(q, 1))
+    with pytest.raises(NoClosedForm, match="one-to-one"):
+        kl_estimate(p, q)
+    softmax = [D.TransformedDistribution(D.Normal(torch.full((2,), m), 1.0), D.SoftmaxTransform()) for m in (0.0, 3.0)]
+    with pytest.raises(NoClosedForm, match="one-to-one"):
+        kl_divergence(*softmax)
+
+
+def test_powers_of_positive_numbers_are_changes_of_variables():
+    normals = [D.Normal(m, s) for m, s in zip(MEANS, STDS, strict=True)]
+    for chain in (
+        [D.ExpTransform(), D.PowerTransform(-2.0)],
+        [D.SigmoidTransform(), D.PowerTransform(2.0), D.AffineTransform(1.0, -0.5), D.PowerTransform(3.0)],
+    ):
+        p, q = (D.TransformedDistribution(x, chain) for x in normals)
+        assert_close(kl_divergence(p, q), kl_divergence(*normals), rtol=0, atol=0)
+    uniform = D.TransformedDistribution(D.Uniform(0.0, 1.0), [D.ExpTransform().inv, D.AffineTransform(0.0, -1.0)])
+    assert kullback.interop.changes.split(D.TransformedDistribution(uniform, D.ExpTransform().inv)) is not None
+    for make in (D.Weibull, D.InverseGamma, D.Kumaraswamy):
+        p, q = (make(torch.tensor(a), torch.tensor(b)) for a, b in ((2.0, 1.0), (3.0, 1.5)))
+        assert kullback.interop.changes.split(p) is not None
+        assert abs(float(kl_estimate(p, p, seed=0).value)) < 1e-6
+
+
+class Truncated(D.Normal):
+    """To positive numbers."""
+
+    def log_prob(self, x):
+        return super().log_prob(x) - torch.special.log_ndtr(self.loc / self.scale)
+
+
+class TruncatedMultivariate(D.MultivariateNormal):
+    def log_prob(self, x):
+        return super().log_prob(x) + 1.0
+
+
+def test_what_is_derived_from_a_normal_and_has_its_own_density_is_none():
+    p, q = (Truncated(torch.tensor([m]), torch.tensor([1.0])) for m in (0.0, 1.0))
+    two = [TruncatedMultivariate(torch.full((2,), m), torch.eye(2)) for m in (0.0, 1.0)]
+    transformed = [D.TransformedDistribution(x, D.ExpTransform()) for x in (p, q)]
+    for pair in ((p, q), (D.Independent(p, 1), D.Independent(q, 1)), two, transformed, (D.Normal(0.0, 1.0), q)):
+        with pytest.raises(NoClosedForm, match="kl_estimate"):
+            kl_divergence(*pair)
+    with pytest.raises(NoClosedForm, match="log_prob of its own"):
+        as_gaussian(p)
+
+
+class Named(D.Normal):
+    """What leaves the density as it is."""
+
+
+def test_what_is_derived_from_a_normal_without_a_density_of_its_own_is_one():
+    p, q = (Named(m, s) for m, s in zip(MEANS, STDS, strict=True))
+    assert_close(kl_divergence(p, q), kl_divergence(D.Normal(MEANS[0], STDS[0]), D.Normal(MEANS[1], STDS[1])))
+
+
+class Scaled(DiagGaussian):
+    """Actions in units of their own, which a tensor says, or an object."""
+
+    def __init__(self, mean, log_std, unit):
+        super().__init__(mean, log_std)
+        self.unit, self.drawn = unit, None
+
+    def sample(self):
+        self.drawn = self.distribution.sample() * self.factor()
+        return self.drawn
+
+    def factor(self):
+        return self.unit if isinstance(self.unit, torch.Tensor) else self.unit.factor
+
+    def log_prob(self, actions):
+        return super().log_prob(actions / self.factor()) - 3 * self.factor().log()
+
+
+@pytest.mark.parametrize("unit", [lambda k: torch.tensor(k), lambda k: SimpleNamespace(factor=torch.tensor(k))])
+def test_wrappers_whose_settings_are_tensors_are_told_apart_by_them(unit):
+    p, same, other = (Scaled(MEANS[i], STDS[i].log(), unit(k)) for i, k in ((0, 2.0), (1, 2.0), (1, 3.0)))
+    p.sample()  # What was drawn last is no setting.
+    last = p.drawn
+    assert_close(kl_divergence(p, same), kl_divergence(*BASES), rtol=0, atol=0)
+    assert p.drawn is last
+    assert same.drawn is None
+    with pytest.raises(NoClosedForm, match="same type and settings"):
+        kl_divergence(p, other)
+
+
+class Validating(DiagGaussian):
+    """atanh of what lies outside of (-1, 1) is NaN, which a Normal that validates refuses."""
+
+    def log_prob(self, actions):
+        return super().log_prob(torch.atanh(actions)) - torch.log1p(-actions.square()).sum(-1)
+
+
+def test_wrappers_whose_base_validates_are_opened():
+    p, q = (Validating(m + 3.0, s.log()) for m, s in zip(MEANS, STDS, strict=True))
+    assert_close(kl_divergence(p, q), kl_divergence(*BASES))
+    with pytest.raises(NoClosedForm, match="changes the variables"):
+        kl_divergence(p, BASES[1])
+    q.log_prob = p.log_prob = lambda actions: None
+    with pytest.raises(NoClosedForm, match="no tensor"):
+        as_gaussian(p)
+
+
+class Several:
+    """As Stable-Baselines3's MultiCategorical."""
+
+    def __init__(self, logits):
+        self.distribution = [D.Categorical(logits=x) for x in logits]
+
+    def log_prob(self, actions):
+        return sum(d.log_prob(a) for d, a in zip(self.distribution, actions.unbind(-1), strict=True))
+
+
+def test_lists_of_distributions_say_what_to_add_up():
+    p, q = Several(torch.randn(2, 4)), Several(torch.randn(2, 4))
+    with pytest.raises(NoClosedForm, match=r"zip\(p.distribution, q.distribution\)"):
+        kl_divergence(p, q)

@@ -6,6 +6,7 @@ from click.testing import CliRunner
 
 from kullback import Gaussian, compare, kl_divergence
 from kullback.cli.app import commands
+from kullback.io.posteriors import open_posteriors
 
 RNG = np.random.default_rng(0)
 MEANS, FACTORS = RNG.normal(size=(2, 3, 4)), RNG.normal(size=(2, 3, 4, 4))
@@ -79,3 +80,19 @@ def test_singular_covariances_are_noted_and_their_infinity_is_told_from_overflow
     told += compare("one.npz", "full.npz", aggregate=False).findings()
     assert not any("the largest share of KL" in x for x in told)
     assert not any("scale of each model" in x for x in told)
+
+
+def test_a_covariance_computed_in_float32_and_saved_as_float64_is_taken_as_float32():
+    x, y = (np.random.default_rng(i).normal(size=(n, 128)).astype(np.float32) for i, n in ((0, 50), (1, 500)))
+    for file, rows, dtype in (("a", x, np.float32), ("exact", x, np.float64), ("b", y, np.float64)):
+        covariance = np.cov(rows, rowvar=False, dtype=dtype).astype(np.float64)
+        np.savez(f"{file}.npz", mu=rows.mean(0).astype(np.float64), sigma=covariance)
+    found, exact = (run("wasserstein2", file, "b.npz") for file in ("a.npz", "exact.npz"))
+    assert found.exit_code == 0, found.output
+    assert "note: a.npz: column 'sigma' is positive semidefinite to the precision of float32" in found.stderr
+    assert "float32" not in exact.stderr
+    # That of the covariances of the same rows in float64.
+    values = [float(result.stdout.splitlines()[1].split(",")[1]) for result in (found, exact)]
+    assert values[0] == pytest.approx(values[1], rel=1e-5)
+    with pytest.warns(UserWarning, match=r"a\.npz: column 'sigma' .* it is taken as float32"):
+        open_posteriors("a.npz").posteriors()

@@ -1,11 +1,12 @@
 """Sums of divergences over the parameters of a network."""
 
+import numpy as np
 import pytest
 import torch
 from torch.distributions import Independent, Normal
 from torch.testing import assert_close
 
-from kullback import Gaussian
+from kullback import Gaussian, ShapeError
 from kullback.losses import sum_kl
 
 SHAPES = {"layer.weight": (4, 3), "layer.bias": (4,), "scale": ()}
@@ -36,3 +37,14 @@ def test_priors_and_posteriors_come_in_every_form():
         sum_kl({"other": (mean, log_std.exp())}, priors)
     with pytest.raises(ValueError, match="at least one"):
         sum_kl({})
+
+
+def test_a_pair_is_of_one_shape_and_a_prior_does_not_repeat_it():
+    for pair in ((torch.zeros(3, 2), torch.ones(2)), (np.zeros(2), np.ones((3, 2)))):
+        with pytest.raises(ShapeError, match=r"w: the mean has shape \(.*, the std has \("):
+            sum_kl({"w": pair})
+    with pytest.raises(ShapeError, match="counted several times"):
+        sum_kl({"w": (torch.zeros(2), torch.ones(2))}, Gaussian.from_std(torch.zeros(3, 2), 1.0, event_dims=0))
+    with pytest.raises(TypeError, match=r"a pair, \(mean, std\)"):
+        sum_kl({"w": (torch.zeros(2),)})
+    assert sum_kl({"w": (torch.ones(3, 2), 1.0)}).total == 3.0

@@ -1,6 +1,7 @@
 """Terms of the divergence of a policy, against fifty digits and against sums over all outcomes."""
 
 import mpmath
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
@@ -77,3 +78,17 @@ def test_what_is_no_log_ratio_is_refused():
     for bad in ([0.1], torch.tensor([1, 2])):
         with pytest.raises(TypeError, match="reference_log_probs - policy_log_probs"):
             k3(bad)
+    with pytest.raises(TypeError, match="is a dense tensor"):
+        k3(torch.eye(2).to_sparse())
+
+
+def test_masks_are_arrays_of_what_counts_and_what_does_not():
+    d = torch.tensor([0.5, 1.0, -1.0])
+    want = k3(d, torch.tensor([True, False, True]))
+    for mask in ([1, 0, 1], [True, False, True], np.array([1.0, 0.0, 1.0])):
+        assert_close(k3(d, mask), want, rtol=0, atol=0)
+    for term in (k1, k2, k3):
+        with pytest.raises(ValueError, match=r"mask has the value 0\.5; an entry counts or does not"):
+            term(d, [1, 0.5, 0])
+    with pytest.raises(TypeError, match="mask is an array"):
+        k3(d, "all")

@@ -175,3 +175,42 @@ def test_masked_rows_count_for_nothing_whatever_they_hold(prior):
         kl_loss(p, q, mask=mask[0])
     with pytest.raises(ValueError, match="no row"):
         kl_loss(p, q, mask=torch.zeros(2, 5))
+
+
+@pytest.mark.parametrize("bad", [True, False, np.True_, torch.tensor(True)])
+def test_true_is_no_number_of_nats(bad):
+    p = Gaussian.standard(1)
+    calls = [lambda name=name: free_bits(p, p, **{name: bad}) for name in ("per_row", "after_mean", "per_dimension")]
+    for call in (*calls, lambda: balanced_kl(p, p, free=bad), lambda: balanced_kl(p, p, balance=bad)):
+        with pytest.raises(TypeError, match=r"is a number of .*, got (True|False)"):
+            call()
+
+
+def test_masked_rows_have_no_part_in_free_bits_and_the_balanced_kl():
+    mean, std = torch.randn(2, 5, 3), torch.rand(2, 5, 3) + 0.5
+    mask = torch.tensor([[1, 1, 1, 0, 0], [1, 1, 1, 1, 0]])
+    std[mask == 0] = 0.0
+    leaves = [x.requires_grad_() for x in (mean, std)]
+    p, q = Gaussian.from_std(*leaves, validate=False), Gaussian.from_std(torch.ones(3), 2.0)
+    left = Gaussian.from_std(mean[mask == 1], std[mask == 1])
+    calls = [
+        lambda p, **more: balanced_kl(p, q, free=0.5, **more),
+        lambda p, **more: free_bits(p, q, per_dimension=0.2, **more),
+        lambda p, **more: free_bits(p, q, per_group=0.2, groups=[[0], [1, 2]], **more),
+        lambda p, **more: free_bits(p, q, per_row=0.5, **more),
+        lambda p, **more: free_bits(p, q, after_mean=0.1, **more),
+    ]
+    for call in calls:
+        value = call(p, mask=mask)
+        assert_close(value, call(left))
+        for gradient in torch.autograd.grad(value, leaves):
+            assert torch.isfinite(gradient).all()
+            assert (gradient[mask == 0] == 0).all()
+            assert (gradient != 0).any()
+        assert_close(call(p, mask=mask.tolist()), value)
+        with pytest.raises(ShapeError, match="mask has shape"):
+            call(p, mask=mask[0])
+        with pytest.raises(ValueError, match="no row"):
+            call(p, mask=torch.zeros(2, 5))
+        with pytest.raises(ValueError, match=r"0\.5; a row counts"):
+            call(p, mask=torch.full((2, 5), 0.5))

@@ -72,6 +72,31 @@ def test_what_holds_no_real_numbers_is_refused_by_name(given, error, says):
         to_tensor(given, "x")
 
 
+MASKED = np.ma.masked_array([0.0, 1e9], mask=[0, 1])
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (MASKED, r"^x is a masked array, 1 of whose 2 values"),
+        ([np.ma.masked_array([1.0, 2.0]), MASKED], r"^x\[1\] is a masked array, 1 of whose 2 values"),
+        ([([0.0, 1.0],), (MASKED,)], r"^x\[1\]\[0\] is a masked array"),
+        ([0.0, np.ma.masked], r"^x\[1\] is a masked array"),
+    ],
+)
+def test_masked_arrays_are_refused_also_in_lists(given, says):
+    with pytest.raises(TypeError, match=says):
+        to_tensor(given, "x")
+    assert to_tensor([np.ma.masked_array([1.0, 2.0])], "x")[0].tolist() == [[1.0, 2.0]]
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of MaskedTensors")
+def test_masked_tensors_are_refused():
+    masked = torch.masked.masked_tensor(torch.zeros(3), torch.tensor([True, False, True]))
+    with pytest.raises(TypeError, match=r"1 of whose 3 values are masked.*x\.to_tensor"):
+        to_tensor(masked, "x")
+
+
 @pytest.mark.skipif(np.dtype(np.longdouble).itemsize == 8, reason="long doubles are doubles on this system")
 def test_numbers_longer_than_a_double_are_refused():
     with pytest.raises(TypeError, match="Convert it to float64"):

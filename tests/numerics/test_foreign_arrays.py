@@ -181,6 +181,14 @@ def test_the_labels_of_all_kinds_are_compared(mean, scale):
         Gaussian.from_std(LABELLED[mean](["a", "b"]), LABELLED[scale](["b", "a"]))
 
 
+@pytest.mark.parametrize("kind", LABELLED)
+def test_labels_of_which_some_are_in_common_are_refused(kind):
+    make = LABELLED[kind]
+    with pytest.raises(ShapeError, match=r"some labels in common but not all, 'z', 'b' and 'b', 'a'"):
+        Gaussian.from_std(make(["z", "b"]), make(["b", "a"]))
+    assert Gaussian.from_std(make(["a_mean", "b_mean"]), make(["a_std", "b_std"])).batch_shape == (2,)
+
+
 def test_the_dimensions_of_variables_of_xarray_are_compared():
     x = xr.Variable(("row", "z"), np.ones((2, 2)))
     assert Gaussian.from_std(x, x).batch_shape == (2,)

@@ -3,6 +3,7 @@
 import functools
 import os
 import shlex
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,11 +99,16 @@ def load_pair(
 
 
 def read_models(paths: Sequence[str], reading: "Reading") -> "list[Posteriors]":
-    """One model of each file, or those of a single file, with a note of covariances that are singular.
+    """One model of each file, or those of a single file, with notes of what was read in a lower precision than it has,
+    and of covariances that are singular.
 
     Raises as :meth:`Reading.models` does.
     """
-    models = reading.models(paths)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        models = reading.models(paths)
+    for warning in said:
+        click.echo(f"note: {warning.message}", err=True)
     for model in models:
         g = model.gaussian
         if not g.scale.has_density:

@@ -164,10 +164,15 @@ def _left(comparison: "Comparison", found: Coordinates) -> list[str]:
     if not total > 0:
         return []
     most = int(found.per_dimension.argmax())
+    opening = (
+        f"After {MAPS[found.best.kind]}, input {printable(found.largest_ids[0])} differs most, by "
+        f"{number(found.largest_values[0])} nats."
+    )
+    if not all(map(math.isfinite, (total, float(found.per_dimension[most]), found.from_correlations))):
+        return [opening]
     collapsed = ", which is collapsed," if bool(comparison.collapsed("b")[most]) else ""
     return [
-        f"After {MAPS[found.best.kind]}, input {printable(found.largest_ids[0])} differs most, by "
-        f"{number(found.largest_values[0])} nats. Of what is left on average, dimension "
+        f"{opening} Of what is left on average, dimension "
         f"{comparison.dimension_name(most)} of {comparison.names[1]}{collapsed} has "
         f"{float(found.per_dimension[most]) / total:.0%}, the largest share, and correlations between dimensions have "
         f"{found.from_correlations / total:.0%}."

@@ -64,7 +64,8 @@ def divergence(result: "Result", pair: Pair, opening: str = "") -> list[str]:
     label, count = pair.label(*result.names), result.summary.count
     inputs = f"{count:,} input{'s' * (count != 1)}"
     shares = ""
-    if 0 < s["mean"] < math.inf:
+    # A singular Gaussian has a divergence along its support, whose parts are not finite.
+    if s["mean"] > 0 and all(map(math.isfinite, (s[x] for x in ("mean", "from_means", "from_variances")))):
         shares = f"; {s['from_means'] / s['mean']:.0%} of it comes from the means"
         shares += f", {s['from_variances'] / s['mean']:.0%} from the variances"
         if s["from_correlations"]:

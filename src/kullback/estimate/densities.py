@@ -16,7 +16,7 @@ from kullback.estimate.scipy_densities import from_scipy
 from kullback.estimate.sklearn_densities import from_sklearn
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
-from kullback.interop.changes import split
+from kullback.interop.changes import is_folded, split
 from kullback.interop.registry import convert
 from kullback.numerics.arrays import ArrayKind, from_callers_type
 from kullback.numerics.foreign_arrays import is_array
@@ -94,6 +94,11 @@ def as_density(x: Any, name: str, *, drawn: bool = True) -> Density:
         converted = None
     if converted is not None:
         return converted
+    if is_folded(x):
+        raise NoClosedForm(
+            f"{name} is an image by transforms of which not all are known to be one-to-one on what they are applied "
+            "to: torch's log_prob is not its density. Write that as an object with log_prob(x) and sample(n)."
+        )
     for adapted in (from_torch, from_scipy, from_sklearn, from_jax):
         x = adapted(x, name)
     if callable(getattr(x, "log_prob", None)) and (not drawn or callable(getattr(x, "sample", None))):

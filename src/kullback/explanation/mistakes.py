@@ -58,6 +58,11 @@ def _log_epsilons(epsilon: float) -> tuple[Change[Callable[[Coordinates], Tensor
             rare=True,
         ),
         Change(
+            f"{epsilon:g} is added to the ratio of the variances in the logarithm",
+            lambda x: (x.var_q / x.var_p + epsilon).log(),
+            rare=True,
+        ),
+        Change(
             f"{epsilon:g} is added to both variances in the logarithm",
             lambda x: (x.var_q + epsilon).log() - (x.var_p + epsilon).log(),
             rare=True,

@@ -22,6 +22,7 @@ from torch.distributions import (
     constraints,
 )
 
+from kullback.interop.injectivity import is_one_to_one
 from kullback.numerics.elementary import log_linear_exp
 
 Chain = list[Transform]
@@ -30,7 +31,8 @@ Chain = list[Transform]
 def split(x: Any) -> tuple[Distribution, Chain] | None:
     """A transformed distribution as its base, with as many event dimensions, and its transforms one by one.
 
-    None for anything else, and where a transform is not bijective, or the density is not that of the transforms.
+    None for anything else, and where a transform is many-to-one on the points that it is applied to, or the density is
+    not that of the transforms.
     """
     event_dims = len(x.event_shape) if isinstance(x, Distribution) else 0
     while isinstance(x, Independent):
@@ -38,12 +40,20 @@ def split(x: Any) -> tuple[Distribution, Chain] | None:
     if not isinstance(x, TransformedDistribution) or type(x).log_prob is not TransformedDistribution.log_prob:
         return None
     chain = [part for t in x.transforms for part in _parts(t)]
-    if not all(t.bijective for t in chain):
-        return None
     more = event_dims - len(x.event_shape)
     base = Independent(x.base_dist, more) if more > 0 else x.base_dist
     inner = split(base)
-    return (base, chain) if inner is None else (inner[0], inner[1] + chain)
+    if inner is not None:
+        base, chain = inner[0], inner[1] + chain
+    return (base, chain) if is_one_to_one(chain, base) else None
+
+
+def is_folded(x: Any) -> bool:
+    """Whether it is an image by a map that is not one-to-one, of which torch's log_prob is not the density."""
+    while isinstance(x, Independent):
+        x = x.base_dist
+    generic = isinstance(x, TransformedDistribution) and type(x).log_prob is TransformedDistribution.log_prob
+    return generic and split(x) is None
 
 
 def _parts(transform: Transform) -> Chain:

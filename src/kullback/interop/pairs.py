@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, distributions
 from torch.distributions import Distribution, Independent
 
-from kullback.interop.changes import image, split, without_common_end
+from kullback.interop.changes import image, is_folded, split, without_common_end
+from kullback.interop.shared import has_density_of_its_own
 from kullback.interop.wrapped import have_same_settings, is_wrapper, unwrapped
 
 
@@ -33,8 +34,14 @@ def both_unwrapped(p: Any, q: Any) -> tuple[Any, Any]:
 
 
 def kl_by_torch(p: Any, q: Any) -> Tensor | None:
-    """The divergence that torch has registered for two of its distributions, not both Gaussian; None if it has none."""
+    """The divergence that torch has registered for two of its distributions, not both Gaussian; None if it has none.
+
+    None also where torch takes a distribution for what it is not: the image by a many-to-one map for one by a change of
+    variables, and what has a log-density of its own for the class that it is derived from.
+    """
     if not (isinstance(p, Distribution) and isinstance(q, Distribution)):
+        return None
+    if any(has_density_of_its_own(x) or is_folded(x) for x in (p, q)):
         return None
     if _is_of_gaussians(p) and _is_of_gaussians(q):
         return None  # whose digits torch loses

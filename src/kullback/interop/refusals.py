@@ -9,6 +9,8 @@ from kullback.errors import NoClosedForm
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
 from kullback.interop.calls import BUILD, constructor, is_pair, kind_of, pair_of, shape_of, standard
+from kullback.interop.changes import is_folded
+from kullback.interop.shared import has_density_of_its_own
 from kullback.interop.wrapped import is_wrapper
 
 # The calls that take densities in the place of an exact function, and those that prove bounds for mixtures.
@@ -33,6 +35,12 @@ def refusal(x: Any, name: str, function: str, other: Any = None) -> NoClosedForm
         return _of_mixture(inside, name, function)
     if isinstance(inside, Distribution):
         return _of_distribution(inside, name, function, other)
+    if _is_list_of_distributions(getattr(x, "distribution", None)):
+        return NoClosedForm(
+            f"{name} is a {type(x).__name__} that holds a list of {len(x.distribution)} distributions. If they are "
+            "independent, their divergences add up: sum(kl_divergence(a, b) for a, b in zip(p.distribution, "
+            "q.distribution))."
+        )
     if callable(getattr(x, "log_prob", None)):
         drawn = callable(getattr(x, "sample", None))
         lacks = "" if drawn or name == "q" else f" p is drawn from: give the {type(x).__name__} a method sample(n)."
@@ -40,8 +48,23 @@ def refusal(x: Any, name: str, function: str, other: Any = None) -> NoClosedForm
     if callable(getattr(x, "logpdf", None)):
         if hasattr(x, "freeze") and not hasattr(x, "dist"):
             return TypeError(f"{name} is {kind_of(x)}, of no parameters yet: freeze it, {_scipy_name(x)}(...).")
-        return NoClosedForm(f"{name} is a {_scipy_name(x)} of scipy. {_instead(function)}")
+        what = f"{name} is a {_scipy_name(x)} of scipy. {_instead(function)}"
+        if not callable(getattr(x, "rvs", None)) and not callable(getattr(x, "resample", None)):
+            what += (
+                f" For that give {name} as an object with log_prob(x) and sample(n), which call its logpdf and sample."
+            )
+        return NoClosedForm(what)
+    if callable(getattr(x, "logpmf", None)):
+        return NoClosedForm(
+            f"{name} is a {_scipy_name(x)} of scipy, which is discrete and has no density: {function} is of Gaussians. "
+            "The divergence of two discrete distributions is a sum over their values, of pmf(k) (logpmf_p(k) - "
+            "logpmf_q(k)); that from a Gaussian is infinite."
+        )
     return _of_no_density(x, name, function, other)
+
+
+def _is_list_of_distributions(x: Any) -> bool:
+    return isinstance(x, list | tuple) and bool(x) and all(isinstance(each, Distribution) for each in x)
 
 
 def of_samples(function: str, name: str = "p") -> str:
@@ -73,10 +96,19 @@ def _of_distribution(x: Distribution, name: str, function: str, other: Any) -> N
             f"{what}, which is discrete and has no density: {function} is of Gaussians. The divergence of two discrete "
             f"distributions: torch.distributions.kl_divergence(p, q); that from a Gaussian is infinite.{own}"
         )
-    if isinstance(base, TransformedDistribution):
+    if has_density_of_its_own(base):
+        own = f" {type(base).__name__} has a log_prob of its own, which is not that of the class it is derived from."
+    elif isinstance(base, TransformedDistribution):
         own = (
             f" It is changed by {', '.join(type(t).__name__ for t in base.transforms)}: only where p and q have the "
-            "same transforms do divergences that are invariant, as kl_divergence is, pass to the Gaussians under them."
+            "same transforms, one-to-one on what they are applied to, do divergences that are invariant, as "
+            "kl_divergence is, pass to the Gaussians under them."
+        )
+    if isinstance(base, TransformedDistribution) and is_folded(base):
+        return NoClosedForm(
+            f"{what}, changed by {', '.join(type(t).__name__ for t in base.transforms)}, not all of which are known to "
+            f"be one-to-one on what they are applied to: {function} has no closed form, and torch's log_prob is not "
+            "the density. Write that as an object with log_prob(x) and sample(n), and estimate."
         )
     estimate = _instead(function, _event_of(x, name, other))
     return NoClosedForm(f"{what}, for which {function} has no closed form here.{own} {estimate}")

@@ -10,6 +10,7 @@ from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
 from kullback.interop.calls import BUILD, call_of_arrays, shapes_of
 from kullback.interop.refusals import of_samples, refusal
+from kullback.interop.shared import has_density_of_its_own
 
 Converted = Gaussian | Mixture | None
 Reader = Callable[[Any, str, "Callable[[Any, str], Converted]"], Converted]
@@ -27,6 +28,8 @@ READERS: tuple[Reader, ...] = tuple(module.read for module in _MODULES if hasatt
 
 def convert(x: Any, name: str) -> Converted:
     """``x`` as a Gaussian or a mixture of them; None if no reader knows it. ``name`` is what errors call it."""
+    if has_density_of_its_own(x):
+        return None
     known = _READER_OF.get(type(x))
     if known is not None:
         converted = known(x, name, convert)

@@ -9,6 +9,7 @@ from torch.distributions import AffineTransform, ComposeTransform, Transform, Tr
 
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import Diagonal
+from kullback.interop.injectivity import is_constant
 from kullback.numerics.tensors import broadcast_shapes
 
 
@@ -27,8 +28,8 @@ def read(x: Any, name: str, convert: Callable[[Any, str], Any]) -> Gaussian | No
 
 
 def _affine(transform: Transform) -> tuple[Any, Any] | None:
-    """The shift and the factor of a transform; None if it is not affine coordinate by coordinate."""
-    if isinstance(transform, AffineTransform):
+    """The shift and the factor of a transform; None if it is not affine and invertible coordinate by coordinate."""
+    if isinstance(transform, AffineTransform) and not is_constant(transform):
         return transform.loc, transform.scale
     if isinstance(transform, ComposeTransform):
         shift, factor = 0.0, 1.0

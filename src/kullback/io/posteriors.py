@@ -153,7 +153,7 @@ class PosteriorFile:
             for name in (columns.mean, column)
         )
         with naming(self.path):
-            return with_covariances(mean, matrix, columns.mean, column)
+            return with_covariances(mean, matrix, columns.mean, column, self.where)
 
 
 def open_posteriors(path: str | os.PathLike[str], named: Sequence[Named] = ()) -> PosteriorFile:

@@ -5,6 +5,7 @@
 - ``total_correlation.py``: its parts for the β-TCVAE, from a minibatch.
 - ``policy.py``: terms of the divergence of a policy from a reference, which are not averaged.
 - ``networks.py``: the divergence of all parameters of a Bayesian network, which is a sum.
+- ``masks.py``: the rows, or the entries, that count.
 
 May import ``all_pairs/`` and what comes before. Next: ``estimate/``.
 """

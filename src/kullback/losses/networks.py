@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from kullback.divergences.kl import kl_divergence
+from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import Parameterization
+from kullback.interop.calls import shape_of
 from kullback.interop.registry import as_gaussian
 from kullback.numerics.arrays import from_callers_type
 
@@ -36,8 +38,9 @@ def sum_kl(posteriors: Mapping[str, Any], prior: Any = _STANDARD, *, scale: Para
         Flows to posteriors and priors.
 
     Args:
-        posteriors: by name, pairs ``(mean, scale)`` of tensors of one shape, of which every entry is a Gaussian; or
-            Gaussians, or anything else that :func:`kl_divergence` takes, whose batches are summed.
+        posteriors: by name, pairs ``(mean, scale)`` of tensors of one shape, of which every entry is a Gaussian (a
+            Python number is that of all entries); or Gaussians, or anything else that :func:`kl_divergence` takes,
+            whose batches are summed.
         prior: one Gaussian for all; or a mapping that has one for each name. That of pairs is one-dimensional, or of
             the shape of the pair as its batch: ``Gaussian.from_std(0.0, 0.1)``. The standard normal by default.
         scale: what the second of a pair is: ``"std"``, ``"variance"``, ``"logvar"`` or ``"log_std"``.
@@ -48,6 +51,7 @@ def sum_kl(posteriors: Mapping[str, Any], prior: Any = _STANDARD, *, scale: Para
     Raises:
         TypeError: if the posteriors have no names.
         ValueError: if there are no posteriors.
+        ShapeError: if the shapes of a pair differ, or its prior has a batch of another shape.
         KeyError: if a mapping of priors lacks a name.
 
     Reference:
@@ -71,10 +75,27 @@ def sum_kl(posteriors: Mapping[str, Any], prior: Any = _STANDARD, *, scale: Para
     for name, given in posteriors.items():
         p = given
         if isinstance(given, tuple):
+            _check_one_shape(name, given, scale)
             p = getattr(Gaussian, f"from_{scale}")(*given, event_dims=0)
         q = prior[name] if isinstance(prior, Mapping) else prior
         if q is _STANDARD:
             p = as_gaussian(p, name)
             q = Gaussian.standard(p.event_shape)
-        parts[name] = from_callers_type(kl_divergence(p, q)).sum()
+        rows = from_callers_type(kl_divergence(p, q))
+        if isinstance(p, Gaussian) and rows.shape != p.batch_shape:
+            raise ShapeError(
+                f"{name}: the posteriors have shape {tuple(p.batch_shape)}, with their priors {tuple(rows.shape)}: "
+                "each would be counted several times. Pass one prior for all, or one for each."
+            )
+        parts[name] = rows.sum()
     return SumKL(torch.stack(list(parts.values())).sum(), parts)
+
+
+def _check_one_shape(name: str, pair: tuple[Any, ...], scale: str) -> None:
+    shapes = [shape_of(x) for x in pair if not isinstance(x, int | float)]
+    if len(pair) != 2:
+        raise TypeError(f"{name} is a tuple of {len(pair)}: a posterior is a pair, (mean, {scale}).")
+    if len(shapes) == 2 and shapes[0] != shapes[1]:
+        raise ShapeError(
+            f"{name}: the mean has shape {shapes[0]}, the {scale} has {shapes[1]}. Each entry has its own."
+        )

@@ -10,20 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kullback.losses.masks import as_mask
 from kullback.numerics.elementary import half_phi
 
 
-def k1(log_ratio: Tensor, mask: Tensor | None = None) -> Tensor:
+def k1(log_ratio: Tensor, mask: Any = None) -> Tensor:
     """The first: minus the log-ratio. Its average is unbiased; its gradient is 0 on average. See :func:`k3`."""
     return _masked(lambda d: -d, log_ratio, mask)
 
 
-def k2(log_ratio: Tensor, mask: Tensor | None = None) -> Tensor:
+def k2(log_ratio: Tensor, mask: Any = None) -> Tensor:
     """The second: half of the square of the log-ratio. Its average is biased, its gradient is not. See :func:`k3`."""
     return _masked(lambda d: d * (0.5 * d), log_ratio, mask)
 
 
-def k3(log_ratio: Tensor, mask: Tensor | None = None) -> Tensor:
+def k3(log_ratio: Tensor, mask: Any = None) -> Tensor:
     r"""The third: :math:`e^d - 1 - d` of the log-ratio d, the reference's log-probability less the policy's.
 
     Which of the three to take, with gradients through the log-probabilities of what was drawn:
@@ -44,13 +45,15 @@ def k3(log_ratio: Tensor, mask: Tensor | None = None) -> Tensor:
 
     Args:
         log_ratio: ``reference_log_probs - policy_log_probs``, a floating tensor of any shape.
-        mask: which entries count, of a shape that broadcasts. Others give 0, with gradient 0, whatever they hold.
+        mask: which entries count, True or False, or 1 or 0, of a shape that broadcasts. Others give 0, with gradient 0,
+            whatever they hold.
 
     Returns:
         A tensor of at least float32.
 
     Raises:
-        TypeError: unless the log-ratio is a floating tensor.
+        TypeError: unless the log-ratio is a dense floating tensor.
+        ValueError: if the mask has other values than True and False, or 1 and 0.
 
     Reference:
         J. Schulman, Approximating KL divergence, 2020, http://joschu.net/blog/kl-approx.html.
@@ -64,15 +67,17 @@ def k3(log_ratio: Tensor, mask: Tensor | None = None) -> Tensor:
     return _masked(lambda d: 2.0 * half_phi(d), log_ratio, mask)
 
 
-def _masked(term: Any, log_ratio: Tensor, mask: Tensor | None) -> Tensor:
+def _masked(term: Any, log_ratio: Tensor, mask: Any) -> Tensor:
     if not isinstance(log_ratio, Tensor) or not log_ratio.is_floating_point():
         raise TypeError(
             "log_ratio is a floating tensor, reference_log_probs - policy_log_probs, got "
             f"{getattr(log_ratio, 'dtype', type(log_ratio).__name__)}."
         )
+    if log_ratio.is_nested or log_ratio.layout is not torch.strided:
+        raise TypeError("log_ratio is a dense tensor, got a sparse or nested one: its .to_dense(), or a padded one.")
     d = log_ratio.to(torch.promote_types(log_ratio.dtype, torch.float32))
     if mask is None:
         return term(d)  # type: ignore[no-any-return]
-    counts = mask.to(torch.bool)
+    counts = as_mask(mask, "an entry").to(d.device)
     # Taken out before and after, so that what is masked gives no gradient that is NaN.
     return torch.where(counts, term(torch.where(counts, d, 0.0)), 0.0)

@@ -12,14 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kullback.divergences.api import check_shapes
 from kullback.divergences.kl import kl_divergence, kl_per_dimension
 from kullback.errors import NoClosedForm, ShapeError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.interop.registry import gaussians_for
 from kullback.kernels.choice import accelerated_mean_kl
+from kullback.losses.masks import rows_that_count
 from kullback.numerics.arrays import from_callers_type
-from kullback.numerics.tensors import broadcast_shapes
 
 
 def kl_loss(p: Any, q: Any, weights: Any = None, *, mask: Any = None) -> Tensor:
@@ -73,7 +72,9 @@ def kl_loss(p: Any, q: Any, weights: Any = None, *, mask: Any = None) -> Tensor:
         except (TypeError, ValueError, RuntimeError):
             raise TypeError(f"weights must be numbers, one for each row or one for all, got {weights!r}.") from None
     if mask is not None:
-        p, q, weights = _rows_that_count(p, q, weights, torch.as_tensor(mask))
+        p, q, rows_counted = rows_that_count(p, q, mask)
+        if weights is not None and weights.ndim:
+            weights = weights.expand(rows_counted.shape)[rows_counted]
     value = accelerated_mean_kl(p, q, weights)
     if value is not None:
         return value
@@ -91,29 +92,6 @@ def kl_loss(p: Any, q: Any, weights: Any = None, *, mask: Any = None) -> Tensor:
     return mean
 
 
-def _rows_that_count(
-    p: Gaussian, q: Gaussian, weights: Tensor | None, mask: Tensor
-) -> tuple[Gaussian, Gaussian, Tensor | None]:
-    """Both Gaussians and the weights of the rows that a mask selects."""
-    check_shapes(p, q)
-    batch = broadcast_shapes(p.batch_shape, q.batch_shape)
-    if mask.shape != batch:
-        raise ShapeError(f"mask has shape {tuple(mask.shape)}, the batch has {tuple(batch)}.")
-    if mask.dtype != torch.bool:
-        other = (mask != 0) & (mask != 1)
-        if other.any():
-            raise ValueError(
-                f"mask has the value {mask[other][0].item():.4g}; a row counts or does not: True or False, 1 or 0. "
-                "Factors are weights."
-            )
-        mask = mask.bool()
-    if not mask.any():
-        raise ValueError("the mask selects no row: there is no mean.")
-    # One for all rows stays one for all rows.
-    p, q = (g.expand(batch)[mask] if g.batch_shape else g for g in (p, q))
-    return p, q, weights.expand(batch)[mask] if weights is not None and weights.ndim else weights
-
-
 def free_bits(
     p: Any,
     q: Any,
@@ -123,6 +101,7 @@ def free_bits(
     groups: int | Sequence[Sequence[int]] | None = None,
     per_row: float | None = None,
     after_mean: float | None = None,
+    mask: Any = None,
 ) -> Tensor:
     r"""The mean of KL(p‖q) over the batch, clipped from below: a number λ of nats is free and has no gradient.
 
@@ -152,12 +131,18 @@ def free_bits(
             the indices of each group; by default each coordinate is a group.
         per_row: λ for each row.
         after_mean: λ for the mean over the batch.
+        mask: which rows count, of the batch shape, as in :func:`kl_loss`: means are over these. Others have no part in
+            the value and gradients that are 0, whatever they hold: a standard deviation of 0 in the padding needs
+            ``validate=False``.
 
     Returns:
         A tensor without dimensions, also for NumPy arrays.
 
     Raises:
-        ValueError: unless exactly one λ is given, which is not negative; or if the groups are not a partition.
+        ValueError: unless exactly one λ is given, which is not negative; if the groups are not a partition; or for a
+            mask that :func:`kl_loss` does not take.
+        ShapeError: if the events differ, the batches do not broadcast, or the mask has another shape.
+        TypeError: for True in the place of a number.
         NoClosedForm: for ``per_dimension`` and ``per_group`` if p or q is not diagonal; the others take any pair.
 
     Reference:
@@ -173,7 +158,10 @@ def free_bits(
         >>> free_bits(p, q, per_dimension=0.5), free_bits(p, q, per_group=0.5), free_bits(p, q, after_mean=0.5)
         (tensor(1.7500), tensor(1.5000), tensor(1.))
     """
-    amounts = [x for x in (per_dimension, per_group, per_row, after_mean) if x is not None]
+    given = {"per_dimension": per_dimension, "per_group": per_group, "per_row": per_row, "after_mean": after_mean}
+    for name, x in given.items():
+        _check_no_bool(name, x, "nats, 0.5 for example")
+    amounts = [x for x in given.values() if x is not None]
     if len(amounts) != 1 or not _is_number(amounts[0], 0.0):
         raise ValueError(
             "free_bits takes one of per_dimension, per_group, per_row and after_mean, a number of nats from 0 up, got "
@@ -182,6 +170,8 @@ def free_bits(
     if groups is not None and per_group is None:
         raise ValueError("groups belong to per_group: pass per_group as well, or leave groups out.")
     p, q = gaussians_for("free_bits", p, q)
+    if mask is not None:
+        p, q, _ = rows_that_count(p, q, mask)
     if per_row is not None:
         return _mean_of_clipped(p, q, per_row)
     if after_mean is not None:
@@ -207,6 +197,11 @@ def _is_number(x: Any, low: float, high: float = math.inf) -> bool:
     return one and bool(low <= x <= high)
 
 
+def _check_no_bool(name: str, x: Any, what: str) -> None:
+    if isinstance(x, bool | np.bool_) or (isinstance(x, Tensor) and x.dtype == torch.bool):
+        raise TypeError(f"{name} is a number of {what}, got {bool(x) if not getattr(x, 'ndim', 0) else x}.")
+
+
 def _mean_of_clipped(p: Gaussian, q: Gaussian, free: float) -> Tensor:
     mean: Tensor = from_callers_type(kl_divergence(p, q)).clamp(min=free).mean()
     return mean
@@ -226,7 +221,7 @@ def _grouped(parts: Tensor, groups: int | Sequence[Sequence[int]] | None) -> Seq
     return [parts[list(group)] for group in groups]
 
 
-def balanced_kl(p: Any, q: Any, *, balance: float = 0.8, free: float = 0.0) -> Tensor:
+def balanced_kl(p: Any, q: Any, *, balance: float = 0.8, free: float = 0.0, mask: Any = None) -> Tensor:
     r"""The mean of KL(p‖q) over the batch, with separate factors for the gradients of the posterior and the prior.
 
     .. math:: \operatorname{mean}_x \left[ b\, D(\operatorname{sg}(p) \,\|\, q)
@@ -248,13 +243,18 @@ def balanced_kl(p: Any, q: Any, *, balance: float = 0.8, free: float = 0.0) -> T
         q: the learned prior, or a batch of priors.
         balance: b, from 0 to 1.
         free: nats of each row that are free and have no gradient.
+        mask: which rows count, of the batch shape, as in :func:`kl_loss`: the mean is over these. Others have no part
+            in the value and gradients that are 0, whatever they hold: a standard deviation of 0 in the padding needs
+            ``validate=False``.
 
     Returns:
         A tensor without dimensions, also for NumPy arrays.
 
     Raises:
-        ValueError: if the balance is not between 0 and 1, or ``free`` is negative.
-        ShapeError: if the events differ or the batches do not broadcast.
+        ValueError: if the balance is not between 0 and 1, ``free`` is negative, or for a mask that :func:`kl_loss`
+            does not take.
+        ShapeError: if the events differ, the batches do not broadcast, or the mask has another shape.
+        TypeError: for True in the place of a number.
         NoClosedForm: for distributions that are not Gaussians.
 
     Reference:
@@ -270,10 +270,14 @@ def balanced_kl(p: Any, q: Any, *, balance: float = 0.8, free: float = 0.0) -> T
         >>> loss.item(), mu.grad.item()
         (0.5, 0.25)
     """
+    _check_no_bool("balance", balance, "0 to 1")
+    _check_no_bool("free", free, "nats, 0.5 for example")
     if not _is_number(balance, 0.0, 1.0):
         raise ValueError(f"balance is a number between 0 and 1, got {balance!r}.")
     if not _is_number(free, 0.0):
         raise ValueError(f"free is a number of nats from 0 up, got {free!r}.")
     p, q = gaussians_for("balanced_kl", p, q)
+    if mask is not None:
+        p, q, _ = rows_that_count(p, q, mask)
     for_q, for_p = _mean_of_clipped(p.detach(), q, free), _mean_of_clipped(p, q.detach(), free)
     return balance * for_q + (1.0 - balance) * for_p

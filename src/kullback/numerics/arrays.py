@@ -1,13 +1,14 @@
 """Arrays, lists and numbers in; tensors inside; NumPy out where all that came in was NumPy."""
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from kullback.numerics.classes import class_names
 from kullback.numerics.foreign_arrays import hint, is_array, read_array
 from kullback.numerics.guard import is_concrete
 
@@ -45,6 +46,12 @@ def to_tensor(x: Any, name: str, *, integers: torch.dtype | None = None) -> tupl
             kind = "nested" if x.is_nested else "sparse"
             instead = "torch.nested.to_padded_tensor, and a mask" if x.is_nested else f"{name}.to_dense()"
             raise TypeError(f"{name} is a {kind} tensor; Gaussians have dense ones. Use {instead}.")
+        if type(x) is not Tensor and class_names(x, "torch.masked"):
+            hidden = x.numel() - int(x.get_mask().sum())  # type: ignore[attr-defined]
+            raise TypeError(
+                f"{name} is a masked tensor, {hidden} of whose {x.numel()} values are masked. Leave those rows out, or "
+                f"say what they are: {name}.to_tensor(...)."
+            )
         return _floating(x, name, integers), ArrayKind.TORCH
     if isinstance(x, (int, float)) and not isinstance(x, (bool, np.generic)):
         return float(x), ArrayKind.ANY
@@ -58,21 +65,31 @@ def _array_tensor(x: Any, name: str) -> Tensor:
         raise TypeError(
             f"{name} must be a tensor, an array, a list or a number, got {type(x).__name__}.{hint(x, name)}"
         )
+    for where, masked in _masked_arrays(x, name):
+        hidden = int(np.count_nonzero(np.ma.getmaskarray(masked)))
+        if hidden:
+            raise TypeError(
+                f"{where} is a masked array, {hidden} of whose {masked.size} values are masked. Leave those rows out, "
+                f"or say what they are: {where}.filled(...)."
+            )
     array = read_array(x, name)
     if isinstance(array, Tensor):
         return array
-    if isinstance(x, np.ma.MaskedArray):
-        hidden = int(np.count_nonzero(np.ma.getmaskarray(x)))
-        if hidden:
-            raise TypeError(
-                f"{name} is a masked array, {hidden} of whose {x.size} values are masked. Leave those rows out, or say "
-                f"what they are: {name}.filled(...)."
-            )
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} must hold real numbers, got an array of dtype {array.dtype}.")
     if array.dtype.itemsize > 8:
         raise TypeError(f"{name} has dtype {array.dtype}; torch has no such type. Convert it to float64.")
     return from_numpy(array)
+
+
+def _masked_arrays(x: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """The masked arrays among what was given, also in lists, of which NumPy reads what is under the mask."""
+    if isinstance(x, np.ma.MaskedArray):
+        yield name, x
+    elif isinstance(x, (list, tuple)):
+        for i, each in enumerate(x):
+            if isinstance(each, (np.ma.MaskedArray, list, tuple)):
+                yield from _masked_arrays(each, f"{name}[{i}]")
 
 
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:

@@ -10,13 +10,14 @@ _SHOWN = 6  # labels in a message
 
 
 def check_order(x: Any, y: Any, name_x: str, name_y: str, axes: Iterable[tuple[int, int]] = ((-1, -1),)) -> None:
-    """Check that where two arrays have the same labels along paired axes, they have them in the same order.
+    """Check that where two arrays have labels in common along paired axes, they have all of them, in the same order.
 
     Tables of pandas, polars and pyarrow and arrays of xarray have labels. Others, and other labels, are taken as they
     lie.
 
     Raises:
-        ShapeError: if the order differs: numbers of different coordinates would meet.
+        ShapeError: if the order differs, or some labels but not all are shared: numbers of different coordinates would
+            meet.
     """
     if isinstance(x, PLAIN) or isinstance(y, PLAIN):
         return
@@ -25,6 +26,7 @@ def check_order(x: Any, y: Any, name_x: str, name_y: str, axes: Iterable[tuple[i
     for axis_x, axis_y in axes:
         if -len(labels_x) <= axis_x < 0 and -len(labels_y) <= axis_y < 0:
             _refuse_other_order(labels_x[axis_x], labels_y[axis_y], name_x, name_y, "labels")
+            _refuse_other_labels(labels_x[axis_x], labels_y[axis_y], name_x, name_y)
 
 
 def _dims(x: Any) -> Any:
@@ -48,10 +50,23 @@ def _refuse_other_order(x: Any, y: Any, name_x: str, name_y: str, what: str) -> 
         return
     x, y = list(x), list(y)
     if x != y and set(x) == set(y):
-        shown = " and ".join(
-            ", ".join(map(repr, each[:_SHOWN])) + (", …" if len(x) > _SHOWN else "") for each in (x, y)
-        )
         raise ShapeError(
-            f"{name_x} and {name_y} have the same {what} in another order, {shown}: labels are not looked at, so that "
-            f"numbers of different {what} would meet. Bring {name_y} into the order of {name_x}."
+            f"{name_x} and {name_y} have the same {what} in another order, {_shown(x)} and {_shown(y)}: labels are not "
+            f"looked at, so that numbers of different {what} would meet. Bring {name_y} into the order of {name_x}."
         )
+
+
+def _refuse_other_labels(x: Any, y: Any, name_x: str, name_y: str) -> None:
+    if x is None or y is None or len(x) != len(y) or x is y:
+        return
+    x, y = list(x), list(y)
+    if set(x) != set(y) and not set(x).isdisjoint(y):
+        raise ShapeError(
+            f"{name_x} and {name_y} have some labels in common but not all, {_shown(x)} and {_shown(y)}: labels "
+            "are not looked at, so that numbers of different labels would meet. Give both the same labels in the same "
+            "order, or pass arrays."
+        )
+
+
+def _shown(labels: list[Any]) -> str:
+    return ", ".join(map(repr, labels[:_SHOWN])) + (", …" if len(labels) > _SHOWN else "")

@@ -578,3 +578,12 @@ def test_half_precision_is_not_taken_for_probabilities():
     g = generator(0)
     for x in (torch.rand(300, 20, generator=g) * 0.1, -8 * torch.rand(300, 20, generator=g)):
         assert torch.isfinite(kl_estimate(x.bfloat16(), x.flip(0).flip(1).bfloat16(), seed=0, method="gaussian").value)
+
+
+def test_draws_before_chains_are_told_to_be_swapped():
+    x = np.zeros((1000, 4, 2))
+    with pytest.raises(ShapeError, match=r"draws of 4 chains: p\.swapaxes\(0, 1\)"):
+        kl_estimate(x, x)
+    with pytest.raises(ShapeError) as other:
+        kl_estimate(np.zeros((20, 30, 2)), x)
+    assert "swapaxes" not in str(other.value)

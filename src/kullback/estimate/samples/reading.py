@@ -97,11 +97,13 @@ def _n_chains(x: Tensor, name: str, event: torch.Size | None) -> int | None:
             return None
         if x.ndim == 3 and shape[1] >= _DRAWS_OF_A_CHAIN * shape[0] and shape[1] > shape[2]:
             return shape[0]
+        draws_first = x.ndim == 3 and shape[0] >= _DRAWS_OF_A_CHAIN * shape[1]
+        swapped = f" If these are draws of {shape[1]} chains: {name}.swapaxes(0, 1)." if draws_first else ""
         raise ShapeError(
             f"{name} has shape {shape}: samples are the rows of an array (n, d), or chains (chains, draws, d) with at "
             f"least {_DRAWS_OF_A_CHAIN} times as many draws as chains, and more than coordinates. For a batch of "
             "samples call for each; for images flatten them: x.reshape(len(x), -1). Chains of few draws are named in "
-            "xarray, or are the rows of one array."
+            f"xarray, or are the rows of one array.{swapped}"
         )
     if x.shape[1:] == event:
         return None
