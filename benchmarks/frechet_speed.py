@@ -9,17 +9,12 @@ conditioned; with eigenvalues k^-1.5, which fall as those of image features do, 
 beside its mixture with a tenth of another. Below, the other divergences of full covariances, float32, against what one
 composes of Cholesky factors and torch.distributions.
 
-A third table has 2,048 features of fewer images than features, whose covariances are singular: by the statistics, with
-the constructor that looks for their rank, and by the rows. The error of the peer, which takes roots of what rounding
-left of eigenvalues that are 0, is that against ours.
-
 Values, and with the gradients of all inputs, one thread; ratios of medians of alternating runs in one process, with the
 range of the quartiles; above 1 kullback is faster.
 
     python benchmarks/frechet_speed.py
 """
 
-import functools
 import statistics
 import sys
 
@@ -29,7 +24,7 @@ from timing import alternating, machine, ratio, row
 from torch.distributions import MultivariateNormal, kl_divergence
 
 import kullback
-from kullback import Gaussian, wasserstein2
+from kullback import Gaussian
 
 DIMENSIONS = (64, 768, 2048)
 BATCHES = ((4096, 3), (256, 16), (16, 128), (1, 768))
@@ -147,43 +142,12 @@ def other_divergences():
             )  # fmt: skip
 
 
-def from_statistics(p, q):
-    a, b = (Gaussian.from_covariance(*x, singular=True) for x in (p, q))
-    return wasserstein2(a, b, squared=True)
-
-
-def from_rows(x, y):
-    a, b = (Gaussian.from_samples(rows, structure="low_rank") for rows in (x, y))
-    return wasserstein2(a, b, squared=True)
-
-
-def singular():
-    row("images", "statistics, ms", "rows, ms", "eigvals, ms", "eigvals / statistics", "eigvals / rows", "its error")
-    row("---", *["--:"] * 6)
-    for n, m in ((500, 700), (500, 3000)):
-        x, y = (torch.randn(k, 2048, dtype=torch.float64) for k in (n, m))
-        p, q = ((rows.mean(0), torch.cov(rows.mT)) for rows in (x, y))
-        calls = {
-            "statistics": functools.partial(from_statistics, p, q),
-            "rows": functools.partial(from_rows, x, y),
-            "eigvals": functools.partial(by_eigenvalues, *p, *q),
-        }
-        ours, theirs = calls["statistics"](), calls["eigvals"]()
-        t = alternating(calls, 2.0)
-        row(
-            f"{n}, {m}", *[milliseconds(t[name]) for name in calls], ratio(t["eigvals"], t["statistics"]),
-            ratio(t["eigvals"], t["rows"]), f"{float((theirs - ours).abs() / ours):.1e}",
-        )  # fmt: skip
-
-
 def main():
     torch.manual_seed(0)
     print(machine(int(sys.argv[1]) if len(sys.argv) > 1 else 1), "\n")
     distances()
     print()
     other_divergences()
-    print()
-    singular()
 
 
 if __name__ == "__main__":
