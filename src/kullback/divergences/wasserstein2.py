@@ -126,25 +126,42 @@ def _check_room(p: Gaussian, q: Gaussian) -> None:
 
 
 def _of_factors(a: Tensor, b: Tensor, covariances: Callable[[], Tensor | None]) -> _Part:
-    """Without derivatives the only component is the length, by the trace formula where that is accurate enough."""
-    unit = power_of_two(torch.maximum(*(x.detach().abs().amax((-2, -1)) for x in (a, b))))
-    matrix_unit = unit[..., None, None]
-    a, b = a / matrix_unit, b / matrix_unit
+    """In units in which no product of four elements leaves the range of the dtype."""
+    size = torch.maximum(*(torch.linalg.vector_norm(x.detach(), torch.inf, (-2, -1)) for x in (a, b)))
+    info = torch.finfo(size.dtype)
+    unit = torch.where((size > info.tiny**0.2) & (size < info.max**0.2), 1.0, power_of_two(size))
+    readable = may_read_values(a) and may_read_values(b) and active_transform() is None
+    if readable and bool((unit == 1.0).all()):
+        return _Part(*_components(a, b, covariances, readable=readable), unit)
+    by = unit[..., None, None]
+
+    def in_units() -> Tensor | None:
+        change = covariances()
+        return None if change is None else change / by / by
+
+    components, turn = _components(a / by, b / by, in_units, readable=readable)
+    return _Part(components * unit.unsqueeze(-1), turn * unit, unit)
+
+
+def _components(
+    a: Tensor, b: Tensor, covariances: Callable[[], Tensor | None], *, readable: bool
+) -> tuple[Tensor, Tensor]:
+    """The components, and the turn. Without derivatives the only component is the length, by the trace formula where
+    that is accurate enough.
+    """
 
     def given() -> tuple[Tensor, ...]:
         change = covariances()
-        narrow = _of_one_width(a, b)
-        return narrow if change is None else (*narrow, change / matrix_unit / matrix_unit)
+        return _of_one_width(a, b) if change is None else (a, b, change)
 
-    readable = may_read_values(a) and may_read_values(b) and active_transform() is None
     if not readable or any_requires_grad(a, b):
         matrix, turn = difference(*given())
-        return _Part((matrix * matrix_unit).flatten(-2), turn * unit, unit)
+        return matrix.flatten(-2), turn
     square, accurate = square_by_norms(a, b, _ULPS)
     lengths = square.sqrt()
     if not accurate.all():
         lengths = replaced(lengths, ~accurate, _length, *given())
-    return _Part((lengths * unit).unsqueeze(-1), torch.zeros_like(unit), unit)
+    return lengths.unsqueeze(-1), a.new_zeros(())
 
 
 def _length(a: Tensor, b: Tensor, covariances: Tensor | None = None) -> Tensor:
