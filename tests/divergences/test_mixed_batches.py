@@ -15,7 +15,8 @@ from truth import pairs
 from truth.quantities import QUANTITIES, SENSITIVITIES, ULPS, grid, truths
 
 import kullback
-from kullback import Gaussian
+from kullback import Gaussian, kernels
+from kullback.divergences.registry import RECORDS
 
 NAMES = (
     "kl_divergence", "jeffreys", "renyi, order 0.3", "renyi, order 0.001", "renyi, order 3", "bhattacharyya",
@@ -130,3 +131,24 @@ def test_values_of_far_pairs_take_no_singular_vectors(monkeypatch):
     assert kullback.wasserstein2(p, q) > 0
     with pytest.raises(AssertionError, match="vectors"):
         kullback.wasserstein2(p, p)
+
+
+@pytest.mark.parametrize("backend", ["reference", "torch", None])
+@pytest.mark.parametrize("kind", ["std", "variance", "logvar", "log_std"])
+@pytest.mark.parametrize("other", ["std", "variance", "logvar", "log_std"])
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_python_number_has_all_the_digits_of_the_dtype_it_meets(kind, other, side, backend):
+    """0.1 is no float32; a tensor of one number for each coordinate is what it stands for."""
+    generator = torch.Generator().manual_seed(0)
+    mean, scale = torch.rand(2, 3, 4, dtype=torch.float64, generator=generator) + 0.1
+    beside = getattr(Gaussian, f"from_{other}")(mean, scale)
+    build = getattr(Gaussian, f"from_{kind}")
+    number, written_out = build(mean + 1, 0.1), build(mean + 1, torch.full_like(mean, 0.1))
+    for record in RECORDS:
+        further = {parameter.name: 0.5 for parameter in record.required}
+        with kernels.use(backend):
+            values = [
+                getattr(kullback, record.name)(*((g, beside) if side == 0 else (beside, g)), **further)
+                for g in (number, written_out)
+            ]
+        assert_close(*values, rtol=1e-13, atol=0)

@@ -124,7 +124,8 @@ def lifted(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
     Numbers that are not small stay as they are: a tiny upstream gradient, divided by larger ones, would underflow.
     """
-    factor = torch.where(torch.maximum(a, b) < 2.0**-60, 2.0**60, 1.0)
+    # In their dtype: a number of the default one, with dimensions, would win against a tensor without any.
+    factor = torch.where(torch.maximum(a, b) < 2.0**-60, 2.0**60, 1.0).to(a.dtype)
     return a * factor, b * factor
 
 
