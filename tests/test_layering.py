@@ -96,7 +96,7 @@ def test_no_two_modules_import_each_other():
 
 HEAVY = {"matplotlib", "pyarrow", "scipy", "jinja2", "rich", "safetensors"}
 # What draws, and is imported when something is drawn.
-ALLOWED = {"figures", "html", "images", "several_figures", "several_html", "style", "svg", "terminal"}
+ALLOWED = {"figures", "html", "images", "input_figures", "several_figures", "several_html", "style", "svg", "terminal"}
 
 
 LIGHT = [path for path in FILES if path not in {ROOT / "comparison" / "report" / f"{name}.py" for name in ALLOWED}]

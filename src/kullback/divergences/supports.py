@@ -49,7 +49,7 @@ def on_common_support(formula: Callable[..., Tensor], apart: float, eps: float) 
         result = p.mean.new_full((batch.numel(),), apart)
         for x in (*p.tensors(), *q.tensors()):  # all are in the graph of an infinity, with gradients of 0
             result = result + 0.0 * x.nan_to_num().sum() if x.requires_grad else result
-        if any(_has_density(g) and _is_narrow(other) for g, other in ((p, q), (q, p))):
+        if any(g.scale.has_density and _is_narrow(other) for g, other in ((p, q), (q, p))):
             return result.reshape(batch).to(dtype)
         a, b = _in_units((_Rows.of(p, batch), _Rows.of(q, batch)))
         dimensions, basis = _common_support(a, b, eps, batch)
@@ -100,10 +100,6 @@ class _Rows(NamedTuple):
             return whole, none, Rank(full, no, no, whole, whole)
         unit, errors = self.kind.directions(factor, eps)
         return unit, errors, rank(unit, errors)
-
-
-def _has_density(g: Gaussian) -> bool:
-    return g.scale.has_density
 
 
 def _is_narrow(g: Gaussian) -> bool:

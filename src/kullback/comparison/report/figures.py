@@ -1,4 +1,4 @@
-"""The figures of a result, one function for each, drawn with matplotlib."""
+"""The figures of a result, one function for each, drawn with matplotlib: here those over dimensions."""
 
 import math
 from collections.abc import Callable, Collection, Iterator
@@ -8,15 +8,15 @@ import matplotlib
 import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.patches import Ellipse
 
 from kullback.comparison.findings import MAPS
 from kullback.comparison.format import number
 from kullback.comparison.report import style
+from kullback.comparison.report.input_figures import directions, distribution, ellipses
 from kullback.comparison.report.style import (
     COLLAPSED,
     COLOUR_A,
-    COLOUR_B,
+    COLOURS,
     INK,
     MAX_DIMENSIONS,
     MAX_DRAWABLE,
@@ -26,15 +26,11 @@ from kullback.comparison.report.style import (
     short,
 )
 from kullback.comparison.summary import MODELS, Pair
-from kullback.gaussians.gaussian import Gaussian
 
 if TYPE_CHECKING:
     from kullback.comparison.result import Result
 
-_MAX_POINTS = 2000
-
-# Of each of the two models: the colour, and the horizontal offset of its bars.
-_COLOURS = (COLOUR_A, COLOUR_B)
+# Of each of the two models: the horizontal offset of its bars.
 _OFFSETS = (-0.2, 0.2)
 _DIRECTIONS = (Pair.AB, Pair.BA)
 
@@ -120,7 +116,7 @@ def _dimensions(comparison: "Result") -> Figure:
     rates, between = figure.subplots(2, 1, sharex=True)
     order = _draw_rates(figure, rates, comparison)
     x, labels = np.arange(len(order)), comparison.labels()
-    for pair, colour, offset in zip(_DIRECTIONS, _COLOURS, _OFFSETS, strict=True):
+    for pair, colour, offset in zip(_DIRECTIONS, COLOURS, _OFFSETS, strict=True):
         between.bar(x + offset, _heights(comparison, pair)[order], 0.38, color=colour, label=short(labels[pair]))
     between.set_ylabel("nats from each other")
     legend_above(between)
@@ -168,121 +164,7 @@ def _finish_dimensions(axes: Any, comparison: "Result", order: np.ndarray[Any, A
 def _each_model(comparison: "Result") -> Iterator[tuple[str, str, str, float]]:
     """Of each model what it is called, here and by the caller, its colour, and the offset of its bars."""
     offsets = _OFFSETS if len(comparison.names) > 1 else (0.0,)
-    return zip(MODELS, comparison.names, _COLOURS, offsets, strict=False)
-
-
-def _bins(values: np.ndarray[Any, Any]) -> tuple[list[float], bool]:
-    """The edges of a histogram, and whether they are logarithmic: where values span more than a factor of ten."""
-    low, high = float(values.min()), float(values.max())
-    if low > 0 and high / low > 10:
-        return np.geomspace(low, high, 51).tolist(), True
-    if high - low <= 1e-12 * abs(high):
-        low, high = low - 0.5, high + 0.5
-    return np.linspace(low, high, 51).tolist(), False
-
-
-def _distribution(comparison: "Result") -> Figure:
-    figure = style.figure(3.0)
-    axes = figure.subplots()
-    divergences = comparison.summary.divergences
-    labels, found = comparison.labels(), comparison.coordinates
-    rows = [_drawable(divergences[pair].rows.numpy()) for pair in comparison.shown]
-    left = [_drawable(found.rows.numpy())] if found else []
-    edges, is_logarithmic = _bins(np.concatenate([*rows, *left]))
-    for values, pair, colour in zip(rows, comparison.shown, _COLOURS, strict=False):
-        axes.hist(values, edges, color=colour, alpha=0.55, label=short(labels[pair]))
-    if found:
-        name = f"after {MAPS[found.best.kind]}"
-        axes.hist(left[0], edges, histtype="step", color=COLOUR_A, linewidth=1.4, label=name)
-    if is_logarithmic:
-        logarithmic(axes, "x")
-    for pair, height in zip(comparison.shown, (36, 20), strict=False):
-        largest = divergences[pair].largest
-        if largest.values[0] < MAX_DRAWABLE:
-            axes.annotate(
-                f"input {short(str(largest.ids[0]))}",
-                (largest.values[0], 0),
-                xytext=(0, height),
-                textcoords="offset points",
-                ha="center",
-                fontsize=9,
-                arrowprops={"arrowstyle": "->", "color": INK},
-            )
-    axes.set_xlabel("KL of one input, nats")
-    axes.set_ylabel("inputs")
-    legend_above(axes)
-    return figure
-
-
-def _drawable(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    finite = values[values < MAX_DRAWABLE]
-    return finite if len(finite) else np.zeros(1)
-
-
-def _directions(comparison: "Result") -> Figure:
-    figure = style.figure(4.2)
-    axes = figure.subplots()
-    x, y = (comparison.summary.divergences[pair].rows.numpy() for pair in _DIRECTIONS)
-    if len(x) > _MAX_POINTS:
-        chosen = np.linspace(0, len(x) - 1, _MAX_POINTS).astype(int)
-        x, y = x[chosen], y[chosen]
-        axes.set_title(f"{_MAX_POINTS:,} of {comparison.summary.count:,} inputs, evenly spaced", fontsize=10)
-    finite = (x < MAX_DRAWABLE) & (y < MAX_DRAWABLE)
-    x, y = x[finite], y[finite]
-    if len(x):
-        size, alpha = (3, 0.5) if len(x) > 500 else (6, 0.8)
-        axes.plot(x, y, ".", markersize=size, alpha=alpha, color=COLOUR_A, markeredgewidth=0)
-        ends = [min(x.min(), y.min()), max(x.max(), y.max())]
-        axes.plot(ends, ends, color=INK, linewidth=0.8, linestyle="--", label="equal in both directions")
-        axes.legend(fontsize=9)
-        if 0 < 10 * ends[0] < ends[1]:
-            logarithmic(axes, "x")
-            logarithmic(axes, "y")
-    labels = comparison.labels()
-    axes.set_xlabel(f"{short(labels[Pair.AB])}, nats")
-    axes.set_ylabel(f"{short(labels[Pair.BA])}, nats")
-    return figure
-
-
-def _ellipses(comparison: "Result") -> Figure:
-    figure = style.figure(3.1)
-    all_inputs, worst = figure.subplots(1, 2)
-    dims = comparison.most_different()
-    summary = comparison.summary
-    largest = summary.divergences[Pair.AB].largest
-    for model, name, colour, posterior in zip(MODELS, comparison.names, _COLOURS, largest.pair, strict=True):
-        # The mean and variance of the aggregated posterior, by the law of total variance in each dimension.
-        spread = summary.models[model].variances.mean + summary.models[model].means.variance.nan_to_num()
-        aggregated = summary.models[model].means.mean.flatten()[dims], spread.flatten()[dims].sqrt()
-        _draw_ellipses(all_inputs, *aggregated, colour, short(name))
-        _draw_ellipses(worst, *_moments(posterior, dims), colour, None)
-    all_inputs.set_title("over all inputs", fontsize=10)
-    worst.set_title(f"input {short(str(largest.ids[0]))}", fontsize=10)
-    for axes in (all_inputs, worst):
-        axes.autoscale_view()
-        axes.margins(0.1)
-        axes.set_xlabel(f"dimension {comparison.dimension_name(dims[0])}")
-    if len(dims) > 1:
-        all_inputs.set_ylabel(f"dimension {comparison.dimension_name(dims[1])}")
-    figure.legend(loc="outside lower center", ncols=2, fontsize=9)
-    return figure
-
-
-def _moments(posterior: Gaussian, dims: list[int]) -> tuple[Any, Any]:
-    return posterior.mean.flatten()[dims], posterior.scale.stds(posterior.event_shape).flatten()[dims]
-
-
-def _draw_ellipses(axes: Any, mean: Any, std: Any, colour: str, label: str | None) -> None:
-    """Draw the 1σ and 2σ ellipses of a diagonal Gaussian; intervals if it has one coordinate."""
-    x, y = (*(float(v) for v in mean), 0.0)[:2]
-    std_x, std_y = (*(float(v) for v in std), 0.0)[:2]
-    for k, width in ((1, 1.6), (2, 0.8)):
-        axes.add_patch(
-            Ellipse(
-                (x, y), 2 * k * std_x, 2 * k * std_y, fill=False, edgecolor=colour, linewidth=width,
-                    label=label if k == 1 else None)
-        )  # fmt: skip
-    axes.plot(x, y, "+", color=colour, markersize=6)
+    return zip(MODELS, comparison.names, COLOURS, offsets, strict=False)
 
 
 def _left(comparison: "Result") -> Figure:
@@ -340,8 +222,8 @@ _DRAWINGS: "dict[str, Callable[[Result], Figure]]" = {
     "dimensions": _dimensions,
     "rates": _rates,
     "widths": _widths,
-    "distribution": _distribution,
-    "directions": _directions,
-    "ellipses": _ellipses,
+    "distribution": distribution,
+    "directions": directions,
+    "ellipses": ellipses,
 }
 _OF_ALIGNMENTS = ("decomposition", "matching", "left")

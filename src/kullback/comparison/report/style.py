@@ -9,6 +9,9 @@ from kullback.io.text import printable
 
 INK, GRID, COLOUR_A, COLOUR_B, COLLAPSED = "#1c2026", "#d9dde4", "#2b62d9", "#d8560f", "#b3bac5"
 
+COLOURS = (COLOUR_A, COLOUR_B)
+"""Of each of two models, or of each of the two directions between them."""
+
 VARIABLES = {INK: "--ink", GRID: "--grid", COLOUR_A: "--a", COLOUR_B: "--b", COLLAPSED: "--collapsed"}
 """The variables of the style sheet by which a page replaces these colours, which differ in light and dark themes."""
 
