@@ -13,6 +13,7 @@ ROOT = Path(kullback.__file__).parent
 ORDER = (
     "_version",
     "errors",
+    "engines",
     "numerics",
     "gaussians",
     "interop",
@@ -25,7 +26,9 @@ ORDER = (
     "approximations",
     "alignment",
     "io",
+    "jobs",
     "comparison",
+    "metrics",
     "explanation",
     "cli",
     "__main__",

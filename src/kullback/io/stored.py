@@ -1,0 +1,50 @@
+"""A column of a file or of an array, of which any rows can be read without the others."""
+
+import abc
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    Column = Tensor | np.ndarray[Any, Any]
+
+
+class Stored(abc.ABC):
+    """Rows of numbers or ids, read in the order in which they are stored.
+
+    It can be pickled where what it reads can be opened again: a process of a cluster gets the place, not the numbers.
+    """
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """The number of rows, and the shape of one."""
+
+    @abc.abstractmethod
+    def batches(self, start: int, stop: int, size: int) -> "Iterator[Column]":
+        """The rows from ``start`` to ``stop`` in batches of ``size``, of which only the last may be shorter."""
+
+    @property
+    def breaks(self) -> tuple[int, ...]:
+        """The rows at which reading can begin without reading others first, ascending: 0, and for a Parquet file the
+        first row of each row group.
+        """
+        return (0,)
+
+    @property
+    def is_sliced(self) -> bool:
+        """Whether some rows can be read in less memory than all of them take."""
+        return True
+
+    def place(self, row: int) -> str:
+        """Where a row is, for a message: ``row 17``, or ``part-3.parquet, row group 2, row 17``."""
+        return f"row {row:,}"
+
+    def __len__(self) -> int:
+        return self.shape[0] if self.shape else 0
+
+    def __call__(self) -> "Column":
+        """The whole column."""
+        return next(self.batches(0, len(self), max(1, len(self))))

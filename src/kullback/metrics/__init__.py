@@ -1,0 +1,1 @@
+"""Metrics of training, on top of the summaries of ``comparison/``."""
