@@ -20,7 +20,7 @@ from truth.kinds import DIAGONAL
 from truth.processes import heeds_interrupts
 
 from kullback import PosteriorFileError
-from kullback.io.model import joined
+from kullback.io.joining import joined
 from kullback.io.output import whole_file, write_rows
 from kullback.io.posteriors import distinct_names, open_posteriors, read_posteriors
 from kullback.io.reading import Reading
@@ -152,8 +152,8 @@ def test_each_model_may_have_its_own_ids(tmp_path):
     order = RNG.permutation(6)
     ids = np.arange(6)
     npz(tmp_path / "a.npz", mu_1=MU, std_1=MU**2, id_1=ids, mu_2=MU[order], std_2=MU[order] ** 2, id_2=ids[order])
-    _, p, q = joined(*Reading().models([tmp_path / "a.npz"]))
-    np.testing.assert_array_equal(p.gaussian.mean, q.gaussian.mean)
+    _, (p, q) = joined(*Reading().models([tmp_path / "a.npz"])).whole()
+    np.testing.assert_array_equal(p.mean, q.mean)
 
 
 def test_id_goes_before_index_and_several_others_ask_which(tmp_path):
@@ -190,11 +190,11 @@ def test_rows_are_joined_by_their_ids_or_by_order(tmp_path):
     npz(tmp_path / "b.npz", mu=MU[order], logvar=LOGVAR[order], id=ids[order])
     npz(tmp_path / "c.npz", mu=MU[order], logvar=LOGVAR[order])
     a, b, c = (read_posteriors(tmp_path / f"{name}.npz") for name in "abc")
-    found, p, q = joined(a, b)
-    assert found == q.ids == list("abcdef")
-    np.testing.assert_array_equal(p.gaussian.mean, q.gaussian.mean)
-    _, p, q = joined(a, c)
-    np.testing.assert_array_equal(q.gaussian.mean, MU[order])
+    found, (p, q) = joined(a, b).whole()
+    assert found == list("abcdef")
+    np.testing.assert_array_equal(p.mean, q.mean)
+    _, (p, q) = joined(a, c).whole()
+    np.testing.assert_array_equal(q.mean, MU[order])
 
 
 class Bomb:

@@ -2,19 +2,16 @@
 
 import contextlib
 import functools
+import math
 import os
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
 from kullback.errors import PosteriorFileError
 from kullback.gaussians.gaussian import Gaussian
-from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
+from kullback.gaussians.scales.diagonal import Parameterization
 from kullback.io.arrays import open_files, parts
 from kullback.io.columns import (
     ModelColumns,
@@ -27,10 +24,11 @@ from kullback.io.columns import (
 )
 from kullback.io.covariances import covariance_column, with_covariances
 from kullback.io.formats.registry import Unnamed, naming, safely, table_suffixes
-from kullback.io.model import Posteriors
+from kullback.io.model import Model, Posteriors, rows_of_images
 from kullback.io.numbers import real_tensor
+from kullback.io.stored import Stored, Whole
+from kullback.io.stored_model import NamedColumn, StoredModel, ids_of_column
 from kullback.io.text import printable
-from kullback.numerics.arrays import FLOATING
 
 if TYPE_CHECKING:
     from kullback.io.formats.registry import Column, Columns
@@ -82,17 +80,19 @@ class PosteriorFile:
         """A column as it is stored in the file."""
         return safely(self.path, self.columns[name])
 
-    def numbers(self, name: str) -> Tensor:
-        """A column as a floating-point tensor of shape ``(N, *event)``; an event has at least one dimension."""
-        x = safely(self.path, lambda: real_tensor(self.columns[name](), name))
-        if x.dtype not in FLOATING:
-            x = x.to(torch.float64)
-        return x.unsqueeze(1) if x.ndim == 1 else x
+    def stored(self, name: str) -> Stored:
+        """A column that is read when it is asked for."""
+        column = self.columns[name]
+        return column if isinstance(column, Stored) else Whole(column)
 
     def posteriors(
         self, label: str | None = None, *, scale: Parameterization | None = None, ids: bool = True
     ) -> Posteriors:
-        """The posteriors of the model with this label; without a label, of the only model.
+        """:meth:`model` in memory."""
+        return self.model(label, scale=scale, ids=ids).read()
+
+    def model(self, label: str | None = None, *, scale: Parameterization | None = None, ids: bool = True) -> Model:
+        """The model with this label; without a label, the only model. Its rows are read when they are asked for.
 
         Args:
             label: the name or label of the model.
@@ -100,48 +100,59 @@ class PosteriorFile:
             ids: whether to read the ids of rows.
 
         Raises:
-            PosteriorFileError: if the file does not contain them, or a value is not possible.
+            PosteriorFileError: if the file does not contain it, or its columns do not fit together.
         """
         name = self.name_of(label)
         columns = self.models[name]
-        gaussian = self._with_covariances(columns, scale)
-        if gaussian is None:
-            gaussian = self._with_diagonal(columns, scale)
         with naming(self.path):
             labels = [model.label for model in self.models.values()]
-            key = id_column(self.columns, columns.label, labels) if ids else None
-            rows = None if key is None else _ids(self.column(key), key, len(gaussian))
+            called = id_column(self.columns, columns.label, labels) if ids else None
+        key = None if called is None else NamedColumn(called, self.stored(called))
         pictures = image_column(self.columns)
-        images = None if pictures is None else functools.partial(self.column, pictures)
-        return Posteriors(name, self.where, gaussian, rows, images)
-
-    def _with_diagonal(self, columns: ModelColumns, scale: Parameterization | None) -> Gaussian:
-        """The Gaussians of a model whose scale has the shape of the mean."""
+        images = None if pictures is None else self.stored(pictures)
+        gaussian = self._with_covariances(columns, scale)
+        if gaussian is not None:
+            self._check_ids(key, len(gaussian))
+            rows = None if key is None else _listed(key, self.path, len(gaussian))
+            pictured = None if images is None else functools.partial(_pictures, images, len(gaussian))
+            return Posteriors(name, self.where, gaussian, rows, pictured)
         with naming(self.path):
-            scale_name, parameterization = scale_column(columns, scale)
-            mean, value = self.numbers(columns.mean), self.numbers(scale_name)
-            _check_values(mean, columns.mean, None)
-            _check_values(value, scale_name, parameterization)
-            if mean.shape != value.shape:
-                value = self._of_each_row(value, scale_name, mean, columns.mean)
-        make = getattr(Gaussian, f"from_{parameterization}")
-        gaussian: Gaussian = make(mean, value, event_dims=mean.ndim - 1, validate=False)
-        return gaussian
+            scale_name, kind = scale_column(columns, scale)
+            mean, value = (NamedColumn(n, self.stored(n)) for n in (columns.mean, scale_name))
+            self._check_shapes(mean, value)
+        self._check_ids(key, len(mean.stored))
+        return StoredModel(name, self.where, self.path, mean, value, kind, key, images)
 
-    def _of_each_row(self, value: Tensor, name: str, mean: Tensor, mean_name: str) -> Tensor:
-        """A scale of one number for each row, as a view of one number for each mean."""
-        rows = len(value)
-        if rows != len(mean) or value.numel() != rows:
+    def _check_shapes(self, mean: NamedColumn, scale: NamedColumn) -> None:
+        """Raise an error unless there is one scale for each mean, or one for each row."""
+        shape, other = (tuple(self._shape_of(x)) for x in (mean, scale))
+        rows = len(scale.stored)
+        are_many = rows == len(mean.stored)
+        if are_many and (shape or (1,)) == (other or (1,)):
+            return
+        if not are_many or math.prod(other) != 1:
             raise PosteriorFileError(
-                f"columns {mean_name!r} and {name!r} differ in shape, {tuple(mean.shape)} and {tuple(value.shape)}; "
-                "each mean needs one scale, or each row one."
+                f"columns {mean.name!r} and {scale.name!r} differ in shape, {mean.stored.shape} and "
+                f"{scale.stored.shape}; each mean needs one scale, or each row one."
             )
-        if self.column(name).ndim == 1 and rows in mean.shape[1:] and self.path.suffix.lower() not in table_suffixes():
+        if not other and rows in shape and self.path.suffix.lower() not in table_suffixes():
             raise PosteriorFileError(
-                f"column {name!r} of shape ({rows},) may hold one scale for each row or for each of {rows} dimensions "
-                f"of {mean_name!r}, {tuple(mean.shape)}. Save it with the shape ({rows}, 1), or with that of the mean."
+                f"column {scale.name!r} of shape ({rows},) may hold one scale for each row or for each of {rows} "
+                f"dimensions of {mean.name!r}, {mean.stored.shape}. Save it with the shape ({rows}, 1), or with that "
+                "of the mean."
             )
-        return value.reshape(rows, *[1] * (mean.ndim - 1)).expand(mean.shape)
+
+    def _shape_of(self, column: NamedColumn) -> tuple[int, ...]:
+        """The shape of a row, of a column that has rows of real numbers."""
+        first = safely(self.path, lambda: next(column.stored.batches(0, 1, 1), None))
+        real_tensor(column.stored() if first is None else first, column.name)
+        return column.stored.shape[1:]
+
+    def _check_ids(self, key: NamedColumn | None, rows: int) -> None:
+        if key is not None and safely(self.path, lambda: len(key.stored)) != rows:
+            raise PosteriorFileError(
+                f"{self.where}: column {printable(key.name)!r} must hold one id for each of the {rows} rows."
+            )
 
     def _with_covariances(self, columns: ModelColumns, scale: Parameterization | None) -> Gaussian | None:
         """The Gaussians of a model whose scale is covariances; None for other columns."""
@@ -233,39 +244,10 @@ def distinct_names(names: Sequence[str], sources: Sequence[str]) -> list[str]:
     return next(list(found) for found in (names, with_folders, letters) if len(set(found)) == len(found))
 
 
-def _check_values(x: Tensor, name: str, parameterization: Parameterization | None) -> None:
-    """Raise an error that locates the first value that is not possible for a scale, or for a mean (None)."""
-    bad = ~torch.isfinite(x)
-    if parameterization in POSITIVE:
-        bad |= x <= 0
-    if not bad.any():
-        return
-    row, *index = bad.nonzero()[0].tolist()
-    value = x[row][tuple(index)].item()
-    place = f"column {printable(name)!r}, row {row}, dimension {','.join(map(str, index))}: {value:g}"
-    hint = ""
-    if parameterization in POSITIVE and value < 0:
-        hint = " Is it a log-variance? Then rename the column to logvar; if it is called sigma, say --scale logvar."
-    raise PosteriorFileError(
-        f"{place} is not a valid {parameterization or 'mean'} (rows and dimensions are counted from 0).{hint}"
-    )
+def _listed(key: NamedColumn, path: Path, rows: int) -> list[Any]:
+    """The ids of all rows."""
+    return [i for ids in ids_of_column(key, path, 0, rows, max(1, rows)) for i in ids]
 
 
-def _ids(column: "Column", name: str, rows: int) -> list[Any]:
-    """A column as a list of ids: integers or strings, one for each row, all different."""
-    values = column.tolist()
-    if not isinstance(values, list) or len(values) != rows:
-        raise PosteriorFileError(f"column {printable(name)!r} must hold one id for each of the {rows} rows.")
-    kind = str if isinstance(values[0], str) else int
-    wrong = next((row for row, v in enumerate(values) if not isinstance(v, kind) or isinstance(v, bool)), None)
-    if wrong is not None:
-        raise PosteriorFileError(
-            f"column {printable(name)!r}, row {wrong}: {printable(values[wrong])!r}; ids must be all integers or "
-            "all strings."
-        )
-    if len(set(values)) != rows:
-        twice = next(v for v, count in Counter(values).items() if count > 1)
-        raise PosteriorFileError(
-            f"column {printable(name)!r}: {printable(twice)!r} occurs more than once; ids must be unique."
-        )
-    return values
+def _pictures(images: Stored, count: int, rows: Iterable[int]) -> list[Any]:
+    return rows_of_images(images, rows, count)

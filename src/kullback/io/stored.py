@@ -1,7 +1,7 @@
 """A column of a file or of an array, of which any rows can be read without the others."""
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -48,3 +48,32 @@ class Stored(abc.ABC):
     def __call__(self) -> "Column":
         """The whole column."""
         return next(self.batches(0, len(self), max(1, len(self))))
+
+
+class Whole(Stored):
+    """A column that can only be loaded as a whole, once."""
+
+    is_sliced = False
+
+    def __init__(self, load: "Callable[[], Column]") -> None:
+        self._load = load
+        self._loaded: Column | None = None
+
+    def __call__(self) -> "Column":
+        """The whole column."""
+        if self._loaded is None:
+            self._loaded = self._load()
+        return self._loaded
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the loaded column."""
+        return tuple(self().shape)
+
+    def batches(self, start: int, stop: int, size: int) -> "Iterator[Column]":
+        """Slices of the loaded column."""
+        for first in range(start, stop, size):
+            yield self()[first : min(first + size, stop)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_load": self._load, "_loaded": None}
