@@ -4,6 +4,7 @@ import contextlib
 import functools
 import logging
 import queue
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -55,6 +56,7 @@ class Dask:
             stack.enter_context(silence_logging_cmgr(logging.CRITICAL + 1))
             if scheduler:
                 try:
+                    _knock(scheduler)
                     self._client = stack.enter_context(
                         Client(scheduler, timeout=_TIMEOUT, set_as_default=False)  # type: ignore[no-untyped-call]
                     )
@@ -156,6 +158,17 @@ class Dask:
 
     def __exit__(self, *error: Any) -> None:
         self.close()
+
+
+def _knock(scheduler: str) -> None:
+    """Raise an OSError or a ValueError if nothing listens there: a client that finds nobody is not closed cleanly."""
+    from distributed.comm.addressing import parse_address, parse_host_port
+    from distributed.comm.registry import get_backend
+
+    scheme, place = parse_address(scheduler)
+    get_backend(scheme)  # type: ignore[no-untyped-call]
+    if scheme in ("tcp", "tls", "ws", "wss"):
+        socket.create_connection(parse_host_port(place), timeout=_TIMEOUT).close()
 
 
 def _processes(workers: int) -> Any:
