@@ -80,8 +80,7 @@ class Dask:
         """The results in the order of the tasks, each of one; with ``combine`` each of up to 16, combined by a worker.
 
         Raises:
-            ConnectionError: if the scheduler is lost, or has no workers.
-            RuntimeError: if the workers of a task die again and again.
+            ConnectionError: if the scheduler is lost, or has no workers, or the workers of a task die again and again.
         """
         import dask
 
@@ -112,7 +111,7 @@ class Dask:
                     return group, self._result(future)
                 except KilledWorker as error:
                     if times[group] > _AGAIN:
-                        raise RuntimeError(
+                        raise ConnectionError(
                             f"the workers of one task died {_AGAIN + 1} times in a row, most likely for want of "
                             "memory. Use fewer workers on a machine, or give each more memory."
                         ) from error

@@ -5,6 +5,7 @@ import contextvars
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -12,6 +13,9 @@ from kullback.engines.ordered import ordered
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+# The seconds that the end waits for tasks that go on, so that few write when the caller cleans up.
+_PATIENCE = 1.0
 
 # The number of a task, its result, and the exception that it raised instead.
 _Outcome = tuple[int, Any, BaseException | None]
@@ -82,6 +86,9 @@ class Local:
                 stop.set()
                 for _ in threads:
                     started.put(None)
+                end = time.monotonic() + _PATIENCE
+                for thread in threads:
+                    thread.join(max(0.0, end - time.monotonic()))
 
     def close(self) -> None:
         """Nothing: the threads end with the tasks."""
