@@ -182,6 +182,8 @@ def _processes(workers: int) -> Any:
             threads_per_worker=1,
             processes=True,
             dashboard_address=None,
+            # Without a dashboard the scheduler still serves HTTP: at any port, and for this machine alone.
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
             silence_logs=logging.CRITICAL + 1,
         )
 

@@ -1,8 +1,8 @@
 """Results that are written in parts, in a hidden folder beside the output, and published when all parts are there.
 
 ``.OUT.kullback-parts/`` holds ``plan.json``, and in a folder of the plan's own ``data/``, a file for each part, and
-``receipts/``, what is said about each. Each file gets its name when it is complete and on the disk, and a part is
-finished when its receipt is there. So a process that is killed at any moment leaves finished parts and nothing that
+``receipts/``, what is said about each. A file gets its name when it is complete, data when they are on the disk, and a
+part is finished when its receipt is there and says how many bytes it has. So a process that is killed at any moment leaves finished parts and nothing that
 looks whole.
 """
 
@@ -50,7 +50,7 @@ class Parts:
                 with _placed(path) as temporary:
                     self.output.format.write(temporary, columns)
             receipt = {**receipt, "rows": rows, "bytes": path.stat().st_size if rows else 0}
-            with _placed(self._receipt(number)) as temporary:
+            with _placed(self._receipt(number), is_synced=False) as temporary:
                 temporary.write_text(json.dumps(receipt), encoding="utf-8")
         except FileNotFoundError as error:
             raise FileNotFoundError(
@@ -173,14 +173,16 @@ def _clear(hidden: Path, name: str, say: Callable[[str], None]) -> None:
 
 
 @contextlib.contextmanager
-def _placed(path: Path) -> Iterator[Path]:
-    """A path of its own, for a file that gets its name when it is complete and on the disk."""
+def _placed(path: Path, *, is_synced: bool = True) -> Iterator[Path]:
+    """A path of its own, for a file that gets its name when it is complete; and on the disk, unless a reader would see
+    that it is not.
+    """
     temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
         yield temporary
-        sync(temporary)
+        if is_synced:
+            sync(temporary)
         os.replace(temporary, path)
-        sync(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
