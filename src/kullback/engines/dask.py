@@ -185,6 +185,8 @@ def _processes(workers: int) -> Any:
             # Without a dashboard the scheduler still serves HTTP: at any port, and for this machine alone.
             scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
             silence_logs=logging.CRITICAL + 1,
+            # Ctrl-C reaches every process of a terminal; this one ends the others.
+            preload=["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],
         )
 
 
