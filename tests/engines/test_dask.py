@@ -29,7 +29,7 @@ def test_results_come_in_the_order_of_the_tasks(engine):
 def test_neighbours_are_combined_in_order_before_they_arrive(engine):
     results = list(engine.map(as_list, range(40), joined))
     assert [count for count, _ in results] == [16, 16, 8]
-    assert sum((result for _, result in results), []) == list(range(40))
+    assert [number for _, result in results for number in result] == list(range(40))
 
 
 def test_the_work_is_done_by_other_processes(engine):
@@ -39,9 +39,9 @@ def test_the_work_is_done_by_other_processes(engine):
 
 
 def test_an_exception_arrives_as_itself(engine, capfd):
-    with pytest.raises(PosteriorFileError, match="^a.npz: row 5$"):
+    with pytest.raises(PosteriorFileError, match=r"^a\.npz: row 5$"):
         list(engine.map(bad_at_five, range(1000)))
-    with pytest.raises(PosteriorFileError, match="^a.npz: row 5$"):
+    with pytest.raises(PosteriorFileError, match=r"^a\.npz: row 5$"):
         list(engine.map(bad_at_five, range(1000), joined))
     assert capfd.readouterr() == ("", "")
 

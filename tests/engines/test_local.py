@@ -53,7 +53,7 @@ def test_an_exception_is_raised_at_once_and_ends_the_rest():
             ended.set()
             raise
 
-    with pytest.raises(PosteriorFileError, match="^row 1$"):
+    with pytest.raises(PosteriorFileError, match=r"^row 1$"):
         list(Local(2).map(work, range(1000)))
     assert ended.wait(10)
     assert set(started) <= {0, 1, 2}

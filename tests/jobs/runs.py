@@ -7,8 +7,8 @@ import time
 
 import numpy as np
 
-ROWS = 4000
-TASKS = 125
+ROWS = 1920
+TASKS = 60
 
 SMALL_TASKS = """
 import sys

@@ -189,6 +189,7 @@ def check_output(output: str | None, inputs: Sequence[str | None]) -> None:
     place = os.path.realpath(output)
     for file in (file for path in inputs if path for file in (Path(path), *parts(Path(path)))):
         if file.exists() and (
-            os.path.samefile(output, file) or (os.path.isdir(place) and Path(place) in Path(os.path.realpath(file)).parents)
+            os.path.samefile(output, file)
+            or (os.path.isdir(place) and Path(place) in Path(os.path.realpath(file)).parents)
         ):
             raise BadInput(f"{output}: is an input, which writing would destroy. Choose another output.")

@@ -17,8 +17,8 @@ _DELAY = 1.0
 def progress(description: str, unit: str | None = None) -> Iterator[Callable[[int, int | None], None]]:
     """A function that shows the number of steps done, and of all steps or None if that number is not known.
 
-    The bar appears on stderr after one second, and only if stderr is a terminal. With a unit, such as ``rows``, it shows
-    how many are done each second.
+    The bar appears on stderr after one second, and only if stderr is a terminal. With a unit, such as ``rows``, it
+    shows how many are done each second.
     """
     if not sys.stderr.isatty():
         yield lambda done, total: None

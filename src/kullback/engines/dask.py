@@ -72,7 +72,8 @@ class Dask:
     @property
     def workers(self) -> int:
         """How many tasks are worked on at a time."""
-        return max(1, sum(self._client.nthreads().values()))
+        threads: dict[str, int] = self._client.nthreads()
+        return max(1, sum(threads.values()))
 
     def map(
         self, work: Callable[[T], R], tasks: Sequence[T], combine: Callable[[R, R], R] | None = None
@@ -165,7 +166,7 @@ def _knock(scheduler: str) -> None:
     from distributed.comm.registry import get_backend
 
     scheme, place = parse_address(scheduler)
-    get_backend(scheme)  # type: ignore[no-untyped-call]
+    get_backend(scheme)
     if scheme in ("tcp", "tls", "ws", "wss"):
         socket.create_connection(parse_host_port(place), timeout=_TIMEOUT).close()
 

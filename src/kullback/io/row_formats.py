@@ -186,16 +186,18 @@ def id_array(ids: Sequence[Any]) -> "np.ndarray[Any, Any]":
     """Ids, all integers or all strings, as an array of int64, uint64 or strings."""
     import numpy as np
 
-    if not isinstance(ids, np.ndarray):
-        if not len(ids):
-            return np.empty(0, dtype=np.int64)
+    if isinstance(ids, np.ndarray):
+        array: np.ndarray[Any, Any] = ids
+    elif not len(ids):
+        return np.empty(0, dtype=np.int64)
+    else:
         # NumPy would by itself convert a list with integers of 64 unsigned bits to float64.
         unsigned = isinstance(ids[0], int) and max(ids) > np.iinfo(np.int64).max
-        ids = np.asarray(ids, dtype=np.uint64 if unsigned else None)
-    if ids.dtype.kind in "iu":
-        small = ids.dtype != np.uint64 or not len(ids) or int(ids.max()) <= np.iinfo(np.int64).max
-        return ids.astype(np.int64 if small else np.uint64, copy=False)
-    return ids.astype(str, copy=False)
+        array = np.asarray(ids, dtype=np.uint64 if unsigned else None)
+    if array.dtype.kind not in "iu":
+        return np.asarray(array, dtype=str)
+    small = array.dtype != np.uint64 or not len(array) or int(array.max()) <= np.iinfo(np.int64).max
+    return array.astype(np.int64 if small else np.uint64, copy=False)
 
 
 def concatenated(arrays: Sequence["np.ndarray[Any, Any]"]) -> "np.ndarray[Any, Any]":

@@ -1,8 +1,8 @@
 """A divergence for each row, computed task by task, and written in parts or streamed as CSV."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +32,7 @@ class Total:
     count: int = 0
     sums: tuple[float, ...] = ()
     """Of the values of each task, in order, so that the mean is the same however the tasks were run."""
-    skipped: Skipped = Skipped()
+    skipped: Skipped = field(default_factory=Skipped)
 
     @property
     def mean(self) -> float:

@@ -1,9 +1,9 @@
 """Results that are written in parts, in a hidden folder beside the output, and published when all parts are there.
 
-``.OUT.kullback-parts/`` holds ``plan.json``, and in a folder of the plan's own ``data/``, a file for each part, and
+``.OUT.kullback-parts/`` holds ``plan.json`` and a folder of the plan's own, with ``data/``, a file for each part, and
 ``receipts/``, what is said about each. A file gets its name when it is complete, data when they are on the disk, and a
-part is finished when its receipt is there and says how many bytes it has. So a process that is killed at any moment leaves finished parts and nothing that
-looks whole.
+part is finished when its receipt is there and names the size of its data. So a process that is killed at any moment
+leaves finished parts and nothing that looks whole.
 """
 
 import contextlib
@@ -156,7 +156,7 @@ def parts_of(output: RowOutput, plan: Plan, *, resume: bool, say: Callable[[str]
             else:
                 note = f"{count:,} of {parts.tasks:,} parts are finished; the same command with --resume continues"
                 # As add_note of Python 3.11 does.
-                error.__notes__ = [*getattr(error, "__notes__", ()), note]  # type: ignore[attr-defined]
+                error.__notes__ = [*getattr(error, "__notes__", ()), note]
             raise
 
 

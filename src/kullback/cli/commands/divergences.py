@@ -10,7 +10,7 @@ from kullback.cli.inputs import EXIT_CODES, POSTERIOR_FILES, load_pair, posterio
 from kullback.cli.progress import progress
 from kullback.cli.running import Running, running_options, say, say_skipped
 from kullback.divergences.record import Parameter, Record
-from kullback.divergences.registry import RECORDS, function_of
+from kullback.divergences.registry import RECORDS
 from kullback.io.row_outputs import ROW_SUFFIXES
 from kullback.io.text import printable
 
