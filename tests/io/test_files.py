@@ -21,7 +21,7 @@ from truth.processes import heeds_interrupts
 
 from kullback import PosteriorFileError
 from kullback.io.joining import joined
-from kullback.io.output import whole_file, write_rows
+from kullback.io.output import whole_file
 from kullback.io.posteriors import distinct_names, open_posteriors, read_posteriors
 from kullback.io.reading import Reading
 
@@ -291,35 +291,6 @@ def test_names_from_files_cannot_steer_the_terminal(tmp_path):
     with pytest.raises(PosteriorFileError) as caught:
         read_posteriors(tmp_path / "a.npz")
     assert str(caught.value).isprintable()
-
-
-@pytest.mark.parametrize("suffix", [".npz", ".parquet"])
-def test_ids_of_64_bits_keep_every_one(suffix, tmp_path):
-    path = tmp_path / f"out{suffix}"
-    write_rows(path, [1, 2**63 + 1], torch.zeros(2))
-    ids = np.load(path)["id"].tolist() if suffix == ".npz" else pyarrow.parquet.read_table(path)["id"].to_pylist()
-    assert ids == [1, 2**63 + 1]
-
-
-@pytest.mark.parametrize("suffix", [".npz", ".parquet", ".csv"])
-def test_rows_are_written_with_their_ids_and_every_digit(suffix, tmp_path):
-    path = tmp_path / f"out{suffix}"
-    values = torch.tensor([0.1, 1e-30, 3e30])
-    write_rows(path, ["a,b", 'q"', "c"], values)
-    if suffix == ".npz":
-        with np.load(path) as data:
-            ids, kl = data["id"].tolist(), data["kl"]
-    elif suffix == ".parquet":
-        table = pyarrow.parquet.read_table(path)
-        ids, kl = table["id"].to_pylist(), table["kl"].to_numpy()
-    else:
-        import csv
-
-        rows = list(csv.DictReader(path.read_text().splitlines()))
-        ids, kl = [r["id"] for r in rows], np.array([r["kl"] for r in rows], dtype=np.float32)
-    assert ids == ["a,b", 'q"', "c"]
-    np.testing.assert_array_equal(kl, values)
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -32,4 +32,10 @@ def one_line_errors() -> Iterator[None]:
     except BrokenPipeError as error:  # an OSError, but not an error of the input
         raise ClosedPipe from error
     except (PosteriorFileError, ShapeError, NoClosedForm, NotPositiveDefinite, OSError) as error:
-        raise BadInput(error) from error
+        raise BadInput(with_notes(error)) from error
+
+
+def with_notes(error: BaseException, message: str | None = None) -> str:
+    """What an exception says, or a message in its place, and what was noted on the way."""
+    said = [str(error) if message is None else message, *getattr(error, "__notes__", ())]
+    return "; ".join(text.removesuffix(".") for text in said) if len(said) > 1 else said[0]

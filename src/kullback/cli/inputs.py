@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a condition of --fail-if is met, or, with a traceback, a defect of kullback; 2 bad input or "
-    "usage; 130 interrupted."
+    "usage; 130 interrupted; 143 terminated."
 )
 
 ARGUMENTS = "kullback.arguments"
@@ -103,8 +103,13 @@ def load_pair(
     ids, (p, *q) = noted(rows.whole)
     if q:
         return ids, p, q[0]
-    click.echo(f"note: {rows.models[0].source} holds one model, so B is the prior, q = N(0, I)", err=True)
+    note_prior(rows)
     return ids, p, Gaussian.standard(p.event_shape)
+
+
+def note_prior(rows: "ModelRows") -> None:
+    """Say that a single model is compared with the prior."""
+    click.echo(f"note: {rows.models[0].source} holds one model, so B is the prior, q = N(0, I)", err=True)
 
 
 def noted(read: "Callable[[], T]") -> "T":
@@ -200,7 +205,13 @@ def _reading(*, scale: Any, labels: str | None, by_order: bool, mean: str | None
 
 
 def check_output(output: str | None, inputs: Sequence[str | None]) -> None:
-    """Raise :class:`BadInput` if an output is one of the inputs."""
-    files = [file for path in inputs if path for file in parts(Path(path))]
-    if output and any(os.path.exists(output) and os.path.samefile(output, file) for file in files):
-        raise BadInput(f"{output}: is an input, which writing would destroy. Choose another output.")
+    """Raise :class:`BadInput` if an output is one of the inputs, or a folder that holds one."""
+    if not output or not os.path.exists(output):
+        return
+    place = os.path.realpath(output)
+    for file in (file for path in inputs if path for file in (Path(path), *parts(Path(path)))):
+        if file.exists() and (
+            os.path.samefile(output, file)
+            or (os.path.isdir(place) and Path(place) in Path(os.path.realpath(file)).parents)
+        ):
+            raise BadInput(f"{output}: is an input, which writing would destroy. Choose another output.")
