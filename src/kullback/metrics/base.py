@@ -10,6 +10,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from kullback.metrics import record
+from kullback.numerics.meshes import is_distributed
 
 
 class RecordMetric(Metric):
@@ -45,6 +46,11 @@ class RecordMetric(Metric):
 
     def _here(self, x: Tensor) -> Tensor:
         """A tensor in float64, where the state is; the device changes first, as MPS has no float64."""
+        if is_distributed(x):
+            raise TypeError(
+                f"{type(self).__name__} counts the rows of this process, got a DTensor of shape {tuple(x.shape)}, "
+                "which others may count too: pass to_local() where each row is whole, and on one process alone."
+            )
         return x.detach().to(self._record.device).to(torch.float64)
 
     def compute(self) -> Tensor:
@@ -73,8 +79,8 @@ class RecordMetric(Metric):
     def _reduce_states(self, incoming_state: dict[str, Any]) -> None:
         if self._name not in incoming_state:
             raise ValueError(
-                f"expected the state {self._name!r}, got {', '.join(map(repr, incoming_state)) or 'none'}: only metrics "
-                "of one class with the same settings can be merged."
+                f"expected the state {self._name!r}, got {', '.join(map(repr, incoming_state)) or 'none'}: merge "
+                "metrics of one class with the same settings."
             )
         setattr(self, self._name, self._merge([self._here(incoming_state[self._name]), self._record]))
         self._computed = None
@@ -88,7 +94,9 @@ class RecordMetric(Metric):
             self._computed = None
             self._update_count = max(self._update_count, int(bool(self.rows)))
 
-    def _apply(self, fn: Callable[..., Any], exclude_state: Sequence[str] = "") -> "RecordMetric":
+    def _apply(
+        self, fn: Callable[..., Any], exclude_state: Sequence[str] = (), *, recurse: bool = True
+    ) -> "RecordMetric":
         # Only the device changes: a count in half precision would end at 2,048.
         super()._apply(fn, exclude_state=(self._name, *exclude_state))
         home = _home(self.device)

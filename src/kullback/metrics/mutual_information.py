@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kullback.estimate.mutual_information import mutual_information_estimate
 from kullback.estimate.result import Estimate
+from kullback.gaussians.gaussian import Gaussian
 from kullback.interop.registry import as_gaussian
 from kullback.metrics import record, sample
 from kullback.metrics.base import RecordMetric
@@ -63,10 +64,9 @@ class MutualInformation(RecordMetric):
     def update(self, p: Any) -> None:
         """Count the rows of a batch of posteriors: whatever :func:`kullback.as_gaussian` takes."""
         g = as_gaussian(p, "p").detach()
-        device = self._record.device
-        if g.device.type == "mps":
-            g = g.to(device=device)
-        self._add(sample.of_gaussians(g.to(torch.float64, device), self._size, self._seed))
+        mean, scale = self._here(g.mean), g.scale.map(lambda x, _: self._here(x), g.event_dims)
+        wide = Gaussian(mean, scale.cast(mean.dtype, mean.device), g.event_dims)
+        self._add(sample.of_gaussians(wide, self._size, self._seed))
 
     def _value(self, x: Tensor) -> Tensor:
         nan = torch.full((), torch.nan, dtype=x.dtype, device=x.device)

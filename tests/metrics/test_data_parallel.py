@@ -1,0 +1,104 @@
+"""Real processes: metrics over rows that are divided among them, and divergences of distributed tensors."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+from truth import data_parallel as work
+from truth.workers import together
+
+from kullback import Gaussian, hellinger, jeffreys, kl_divergence, kl_per_dimension, pairwise, wasserstein2
+from kullback.losses import balanced_kl, free_bits, kl_loss
+
+
+def all_rows_at_once():
+    metrics = work.build()
+    metrics.update(p=Gaussian.from_logvar(*work.parameters()), q=work.STANDARD)
+    return work.results(metrics)
+
+
+def check(found, want):
+    assert found.keys() == want.keys()
+    for name in want.keys() - {"rows"}:
+        assert_close(found[name], want[name], rtol=1e-12, atol=1e-12)
+
+
+def test_the_value_of_uneven_processes_is_that_of_all_rows_in_one(tmp_path):
+    want = all_rows_at_once()
+    assert [sum(map(len, work.batches(rank, 2))) for rank in range(2)] == [12, 11]
+    found = together("truth.data_parallel", "epochs", tmp_path)
+    for rank, rows in ((0, 12), (1, 11)):
+        for epoch in found[rank]:
+            check(epoch, want)
+            # Asking for the value has left each with its own rows.
+            assert epoch["rows"] == rows
+
+
+def test_three_processes_as_well(tmp_path):
+    for epoch in together("truth.data_parallel", "epochs", tmp_path, 3)[2]:
+        check(epoch, all_rows_at_once())
+
+
+def test_a_process_without_rows(tmp_path):
+    found = together("truth.data_parallel", "one_rank_has_no_rows", tmp_path)
+    for rank in range(2):
+        check(found[rank], all_rows_at_once())
+    assert [each["rows"] for each in found] == [work.ROWS, 0]
+
+
+def test_no_rows_in_any_process_are_nan(tmp_path):
+    for found in together("truth.data_parallel", "no_rank_has_rows", tmp_path):
+        assert all(x.isnan() for x in found.values())
+
+
+def test_values_of_each_step_and_checkpoints(tmp_path):
+    found = together("truth.data_parallel", "each_step", tmp_path)
+    want, step = all_rows_at_once(), work.build()
+    step.update(p=Gaussian.from_logvar(*work.parameters())[[*range(5), *range(12, 17)]], q=work.STANDARD)
+    for each in found:
+        check(each["all"], {name: want[name] for name in each["all"]})
+        check(each["step"], step.compute())
+        assert_close(each["resumed"], want["rate"], rtol=1e-12, atol=0)
+
+
+@pytest.fixture(scope="module")
+def distributed(tmp_path_factory):
+    return together("truth.data_parallel", "distributed_tensors", tmp_path_factory.mktemp("distributed"))
+
+
+@pytest.mark.parametrize("placement", ["rows", "dimensions", "replicated"])
+def test_divergences_of_distributed_tensors_are_those_of_plain_ones(distributed, placement):
+    leaves = [x.requires_grad_() for x in work.parameters(5)]
+    g, prior = Gaussian.from_logvar(*leaves), work.STANDARD
+    divergences = (kl_divergence, kl_per_dimension, jeffreys, hellinger, wasserstein2)
+    want = {f.__name__: f(g, prior) for f in divergences}
+    want["both"] = want["kl_divergence"]
+    want |= {"pairwise": pairwise(g, g), "kl_loss": kl_loss(g, prior), "balanced_kl": balanced_kl(g, prior)}
+    want["free_bits"] = free_bits(g, prior, per_dimension=0.5)
+    want["grad mean"], want["grad logvar"] = torch.autograd.grad(want["kl_loss"], leaves)
+    for found in distributed:
+        assert found[placement].keys() == want.keys()
+        for name, x in want.items():
+            assert_close(found[placement][name], x.detach(), rtol=1e-12, atol=1e-12)
+
+
+def test_sums_that_are_pending_are_taken_first(distributed):
+    want = kl_divergence(Gaussian.from_logvar(*work.parameters(5)), work.STANDARD)
+    for found in distributed:
+        assert_close(found["partial"], want, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("mixed", "TypeError: p and q mix a DTensor of shape"),
+        ("mixed in one", "distribute_tensor, or take to_local"),
+        ("full", "only diagonal Gaussians are compared"),
+        ("metric", "GaussianKL counts the rows of this process"),
+        ("sample", "MutualInformation counts the rows of this process"),
+        ("units", "ActiveUnits counts the rows of this process"),
+    ],
+)
+def test_what_would_be_ambiguous_is_refused(distributed, case, message):
+    for found in distributed:
+        assert message in found["refused"][case]
+        assert "\n" not in found["refused"][case]
