@@ -22,47 +22,47 @@ def check(found, want):
         assert_close(found[name], want[name], rtol=1e-12, atol=1e-12)
 
 
-def test_the_value_of_uneven_processes_is_that_of_all_rows_in_one(tmp_path):
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory):
+    """What each of two processes found."""
+    return together("truth.data_parallel", "everything", tmp_path_factory.mktemp("processes"))
+
+
+@pytest.fixture
+def distributed(processes):
+    return [found["distributed_tensors"] for found in processes]
+
+
+def test_the_value_of_uneven_processes_is_that_of_all_rows_in_one(processes):
     want = all_rows_at_once()
-    assert [sum(map(len, work.batches(rank, 2))) for rank in range(2)] == [12, 11]
-    found = together("truth.data_parallel", "epochs", tmp_path)
     for rank, rows in ((0, 12), (1, 11)):
-        for epoch in found[rank]:
+        assert sum(map(len, work.batches(rank, 2))) == rows
+        for epoch in processes[rank]["epochs"]:
             check(epoch, want)
             # Asking for the value has left each with its own rows.
             assert epoch["rows"] == rows
 
 
-def test_three_processes_as_well(tmp_path):
-    for epoch in together("truth.data_parallel", "epochs", tmp_path, 3)[2]:
-        check(epoch, all_rows_at_once())
-
-
-def test_a_process_without_rows(tmp_path):
-    found = together("truth.data_parallel", "one_rank_has_no_rows", tmp_path)
-    for rank in range(2):
-        check(found[rank], all_rows_at_once())
+def test_a_process_without_rows(processes):
+    found = [each["one_rank_has_no_rows"] for each in processes]
+    for each in found:
+        check(each, all_rows_at_once())
     assert [each["rows"] for each in found] == [work.ROWS, 0]
 
 
-def test_no_rows_in_any_process_are_nan(tmp_path):
-    for found in together("truth.data_parallel", "no_rank_has_rows", tmp_path):
-        assert all(x.isnan() for x in found.values())
+def test_no_rows_in_any_process_are_nan(processes):
+    for found in processes:
+        assert all(x.isnan() for x in found["no_rank_has_rows"].values())
 
 
-def test_values_of_each_step_and_checkpoints(tmp_path):
-    found = together("truth.data_parallel", "each_step", tmp_path)
+def test_values_of_each_step_and_checkpoints(processes):
     want, step = all_rows_at_once(), work.build()
     step.update(p=Gaussian.from_logvar(*work.parameters())[[*range(5), *range(12, 17)]], q=work.STANDARD)
-    for each in found:
+    for found in processes:
+        each = found["each_step"]
         check(each["all"], {name: want[name] for name in each["all"]})
         check(each["step"], step.compute())
         assert_close(each["resumed"], want["rate"], rtol=1e-12, atol=0)
-
-
-@pytest.fixture(scope="module")
-def distributed(tmp_path_factory):
-    return together("truth.data_parallel", "distributed_tensors", tmp_path_factory.mktemp("distributed"))
 
 
 @pytest.mark.parametrize("placement", ["rows", "dimensions", "replicated"])

@@ -26,9 +26,10 @@ from kullback.metrics.base import _home
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 D = 3
 SIZES = (7, 0, 1, 4)
+ROWS = sum(SIZES)
 
 
-def latents(n=sum(SIZES), d=D, seed=0, dtype=torch.float64):
+def latents(n=ROWS, d=D, seed=0, dtype=torch.float64):
     generator = torch.Generator().manual_seed(seed)
     mean, logvar = torch.randn(2, n, d, generator=generator, dtype=torch.float64)
     # The last dimension carries nothing.
