@@ -94,7 +94,7 @@ class RecordMetric(Metric):
             self._computed = None
             self._update_count = max(self._update_count, int(bool(self.rows)))
 
-    def _apply(
+    def _apply(  # type: ignore[override]
         self, fn: Callable[..., Any], exclude_state: Sequence[str] = (), *, recurse: bool = True
     ) -> "RecordMetric":
         # Only the device changes: a count in half precision would end at 2,048.

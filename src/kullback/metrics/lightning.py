@@ -1,6 +1,7 @@
 """A callback of Lightning's ``Trainer``."""
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kullback.metrics.reading import Metrics, Reader, Stage, collected
@@ -16,7 +17,7 @@ class LightningCallback:
     processes, as ``train/rate``, ``val/rate`` and ``test/rate``; of a metric of several numbers each, as
     ``val/per_dimension_0``. It takes the posteriors from what ``training_step``, ``validation_step`` and ``test_step``
     return: a dictionary with the loss and with the entries ``mu`` and ``logvar``, or what ``read`` understands. A step
-    that returns nothing is not counted.
+    that returns nothing is not counted. A sampler that repeats rows in validation or test is warned of.
 
     Nothing is saved in checkpoints, which hold the state of one process: after a resumption amid an epoch, its metrics
     are those of the batches since then. No Lightning is imported.
@@ -86,22 +87,24 @@ class LightningCallback:
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Log."""
-        self._log("train", pl_module)
+        self._log("train", trainer, pl_module)
 
     def on_validation_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Log."""
-        self._log("validation", pl_module)
+        self._log("validation", trainer, pl_module)
 
     def on_test_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Log."""
-        self._log("test", pl_module)
+        self._log("test", trainer, pl_module)
 
     def _count(self, stage: str, pl_module: Any, outputs: Any) -> None:
         # Lightning passes an empty dictionary for a training step that returned nothing.
         if outputs is not None and not (isinstance(outputs, dict) and not outputs):
             self._stages[stage].update(self._read(outputs), pl_module.device)
 
-    def _log(self, stage: str, pl_module: Any) -> None:
+    def _log(self, stage: str, trainer: Any, pl_module: Any) -> None:
+        if stage != "train":
+            _warn_of_repeated_rows(getattr(trainer, f"{_STAGES[stage]}_dataloaders", None))
         for name, value in self._stages[stage].values(pl_module.device).items():
             # Every process has the same value; without sync_dist Lightning would warn that it might not.
             pl_module.log(f"{_STAGES[stage]}/{name}", value, sync_dist=True)
@@ -111,6 +114,21 @@ class LightningCallback:
         if name in ("setup", "teardown") or name.startswith("on_"):
             return _nothing
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def _warn_of_repeated_rows(loaders: Any) -> None:
+    """Warn of a sampler that repeats rows, so that all processes have as many."""
+    for loader in loaders if isinstance(loaders, Sequence) else [loaders]:
+        sampler = getattr(loader, "sampler", None)
+        repeated = getattr(sampler, "total_size", 0) - len(getattr(sampler, "dataset", range(2**62)))
+        if repeated > 0:
+            warnings.warn(
+                f"the DistributedSampler repeats {repeated} of {sampler.total_size} rows so that all processes have as "  # type: ignore[union-attr]
+                "many, and the metrics count these twice: give the Trainer use_distributed_sampler=False and a sampler "
+                "that repeats none, or one device.",
+                UserWarning,
+                stacklevel=3,
+            )
 
 
 def _nothing(*_: Any, **__: Any) -> None:

@@ -14,11 +14,13 @@ class TransformersCallback:
     """Adds metrics of posteriors to the logs of a ``Trainer``: ``Trainer(…, callbacks=[TransformersCallback()])``.
 
     A callback of that trainer is not told what the model returns, so that this one listens to the model: every forward
-    in training mode is counted as training, every other as evaluation. The metrics of training, over all rows of all
-    processes since the last log, stand beside ``loss``; those of an evaluation beside ``eval_loss``, as ``eval_rate``,
-    also in what ``evaluate()`` and ``predict()`` return. They stand in ``trainer.state.log_history`` too. The model
-    returns a mapping, a ``ModelOutput`` for example, with the entries ``mu`` and ``logvar``, or what ``read``
-    understands.
+    in training mode is counted as training, the last before the end of a step of prediction as evaluation. The rows
+    that an evaluation by several processes repeats, so that their batches are even, are left out. The model returns a
+    mapping, a ``ModelOutput`` for example, with the entries ``mu`` and ``logvar``, or what ``read`` understands.
+
+    The metrics of training, over all rows of all processes since the last log, stand beside ``loss``; those of an
+    evaluation beside ``eval_loss``, as ``eval_rate``, also in what ``evaluate()`` and ``predict()`` return. They stand
+    in ``trainer.state.log_history`` too.
 
     The trainer calls its reporters first. To have the metrics reported, move a reporter to the end:
     ``trainer.add_callback(trainer.pop_callback(TensorBoardCallback))``. No transformers is imported.
@@ -51,6 +53,7 @@ class TransformersCallback:
         self._training, self._evaluation = Stage(collection), Stage(collection)
         self._model: Any = None
         self._hook: Any = None
+        self._outputs: Any = None
         self._logged: dict[str, float] = {}
 
     def on_init_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
@@ -62,6 +65,15 @@ class TransformersCallback:
         self._listen(model)
         self._training.reset()
         self._evaluation.reset()
+
+    def on_prediction_step(self, args: Any, state: Any, control: Any, eval_dataloader: Any = None, **_: Any) -> None:
+        """Count a batch of an evaluation, without the rows that fill up the last one."""
+        outputs, self._outputs = self._outputs, None
+        if outputs is not None:
+            kept = _rows_that_are_not_repeated(args, eval_dataloader)
+            self._evaluation.update(
+                self._read(outputs if kept is None else _first(outputs, kept)), _device(self._model)
+            )
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         """Add the metrics of training, or of an evaluation, to the logs."""
@@ -108,14 +120,43 @@ class TransformersCallback:
                 "TransformersCallback cannot count under DataParallel, whose replicas run at once: start a process for "
                 "each device with torchrun, or make one device visible."
             )
-        stage = self._training if model.training else self._evaluation
-        stage.update(self._read(outputs), _device(model))
+        if model.training:
+            self._training.update(self._read(outputs), _device(model))
+        else:
+            self._outputs = outputs
 
     def __getattr__(self, name: str) -> Any:
         """The other events, which do nothing."""
         if name.startswith("on_"):
             return _nothing
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def _rows_that_are_not_repeated(args: Any, loader: Any) -> int | None:
+    """How many rows of the batch of this process are not there to make the batches of all processes even.
+
+    None if all are. The loader of accelerate says how many rows of the last batch, that of all processes, are real.
+    """
+    world = getattr(args, "world_size", 1)
+    real = getattr(loader, "remainder", -1)
+    if world == 1 or real <= 0 or not getattr(loader, "end_of_dataloader", False):
+        return None
+    own = int(loader.total_batch_size) // world
+    return min(max(int(real) - int(args.process_index) * own, 0), own)
+
+
+def _first(outputs: Any, n: int) -> Any:
+    """The first rows of what a model returns."""
+    if isinstance(outputs, torch.Tensor):
+        return outputs[:n] if outputs.ndim else outputs
+    if isinstance(outputs, Mapping):
+        return type(outputs)(**{name: _first(x, n) for name, x in outputs.items()})
+    if type(outputs) in (tuple, list):
+        return type(outputs)(_first(x, n) for x in outputs)
+    raise TypeError(
+        f"the last batch of the evaluation repeats rows, to be as long as that of other processes, and a "
+        f"{type(outputs).__name__} cannot be shortened: return a mapping of tensors, or evaluate in one process."
+    )
 
 
 def _device(model: Any) -> torch.device:
