@@ -7,7 +7,7 @@ from truth import data_parallel as work
 from truth.workers import together
 
 from kullback import Gaussian, hellinger, jeffreys, kl_divergence, kl_per_dimension, pairwise, wasserstein2
-from kullback.losses import balanced_kl, free_bits, kl_loss
+from kullback.losses import balanced_kl, free_bits, kl_loss, sum_kl
 
 
 def all_rows_at_once():
@@ -73,6 +73,7 @@ def test_divergences_of_distributed_tensors_are_those_of_plain_ones(distributed,
     want = {f.__name__: f(g, prior) for f in divergences}
     want["both"] = want["kl_divergence"]
     want |= {"pairwise": pairwise(g, g), "kl_loss": kl_loss(g, prior), "balanced_kl": balanced_kl(g, prior)}
+    want["sum_kl"] = sum_kl({"weight": g}).total
     want["free_bits"] = free_bits(g, prior, per_dimension=0.5)
     want["grad mean"], want["grad logvar"] = torch.autograd.grad(want["kl_loss"], leaves)
     for found in distributed:

@@ -6,7 +6,7 @@ from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distrib
 from torchmetrics import MetricCollection
 
 from kullback import Gaussian, hellinger, jeffreys, kl_divergence, kl_per_dimension, pairwise, wasserstein2
-from kullback.losses import balanced_kl, free_bits, kl_loss
+from kullback.losses import balanced_kl, free_bits, kl_loss, sum_kl
 from kullback.metrics import ActiveUnits, GaussianKL, KLPerDimension, MutualInformation, Rate
 
 ROWS, D = 23, 3
@@ -121,6 +121,7 @@ def distributed_tensors(rank, world):
         values["kl_loss"] = kl_loss(g, STANDARD)
         values["free_bits"] = free_bits(g, STANDARD, per_dimension=0.5)
         values["balanced_kl"] = balanced_kl(g, STANDARD)
+        values["sum_kl"] = sum_kl({"weight": g}).total
         gradients = torch.autograd.grad(values["kl_loss"], leaves)
         assert all(isinstance(x, DTensor) for x in (*values.values(), *gradients))
         found[name] = {key: x.full_tensor().detach() for key, x in values.items()}
