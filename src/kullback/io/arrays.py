@@ -42,7 +42,11 @@ def open_files(path: Path) -> "Columns":
     arrays = [next(iter(open_columns(file, "samples").values())) for file in files]
     names = [file.stem for file in files]
     has_names = path.is_dir() or _say_their_roles(names)
-    return dict(zip(names, arrays, strict=True)) if has_names else Unnamed.of(arrays)
+    return (
+        dict(zip(names, arrays, strict=True))
+        if has_names
+        else Unnamed((str(i), array) for i, array in enumerate(arrays))
+    )
 
 
 def _say_their_roles(names: list[str]) -> bool:

@@ -1,11 +1,11 @@
 """``.csv``, with or without a header, separated by commas, semicolons or tabs."""
 
 import csv
-import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kullback.io.formats.parquet import arrow_column
+from kullback.io.arrow import arrow_array, one_of_each
+from kullback.io.views import InMemory
 
 if TYPE_CHECKING:
     from kullback.io.formats.registry import Columns
@@ -29,7 +29,7 @@ def read(path: Path) -> "Columns":
         read_options=pyarrow.csv.ReadOptions(autogenerate_column_names=headless),
         parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
     )
-    return {name: functools.partial(arrow_column, name, table.column(name)) for name in table.column_names}
+    return {name: InMemory(arrow_array(table.column(name), name)) for name in one_of_each(table.column_names)}
 
 
 def _is_number(text: str) -> bool:
