@@ -9,10 +9,10 @@ from kullback.gaussians.scales.diagonal import Parameterization
 from kullback.io.columns import NAMES, SCALE_KINDS, SCALES, ModelColumns, id_column, models, role, scale_column
 
 ROLES = {
-    "mean": ["mu", "Mean", "means", "loc", "z_mean", "encoder.mu", "q/loc", "mu_1", "mu1"],
+    "mean": ["mu", "Mean", "means", "loc", "z_mean", "encoder.mu", "q/loc", "mu_1", "mu1", "scvi_latent_qzm", "qz_m"],
     "logvar": ["logvar", "log_var", "log-vars", "logvariance", "log_variance", "z_log_var", "LogVar", "encoder.logvar"],
     "std": ["std", "stds", "stddev", "StdDev", "scale", "q.std", "std_2"],
-    "variance": ["var", "vars", "variance", "variances", "posterior/var"],
+    "variance": ["var", "vars", "variance", "variances", "posterior/var", "scvi_latent_qzv", "qz_v"],
     "sigma": ["sigma", "sigmas", "z_sigma"],
     "id": ["id", "ids", "row_id", "rowid", "key", "index", "image_id"],
 }

@@ -216,7 +216,7 @@ def _zip(path, **members):
 
 WRONG = {
     "missing.npz": (lambda p: None, "no such file"),
-    "what.h5": (lambda p: p.write_bytes(b"x"), "unknown kind of file"),
+    "what.xyz": (lambda p: p.write_bytes(b"x"), "unknown kind of file"),
     "truncated.npz": (lambda p: _truncated(p, ".npz"), "damaged"),
     "empty.npz": (lambda p: p.write_bytes(b""), "no .npz archive"),
     "empty.parquet": (lambda p: p.write_bytes(b""), "damaged"),

@@ -1,20 +1,27 @@
 """Every format gives any rows of its columns, as they were written, without the others."""
 
 import pickle
+import sys
 import threading
 import zipfile
 
+import anndata
+import h5py
 import numpy as np
+import pandas
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet
 import pytest
 import safetensors.torch
 import torch
+import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kullback import PosteriorFileError
 from kullback.io.formats.registry import open_columns
+from kullback.io.posteriors import open_posteriors, read_posteriors
 
 RNG = np.random.default_rng(3)
 ROWS = 101
@@ -71,6 +78,45 @@ def parquet(kind, rows):
     return lambda path: pyarrow.parquet.write_table(table(kind), path, row_group_size=rows)
 
 
+def arrow(kind, rows, compression=None, stream=False):
+    def write(path):
+        options = pa.ipc.IpcWriteOptions(compression=compression)
+        with (pa.ipc.new_stream if stream else pa.ipc.new_file)(path, table(kind).schema, options=options) as file:
+            file.write_table(table(kind), max_chunksize=rows)
+
+    return write
+
+
+def feather(path):
+    pyarrow.feather.write_feather(table("list"), path)
+
+
+def csv(path):
+    pandas.DataFrame({k: v for k, v in ARRAYS.items() if v.ndim == 1}).to_csv(path, index=False)
+
+
+def hdf5(chunks):
+    def write(path):
+        with h5py.File(path, "w") as file:
+            for name, x in ARRAYS.items():
+                if name == "names":
+                    file.create_dataset(name, data=x.astype(object), dtype=h5py.string_dtype())
+                else:
+                    file.create_dataset(name, data=x, chunks=chunks and (chunks, *x.shape[1:]))
+
+    return write
+
+
+def zarr_store(version, chunks):
+    def write(path):
+        root = zarr.open_group(path, mode="w", zarr_format=version)
+        for name, x in ARRAYS.items():
+            if name != "names":
+                root.create_array(name, data=x, chunks=(chunks, *x.shape[1:]))
+
+    return write
+
+
 WRITERS = {
     "npz": (".npz", npz),
     "npz, compressed": (".npz", compressed),
@@ -82,6 +128,15 @@ WRITERS = {
     "parquet, lists": (".parquet", parquet("list", 13)),
     "parquet, large lists": (".parquet", parquet("large", 64)),
     "parquet, fixed": (".parquet", parquet("fixed", 1000)),
+    "arrow": (".arrow", arrow("list", 17)),
+    "arrow, fixed, compressed": (".ipc", arrow("fixed", 40, "lz4")),
+    "arrow, a stream": (".arrow", arrow("large", 30, stream=True)),
+    "feather": (".feather", feather),
+    "csv": (".csv", csv),
+    "hdf5": (".h5", hdf5(None)),
+    "hdf5, chunks": (".hdf5", hdf5(16)),
+    "zarr 3": (".zarr", zarr_store(3, 16)),
+    "zarr 2": (".zarr", zarr_store(2, 1000)),
     "parquet, tensors": (".parquet", parquet("tensor", 50)),
 }
 
@@ -126,19 +181,20 @@ def test_any_rows_are_read_as_they_were_written(columns):
 @given(st.integers(0, ROWS), st.integers(0, ROWS), st.integers(1, ROWS + 5))
 def test_wherever_they_are_cut(columns, a, b, size):
     for name, column in columns.items():
-        if name in ("mu", "id"):
+        if name in ("mu", "id", "names"):
             assert_column(column, name, [(min(a, b), max(a, b), size)])
 
 
 def test_a_column_can_be_sent_to_another_process_and_read_by_several_threads(columns):
-    column = pickle.loads(pickle.dumps(columns["mu"]))
+    name = "std" if "std" in columns else "mu"
+    column = pickle.loads(pickle.dumps(columns[name]))
     assert len(pickle.dumps(column)) < 2000
     failed = []
 
     def read():
         try:
             for _ in range(5):
-                assert_column(column, "mu")
+                assert_column(column, name)
         except BaseException as error:
             failed.append(error)
 
@@ -246,4 +302,72 @@ def test_what_is_wrong_is_found_in_batches_and_named(name, tmp_path):
     with pytest.raises(PosteriorFileError, match=says) as error:
         [list(c.batches(0, len(c), 4)) for c in open_columns(tmp_path / name, "samples").values()]
     assert str(error.value).startswith(f"{tmp_path / name}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_csv_is_read_in_blocks_whose_types_hold_all_of_them(tmp_path, monkeypatch):
+    monkeypatch.setattr("kullback.io.formats.csv._BLOCK", 50)
+    rows = 60
+    written = {
+        "number": [1, 2, 3] * 10 + [0.5, -1.0, 2.0] * 10,
+        "id": [f"{i:03}" for i in range(59)] + ["x"],
+        "count": list(range(2**53, 2**53 + rows)),
+    }
+    pandas.DataFrame(written).to_csv(tmp_path / "a.csv", index=False)
+    found = open_columns(tmp_path / "a.csv", "samples")
+    assert len(found["number"].breaks) > 5
+    for name, want in written.items():
+        assert found[name]().tolist() == want
+        assert [x for batch in found[name].batches(7, 55, 4) for x in batch] == want[7:55]
+    (tmp_path / "a.csv").write_text("a,b\n" + "1,2\n" * 50 + "1,2,3\n")
+    with pytest.raises(PosteriorFileError, match=r"in the rows from \d+ on: .*Expected 2 columns, got 3"):
+        open_columns(tmp_path / "a.csv", "samples")
+    (tmp_path / "a.csv").write_text("a,b\n" + "1,2\n" * 50 + "1,\n")
+    with pytest.raises(PosteriorFileError, match=r"column 'b', row 50: empty"):
+        open_columns(tmp_path / "a.csv", "samples")["b"]()
+
+
+def annotated():
+    return anndata.AnnData(
+        X=np.zeros((ROWS, 2)),
+        var=pandas.DataFrame(index=pandas.Index(["a", "b"], dtype=object)),
+        obs=pandas.DataFrame(index=pandas.Index([f"cell {i}" for i in range(ROWS)], dtype=object)),
+        obsm={"scvi_latent_qzm": ARRAYS["mu"], "scvi_latent_qzv": np.exp(ARRAYS["logvar"]), "other": ARRAYS["mu"]},
+    )
+
+
+@pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
+def test_the_latents_of_scvi_tools_are_means_and_variances(suffix, tmp_path):
+    path = tmp_path / f"cells{suffix}"
+    (annotated().write_h5ad if suffix == ".h5ad" else annotated().write_zarr)(path)
+    found = read_posteriors(path)
+    assert found.gaussian.scale.parameterization == "variance"
+    np.testing.assert_array_equal(found.gaussian.mean, ARRAYS["mu"])
+    np.testing.assert_array_equal(found.gaussian.variance, np.exp(ARRAYS["logvar"]))
+    assert found.ids == [f"cell {i}" for i in range(ROWS)]
+
+
+@pytest.mark.parametrize("kind", ["h5", "zarr"])
+def test_groups_are_models(kind, tmp_path):
+    path = tmp_path / f"two.{kind}"
+    root = h5py.File(path, "w") if kind == "h5" else zarr.open_group(path, mode="w")
+    for name in ("plain", "beta"):
+        group = root.create_group(f"run/{name}")
+        for column in ("mu", "logvar"):
+            made = group.create_dataset if kind == "h5" else group.create_array
+            made(column, data=ARRAYS[column])
+    if kind == "h5":
+        root.close()
+    file = open_posteriors(path)
+    assert sorted(file.models) == ["run/beta", "run/plain"]
+    np.testing.assert_array_equal(file.posteriors("run/beta").gaussian.mean, ARRAYS["mu"])
+
+
+@pytest.mark.parametrize(("library", "suffix"), [("h5py", ".h5"), ("zarr", ".zarr")])
+def test_a_library_that_is_not_installed_is_named_with_its_extra(library, suffix, tmp_path, monkeypatch):
+    path = tmp_path / f"a{suffix}"
+    hdf5(None)(path) if library == "h5py" else zarr_store(3, 10)(path)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(PosteriorFileError, match=rf"needs the library {library}: pip install 'kullback\[") as error:
+        open_columns(path, "posteriors")
     assert "\n" not in str(error.value)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kullback.cli.errors import BadInput
-from kullback.io.arrays import parts
 from kullback.io.columns import NAMES, SCALE_KINDS, SCALES, option
+from kullback.io.datasets import parts
 from kullback.io.formats.registry import suffixes, table_suffixes
+from kullback.io.places import place
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
@@ -184,6 +185,8 @@ def _reading(*, scale: Any, labels: str | None, by_order: bool, mean: str | None
 
 def check_output(output: str | None, inputs: Sequence[str | None]) -> None:
     """Raise :class:`BadInput` if an output is one of the inputs."""
-    files = [file for path in inputs if path for file in parts(Path(path))]
-    if output and any(os.path.exists(output) and os.path.samefile(output, file) for file in files):
+    if not output or not os.path.exists(output):
+        return
+    files = [file for path in inputs if path for file in parts(place(path))]
+    if any(isinstance(file, Path) and os.path.samefile(output, file) for file in files):
         raise BadInput(f"{output}: is an input, which writing would destroy. Choose another output.")

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     ScaleKind = Parameterization | Literal["covariance"]
 
 _ROLES = {
-    "mean": r"mu|mean|means|loc",
+    "mean": r"mu|mean|means|loc|qz_?m",
     "logvar": r"log[_-]?vars?|log[_-]?variances?|log[_-]?covs?|log[_-]?covariances?",
     "log_std": r"log[_-]?stds?|log[_-]?std[_-]?devs?|log[_-]?sigmas?|log[_-]?scales?",
     "std": r"std[_-]?devs?|stds?|scale",
-    "variance": r"vars?|variances?",
+    "variance": r"vars?|variances?|qz_?v",
     "covariance": r"covs?|covariances?|covariance_matri(?:x|ces)",
     "sigma": r"sigma_sq(?:uared)?|sigma2|sigmas?",
     "id": r"ids?|row_?ids?|keys?|index",
@@ -34,6 +34,7 @@ NAMES: "dict[Literal['mean'] | ScaleKind, tuple[str, ...]]" = {
 }
 """The names that errors and help list, by the role of a column. Other spellings are understood, too."""
 
+# qzm and qzv are what scvi-tools calls the means and the variances that it saves.
 # A role is a whole word of the name, or a word before the number of a model: mu, z_mean, encoder.logvar, mu_1, mu1.
 _PATTERNS = {
     role: re.compile(rf"(?:^|(?<=[^a-z0-9]))(?:{names})(?=$|[^a-z0-9]|\d+$)") for role, names in _ROLES.items()

@@ -6,7 +6,6 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +14,6 @@ from torch import Tensor
 from kullback.errors import PosteriorFileError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
-from kullback.io.arrays import open_files, parts
 from kullback.io.columns import (
     ModelColumns,
     Named,
@@ -26,9 +24,11 @@ from kullback.io.columns import (
     scale_column,
 )
 from kullback.io.covariances import covariance_column, with_covariances
-from kullback.io.formats.registry import Unnamed, naming, safely, table_suffixes
+from kullback.io.datasets import absolute, is_table, model_name, open_dataset
+from kullback.io.formats.registry import Unnamed, naming, safely
 from kullback.io.model import Posteriors
 from kullback.io.numbers import real_tensor
+from kullback.io.places import Place, place
 from kullback.io.text import printable
 from kullback.numerics.arrays import FLOATING
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 class PosteriorFile:
     """A file and the models in it, by name. A column is read when it is needed."""
 
-    path: Path
+    path: Place
     columns: "Columns"
     models: dict[str, ModelColumns]
 
@@ -136,7 +136,7 @@ class PosteriorFile:
                 f"columns {mean_name!r} and {name!r} differ in shape, {tuple(mean.shape)} and {tuple(value.shape)}; "
                 "each mean needs one scale, or each row one."
             )
-        if self.column(name).ndim == 1 and rows in mean.shape[1:] and self.path.suffix.lower() not in table_suffixes():
+        if self.column(name).ndim == 1 and rows in mean.shape[1:] and not is_table(self.path):
             raise PosteriorFileError(
                 f"column {name!r} of shape ({rows},) may hold one scale for each row or for each of {rows} dimensions "
                 f"of {mean_name!r}, {tuple(mean.shape)}. Save it with the shape ({rows}, 1), or with that of the mean."
@@ -157,8 +157,11 @@ class PosteriorFile:
 
 
 def open_posteriors(path: str | os.PathLike[str], named: Sequence[Named] = ()) -> PosteriorFile:
-    """The models in a file of any format in ``formats/`` that may contain posteriors, or in several ``.npy`` files:
-    a folder of them, or two with a comma between, of a mean and a scale.
+    """The models in a file of any format in ``formats/`` that may contain posteriors, or in several files as one.
+
+    These are the files of a folder, or those that match a pattern, one after the other; shards of ``.safetensors``; a
+    folder of ``.npy`` files, or two with a comma between, of a mean and a scale. Addresses such as ``s3://bucket/run``
+    are opened by fsspec.
 
     Columns are found by their names, which ``columns.NAMES`` lists, optionally with the label of a model (``mu_1``,
     ``beta.logvar``); ``id`` identifies rows. Each column has the shape ``(N, *event)``, with one row for each input.
@@ -167,16 +170,16 @@ def open_posteriors(path: str | os.PathLike[str], named: Sequence[Named] = ()) -
     for each row.
 
     Args:
-        path: the file, the folder, or two files.
+        path: the file, the folder, the pattern, or two files.
         named: the columns of each model, where names say nothing.
 
     Raises:
         PosteriorFileError: if the file does not exist, is damaged, or does not contain posteriors.
     """
-    path = Path(path)
-    columns = open_files(path)
-    shapes = functools.partial(_shapes, path, columns)
-    with naming(path):
+    at = place(path)
+    columns = open_dataset(at, "posteriors")
+    shapes = functools.partial(_shapes, at, columns)
+    with naming(at):
         if named:
             found = [named_model(names, columns, shapes) for names in named]
         elif isinstance(columns, Unnamed) and len(columns) == 2:
@@ -186,12 +189,12 @@ def open_posteriors(path: str | os.PathLike[str], named: Sequence[Named] = ()) -
             found = models(columns, shapes)
     called = {}
     for model in found:
-        name = _stem(path) if len(found) == 1 else model.label or (model.mean if named else _stem(path))
+        name = model_name(at) if len(found) == 1 else model.label or (model.mean if named else model_name(at))
         called[f"model {name}" if name.isdigit() else name] = model
-    return PosteriorFile(path, columns, called)
+    return PosteriorFile(at, columns, called)
 
 
-def _shapes(path: Path, columns: "Columns") -> dict[str, tuple[int, ...]]:
+def _shapes(path: Place, columns: "Columns") -> dict[str, tuple[int, ...]]:
     """The shapes of the columns that contain numbers."""
     found = {}
     for name in columns:
@@ -199,17 +202,6 @@ def _shapes(path: Path, columns: "Columns") -> dict[str, tuple[int, ...]]:
             column = safely(path, columns[name])
             found[name] = tuple(real_tensor(column, name).shape)
     return found
-
-
-def _stem(path: Path) -> str:
-    """What the only model of a file is called."""
-    place = _placed(path)
-    return place.name if path.is_dir() else place.stem
-
-
-def _placed(path: Path) -> Path:
-    """The absolute path of a file or a folder; of two files, of the first."""
-    return Path(os.path.abspath(path if path.is_dir() else parts(path)[0]))
 
 
 def read_posteriors(path: str | os.PathLike[str], *, scale: Parameterization | None = None) -> Posteriors:
@@ -227,7 +219,7 @@ def read_posteriors(path: str | os.PathLike[str], *, scale: Parameterization | N
 
 def distinct_names(names: Sequence[str], sources: Sequence[str]) -> list[str]:
     """Names of models that are all different: where they are not, with their folders, or else A, B, …."""
-    folders = [_placed(Path(source)).parent.name for source in sources]
+    folders = [absolute(place(source)).parent.name for source in sources]
     with_folders = [f"{printable(folder)}/{name}" for folder, name in zip(folders, names, strict=True)]
     letters = [chr(ord("A") + i) if i < 26 else f"model {i + 1}" for i in range(len(names))]
     return next(list(found) for found in (names, with_folders, letters) if len(set(found)) == len(found))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import EllipsisType
 from typing import IO, TYPE_CHECKING, Any
 
+from kullback.io.chunks import rebatched
 from kullback.io.stored import Stored
 
 if TYPE_CHECKING:
@@ -38,13 +39,29 @@ class Sliced(Stored):
         with self.opened() as rows:
             return tuple(map(int, rows.shape or ()))
 
+    @functools.cached_property
+    def chunk(self) -> int:
+        """How many rows are read at least, whichever of them are asked for."""
+        return 1
+
     @property
     def breaks(self) -> Sequence[int]:
-        """All rows."""
-        return range(max(1, len(self)))
+        """The first row of every chunk, as a ``range``; of rows that lie by themselves, all of them."""
+        return range(0, max(1, len(self)), self.chunk)
 
     def batches(self, start: int, stop: int, size: int) -> "Iterator[Column]":
         """The rows from ``start`` to ``stop`` in batches of ``size``."""
+        if start >= stop:
+            return
+        if self.chunk > 1:
+            # Whole chunks, each of which is read once.
+            first, step = start // self.chunk * self.chunk, math.ceil(size / self.chunk) * self.chunk
+            last = min(len(self), math.ceil(stop / self.chunk) * self.chunk)
+            yield from rebatched(self._slices(first, last, step), start - first, stop - start, size)
+        else:
+            yield from self._slices(start, stop, size)
+
+    def _slices(self, start: int, stop: int, size: int) -> "Iterator[Column]":
         with self.opened() as rows:
             for first in range(start, stop, size):
                 yield self.taken(rows[first : min(first + size, stop)])
