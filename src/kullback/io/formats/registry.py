@@ -62,6 +62,8 @@ def open_columns(path: Place, holding: Contents) -> Columns:
         PosteriorFileError: if the file does not exist, its format is not known, or it cannot be read.
     """
     suffix, known = path.suffix.lower(), suffixes(holding)
+    if not suffix and not path.exists():
+        raise PosteriorFileError(f"{printable(path)}: no such file or folder.")
     if suffix not in known:
         raise PosteriorFileError(f"{printable(path)}: unknown kind of file; known are {', '.join(known)}.")
     module = _formats()[suffix]
