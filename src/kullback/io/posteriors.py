@@ -26,6 +26,7 @@ from kullback.io.columns import (
 from kullback.io.covariances import covariance_column, with_covariances
 from kullback.io.datasets import absolute, is_table, model_name, open_dataset
 from kullback.io.formats.registry import Unnamed, naming, safely
+from kullback.io.gathering import gathered
 from kullback.io.model import Posteriors
 from kullback.io.numbers import real_tensor
 from kullback.io.places import Place, place
@@ -156,7 +157,9 @@ class PosteriorFile:
             return with_covariances(mean, matrix, columns.mean, column, self.where)
 
 
-def open_posteriors(path: str | os.PathLike[str], named: Sequence[Named] = ()) -> PosteriorFile:
+def open_posteriors(
+    path: str | os.PathLike[str], named: Sequence[Named] = (), *, by_label: bool = False
+) -> PosteriorFile:
     """The models in a file of any format in ``formats/`` that may contain posteriors, or in several files as one.
 
     These are the files of a folder, or those that match a pattern, one after the other; shards of ``.safetensors``; a
@@ -172,6 +175,8 @@ def open_posteriors(path: str | os.PathLike[str], named: Sequence[Named] = ()) -
     Args:
         path: the file, the folder, the pattern, or two files.
         named: the columns of each model, where names say nothing.
+        by_label: whether models are chosen by their labels, so that ``mu_0`` and ``mu_1`` are of two models, and not
+            coordinates of one.
 
     Raises:
         PosteriorFileError: if the file does not exist, is damaged, or does not contain posteriors.
@@ -185,6 +190,8 @@ def open_posteriors(path: str | os.PathLike[str], named: Sequence[Named] = ()) -
         elif isinstance(columns, Unnamed) and len(columns) == 2:
             mean, scale = columns
             found = [ModelColumns("", mean, {"sigma": scale})]
+        elif whole := gathered(columns, at, by_label=by_label):
+            columns, found = {**columns, **whole[0]}, whole[1]
         else:
             found = models(columns, shapes)
     called = {}
