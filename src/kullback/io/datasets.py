@@ -34,7 +34,7 @@ def open_dataset(path: Place, holding: Contents) -> Columns:
         PosteriorFileError: if a file does not exist, its format is not known, it cannot be read, or the files do not
             have the same columns.
     """
-    files = parts(path)
+    files = [path] if holding == "samples" and _is_pair(path) else parts(path)
     if files == [path]:
         if path.suffix.lower() == _ARRAY and holding == "posteriors":
             raise PosteriorFileError(
@@ -50,7 +50,7 @@ def open_dataset(path: Place, holding: Contents) -> Columns:
             listed = ", ".join(f"{count} of {suffix}" for suffix, count in sorted(kinds.items()))
             raise PosteriorFileError(f"holds files of several kinds ({listed}). Choose one, as in '*{min(kinds)}'.")
         _check_no_shard_lacks(files)
-    if _ARRAY in kinds and holding == "posteriors":
+    if _ARRAY in kinds and (holding == "posteriors" or _say_their_roles([file.stem for file in files])):
         return _arrays(path, files)
     opened = [(_within(file, path), open_columns(file, holding)) for file in files]
     with naming(path):
@@ -59,16 +59,24 @@ def open_dataset(path: Place, holding: Contents) -> Columns:
 
 def parts(path: Place) -> Sequence[Place]:
     """The files that a path stands for, in order: itself, if it is one."""
-    if isinstance(path, Path) and not path.exists():
-        halves = [Path(half.strip()) for half in str(path).split(",")]
-        if len(halves) == 2 and all(half.suffix.lower() == _ARRAY for half in halves):
-            return halves
+    if _is_pair(path):
+        return _halves(path)
     if path.name.endswith(_INDEX):
         return _of_index(path)
     if _is_pattern(path):
         matched = path.glob() if isinstance(path, Remote) else [Path(p) for p in glob.glob(str(path), recursive=True)]
         return _ordered(file for match in matched for file in ([match] if _is_file(match) else _files(match)))
     return [path] if _is_file(path) or not path.is_dir() else _files(path)
+
+
+def _is_pair(path: Place) -> bool:
+    """Whether it stands for a mean and a scale in two files, ``a_mu.npy,a_logvar.npy``."""
+    halves = _halves(path)
+    return len(halves) == 2 and all(half.suffix.lower() == _ARRAY for half in halves) and not path.exists()
+
+
+def _halves(path: Place) -> list[Place]:
+    return [place(half.strip()) for half in str(path).split(",")]
 
 
 def is_table(path: Place) -> bool:
@@ -158,8 +166,7 @@ def _arrays(path: Place, files: Sequence[Place]) -> Columns:
     """The arrays of several files by their names; of a pair whose names do not say which is the mean, in order."""
     arrays = [next(iter(open_columns(file, "samples").values())) for file in files]
     names = [file.stem for file in files]
-    is_pair = not path.is_dir() and not _is_pattern(path)
-    if is_pair and not _say_their_roles(names):
+    if _is_pair(path) and not _say_their_roles(names):
         return Unnamed((str(i), array) for i, array in enumerate(arrays))
     return dict(zip(names, arrays, strict=True))
 

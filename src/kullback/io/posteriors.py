@@ -182,7 +182,11 @@ def open_posteriors(
         PosteriorFileError: if the file does not exist, is damaged, or does not contain posteriors.
     """
     at = place(path)
-    columns = open_dataset(at, "posteriors")
+    return models_of(at, open_dataset(at, "posteriors"), named, by_label=by_label)
+
+
+def models_of(at: Place, columns: "Columns", named: Sequence[Named] = (), *, by_label: bool = False) -> PosteriorFile:
+    """The models in columns that were opened at a place; see :func:`open_posteriors`."""
     shapes = functools.partial(_shapes, at, columns)
     with naming(at):
         if named:
