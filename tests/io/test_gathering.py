@@ -1,10 +1,12 @@
 """Wide tables, and moments side by side."""
 
+import resource
 import warnings
 
 import numpy as np
 import pandas
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet
 import pytest
 import torch
@@ -60,7 +62,7 @@ UNLIKE = {
     "more means": lambda c: c.pop("logvar_11"),
     "more scales": lambda c: c.pop("mu_11"),
     "a mean without number": lambda c: c.update(mu=MU[:, 0]),
-    "lists": lambda c: c.update(mu_1=MU),
+    "lists": lambda c: c.update(mu_0=MU),
     "two of a number": lambda c: c.update(mean_01=MU[:, 0]),
     "two kinds": lambda c: (c.pop("logvar_3"), c.update(std_3=MU[:, 0])),
     "from 2": lambda c: [c.pop(f"{name}_{i}") for name in ("mu", "logvar") for i in (0, 1)],
@@ -74,6 +76,41 @@ def test_what_is_not_numbered_alike_is_not_gathered(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert gathered({k: InMemory(v) for k, v in columns.items()}, "a.csv") is None
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".npz"])
+def test_one_list_among_numbers_is_an_error(suffix, tmp_path):
+    path, columns = tmp_path / f"a{suffix}", wide()
+    columns["mu_5"] = MU if suffix == ".npz" else list(MU)
+    if suffix == ".npz":
+        np.savez(path, **columns)
+    elif suffix == ".parquet":
+        pyarrow.parquet.write_table(pa.table(columns), path)
+    else:
+        pyarrow.feather.write_feather(pa.table(columns), path)
+    with (
+        pytest.warns(UserWarning, match="taken for"),
+        pytest.raises(PosteriorFileError, match="holds lists, where"),
+    ):
+        read_posteriors(path)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+def test_a_thousand_columns_in_several_files_open_each_file_once_at_a_time(suffix, tmp_path):
+    d, x = 600, RNG.standard_normal((2, 40, 600))
+    for i, rows in enumerate((slice(0, 15), slice(15, 40))):
+        table = pa.table({f"{k}_{j}": x[n, rows, j] for n, k in enumerate(("mu", "logvar")) for j in range(d)})
+        write = pyarrow.parquet.write_table if suffix == ".parquet" else pyarrow.feather.write_feather
+        write(table, tmp_path / f"{i}{suffix}")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, limits[1]))
+    try:
+        with pytest.warns(UserWarning, match="mu_0 … mu_599"):
+            found = read_posteriors(tmp_path).gaussian
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    np.testing.assert_array_equal(found.mean, x[0])
+    np.testing.assert_array_equal(found.scale.value, x[1])
 
 
 def test_columns_of_one_coordinate_are_models_where_labels_choose_them(tmp_path):

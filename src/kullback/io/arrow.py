@@ -81,6 +81,25 @@ def arrow_array(
     return np.asarray(array.to_numpy(zero_copy_only=False)).reshape(shape)
 
 
+def arrow_rows(
+    batch: Any,
+    names: tuple[str, ...],
+    place: Callable[[int], str],
+    start: int,
+    width: "tuple[int, ...] | None",
+) -> "np.ndarray[Any, Any]":
+    """Rows of a column of a record batch; of several columns of single numbers, these side by side."""
+    import numpy as np
+
+    if len(names) == 1:
+        return arrow_array(batch.column(names[0]), names[0], place, start, width)
+    columns = [arrow_array(batch.column(name), name, place, start) for name in names]
+    for name, column in zip(names, columns, strict=True):
+        if column.ndim != 1:
+            raise PosteriorFileError(f"column {printable(name)!r} holds lists, where others hold single numbers.")
+    return np.stack(columns, 1)
+
+
 def _check_whole(array: Any, error: Callable[[int, str], PosteriorFileError], says: str) -> None:
     if array.null_count:
         raise error(array.is_null().to_pylist().index(True), says)

@@ -203,6 +203,11 @@ class _Computed(OfFile):
         super().__init__(column.path, column.column)
         self.folder = folder
 
+    def beside(self, others: Sequence[Stored]) -> "OfFile | None":
+        """These columns as one, of the same folder."""
+        whole = super().beside(others)
+        return None if whole is None else _Computed(whole, self.folder)
+
 
 def _of_lazy(frame: Any) -> Columns:
     folder = _Folder()

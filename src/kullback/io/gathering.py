@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from kullback.io.columns import SCALES, ModelColumns, role
 from kullback.io.stored import Stored
 from kullback.io.text import printable
-from kullback.io.views import HalfOfChannels, SideBySide
+from kullback.io.views import HalfOfChannels, side_by_side
 
 Gathered = tuple[dict[str, Stored], list[ModelColumns]]
 """Further columns by name, and the models that they are of."""
@@ -48,10 +48,10 @@ def _of_wide(columns: Mapping[str, Stored], path: object) -> Gathered | None:
         if not is_counted or len(kinds) < 2 or any(numbered.keys() != numbers for numbered in kinds.values()):
             return None
         names = {kind: [numbered[i] for i in sorted(numbered)] for kind, numbered in kinds.items()}
-        if any(len(columns[name].shape) != 1 for of in names.values() for name in of):
+        if any(len(columns[of[0]].shape) != 1 for of in names.values()):
             return None
         whole = {kind: f"{of[0]} … {of[-1]}" for kind, of in names.items()}
-        found |= {whole[kind]: SideBySide([columns[name] for name in of]) for kind, of in names.items()}
+        found |= {whole[kind]: side_by_side([columns[name] for name in of]) for kind, of in names.items()}
         mean = whole.pop("mean")
         models.append(ModelColumns(label, mean, whole))
     if not models:

@@ -44,6 +44,10 @@ class Stored(abc.ABC):
         """Where a row is, for a message: ``row 17``, or ``part-3.parquet, row group 2, row 17``."""
         return f"row {row:,}"
 
+    def beside(self, others: "Sequence[Stored]") -> "Stored | None":
+        """This and other columns of single numbers as coordinates of one, where one reading gives all; else None."""
+        return None
+
     def __len__(self) -> int:
         return self.shape[0] if self.shape else 0
 

@@ -91,6 +91,14 @@ class Concatenated(Stored):
         """Whether all parts are, or there are several."""
         return len(self.parts) > 1 or all(part.is_sliced for part in self.parts)
 
+    def beside(self, others: Sequence[Stored]) -> "Stored | None":
+        """Those of each file as one."""
+        own = [self, *(other for other in others if isinstance(other, Concatenated) and other.files == self.files)]
+        if len(own) <= len(others):
+            return None
+        parts = [side_by_side(of) for of in zip(*(column.parts for column in own), strict=True)]
+        return Concatenated(f"{self.name} … {own[-1].name}", list(zip(self.files, parts, strict=True)))
+
     def place(self, row: int) -> str:
         """The file, and the place of the row in it."""
         index = bisect.bisect_right(self._starts, row) - 1
@@ -113,6 +121,11 @@ class Concatenated(Stored):
     def __call__(self) -> "Column":
         """The whole column."""
         return super().__call__() if len(self) else self.parts[0]()
+
+
+def side_by_side(columns: Sequence[Stored]) -> Stored:
+    """Columns of single numbers as the coordinates of one column."""
+    return columns[0].beside(columns[1:]) or SideBySide(columns)
 
 
 class SideBySide(Stored):
@@ -196,6 +209,8 @@ class HalfOfChannels(Stored):
 def _stacked(columns: "Sequence[Column]") -> "Column":
     import numpy as np
 
+    if any(column.ndim != 1 for column in columns):
+        raise PosteriorFileError("a column that is numbered as a coordinate holds lists, where others hold numbers.")
     if isinstance(columns[0], np.ndarray):
         return np.stack([np.asarray(column) for column in columns], 1)
     import torch

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kullback.io.arrow import arrow_array, one_of_each
+from kullback.io.arrow import arrow_rows, one_of_each
 from kullback.io.chunks import Chunked
+from kullback.io.stored import Stored
 
 if TYPE_CHECKING:
     from kullback.io.formats.registry import Columns
@@ -32,14 +33,16 @@ def read(path: "Place") -> "Columns":
     # Of a file of compressed batches, only one column is decompressed to learn how many rows they have.
     with _opened(path, (light or [0])[:1]) as (_, batches):
         starts = tuple(itertools.accumulate((batch.num_rows for batch in batches(0)), initial=0))
-    return {name: ArrowColumn(path, name, i, starts) for i, name in enumerate(names)}
+    return {name: ArrowColumn(path, (name,), (i,), starts) for i, name in enumerate(names)}
 
 
 class ArrowColumn(Chunked):
-    """A column of the table. A batch of a file of this machine is mapped, unless it is compressed."""
+    """A column of the table, or several as coordinates. They are mapped where they can be."""
 
-    def __init__(self, path: "Place", name: str, index: int, starts: tuple[int, ...]) -> None:
-        self.path, self.name, self.index, self._starts = path, name, index, starts
+    def __init__(
+        self, path: "Place", names: tuple[str, ...], indices: tuple[int, ...], starts: tuple[int, ...]
+    ) -> None:
+        self.path, self.names, self.indices, self._starts = path, names, indices, starts
 
     @property
     def starts(self) -> Sequence[int]:
@@ -49,13 +52,20 @@ class ArrowColumn(Chunked):
     def pieces(self, chunk: int, size: int) -> "Iterator[Column]":
         """The rows from a record batch on."""
         width = None
-        with _opened(self.path, [self.index]) as (_, batches):
+        with _opened(self.path, list(self.indices)) as (_, batches):
             for row, batch in zip(self._starts[chunk:], batches(chunk), strict=False):
-                array = batch.column(self.name)
-                for first in range(0, len(array), size):
-                    piece = arrow_array(array[first : first + size], self.name, self.place, row + first, width)
+                for first in range(0, len(batch), size):
+                    piece = arrow_rows(batch[first : first + size], self.names, self.place, row + first, width)
                     width = piece.shape[1:]
                     yield piece
+
+    def beside(self, others: Sequence[Stored]) -> "ArrowColumn | None":
+        """These columns as one, for which the file is opened once."""
+        own = [self, *(other for other in others if isinstance(other, ArrowColumn))]
+        if len(own) <= len(others):
+            return None
+        names, indices = (tuple(x for of in own for x in getattr(of, field)) for field in ("names", "indices"))
+        return ArrowColumn(self.path, names, indices, self._starts)
 
     def place(self, row: int) -> str:
         """The row, and its record batch if there are several."""

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kullback.io.arrow import arrow_array, one_of_each
+from kullback.io.arrow import arrow_rows, one_of_each
 from kullback.io.chunks import Chunked
+from kullback.io.stored import Stored
 
 if TYPE_CHECKING:
     from kullback.io.formats.registry import Columns
@@ -28,14 +29,14 @@ def read(path: "Place") -> "Columns":
         metadata, names = file.metadata, one_of_each(file.schema_arrow.names)
         sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
     starts = tuple(itertools.accumulate(sizes, initial=0))
-    return {name: ParquetColumn(path, name, starts) for name in names}
+    return {name: ParquetColumn(path, (name,), starts) for name in names}
 
 
 class ParquetColumn(Chunked):
-    """A column of the table, of which a batch is in memory, and not a row group."""
+    """A column of the table, or several as coordinates; a batch of it is in memory, and not a row group."""
 
-    def __init__(self, path: "Place", name: str, starts: tuple[int, ...]) -> None:
-        self.path, self.name, self._starts = path, name, starts
+    def __init__(self, path: "Place", names: tuple[str, ...], starts: tuple[int, ...]) -> None:
+        self.path, self.names, self._starts = path, names, starts
 
     @property
     def starts(self) -> Sequence[int]:
@@ -47,10 +48,15 @@ class ParquetColumn(Chunked):
         with _opened(self.path) as file:
             groups = list(range(chunk, len(self._starts) - 1))
             row, width = self._starts[chunk], None
-            for batch in file.iter_batches(size, row_groups=groups, columns=[self.name], use_threads=False):
-                array = arrow_array(batch.column(self.name), self.name, self.place, row, width)
+            for batch in file.iter_batches(size, row_groups=groups, columns=list(self.names), use_threads=False):
+                array = arrow_rows(batch, self.names, self.place, row, width)
                 row, width = row + len(array), array.shape[1:]
                 yield array
+
+    def beside(self, others: Sequence[Stored]) -> "ParquetColumn | None":
+        """These columns as one, for which the file is opened once."""
+        names = [name for other in others if isinstance(other, ParquetColumn) for name in other.names]
+        return ParquetColumn(self.path, (*self.names, *names), self._starts) if len(names) == len(others) else None
 
     def place(self, row: int) -> str:
         """The row, and its row group if there are several."""

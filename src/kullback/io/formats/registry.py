@@ -99,6 +99,11 @@ class OfFile(Stored):
     def place(self, row: int) -> str:  # noqa: D102
         return self.column.place(row)
 
+    def beside(self, others: Sequence[Stored]) -> "OfFile | None":  # noqa: D102
+        own = [other.column for other in others if isinstance(other, OfFile) and other.path == self.path]
+        whole = self.column.beside(own) if len(own) == len(others) else None
+        return None if whole is None else OfFile(self.path, whole)
+
     def __len__(self) -> int:
         return safely(self.path, lambda: len(self.column))
 
