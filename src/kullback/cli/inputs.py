@@ -38,7 +38,8 @@ def command_line() -> str:
 
 POSTERIOR_FILES = f"""\b
 Files: {", ".join(suffixes("posteriors"))}; nothing is ever unpickled. A folder of .npy files, or two files
-a_mu.npy,a_logvar.npy as one argument, are one model, too.
+a_mu.npy,a_logvar.npy as one argument, are one model, too; so are the files of another kind in a folder, or those of a
+pattern in quotes, 'run/*.parquet', one after the other.
 Columns, one row for each input, found by name:
   mean      {", ".join(NAMES["mean"])}
   scale     {" | ".join(", ".join(NAMES[kind]) for kind in SCALES)}
