@@ -128,8 +128,13 @@ def test_a_role_in_the_name_of_a_model_does_not_confuse(tmp_path):
 def test_a_table_with_a_column_for_each_coordinate_is_not_taken_for_models(tmp_path):
     columns = {f"{name}_{i}": x[:, i] for i in range(2) for name, x in (("mu", MU), ("logvar", LOGVAR))}
     parquet(tmp_path / "wide.parquet", **columns)
+    with pytest.warns(UserWarning, match="mu_0 … mu_1, logvar_0 … logvar_1 are taken for the coordinates of one"):
+        [whole] = Reading().models([tmp_path / "wide.parquet"])
+    np.testing.assert_array_equal(whole.gaussian.mean, MU[:, :2])
+    np.testing.assert_array_equal(whole.gaussian.scale.value, LOGVAR[:, :2])
+    parquet(tmp_path / "gap.parquet", **{k: v for k, v in columns.items()}, mu_7=MU[:, 0], logvar_7=MU[:, 0])
     with pytest.raises(PosteriorFileError, match="one list column 'mu'"):
-        Reading().models([tmp_path / "wide.parquet"])
+        Reading().models([tmp_path / "gap.parquet"])
     p, _ = Reading(labels=("0", "1")).models([tmp_path / "wide.parquet"])
     assert p.gaussian.event_shape == (1,)
 
@@ -216,7 +221,7 @@ def _zip(path, **members):
 
 WRONG = {
     "missing.npz": (lambda p: None, "no such file"),
-    "what.h5": (lambda p: p.write_bytes(b"x"), "unknown kind of file"),
+    "what.xyz": (lambda p: p.write_bytes(b"x"), "unknown kind of file"),
     "truncated.npz": (lambda p: _truncated(p, ".npz"), "damaged"),
     "empty.npz": (lambda p: p.write_bytes(b""), "no .npz archive"),
     "empty.parquet": (lambda p: p.write_bytes(b""), "damaged"),

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from kullback.cli.errors import BadInput
-from kullback.io.arrays import parts
 from kullback.io.columns import NAMES, SCALE_KINDS, SCALES, option
+from kullback.io.datasets import parts
 from kullback.io.formats.registry import suffixes, table_suffixes
+from kullback.io.places import place
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def command_line() -> str:
 
 POSTERIOR_FILES = f"""\b
 Files: {", ".join(suffixes("posteriors"))}; nothing is ever unpickled. A folder of .npy files, or two files
-a_mu.npy,a_logvar.npy as one argument, are one model, too.
+a_mu.npy,a_logvar.npy as one argument, are one model, too; so are the files of another kind in a folder, or those of a
+pattern in quotes, 'run/*.parquet', one after the other.
 Columns, one row for each input, found by name:
   mean      {", ".join(NAMES["mean"])}
   scale     {" | ".join(", ".join(NAMES[kind]) for kind in SCALES)}
@@ -208,10 +210,10 @@ def check_output(output: str | None, inputs: Sequence[str | None]) -> None:
     """Raise :class:`BadInput` if an output is one of the inputs, or a folder that holds one."""
     if not output or not os.path.exists(output):
         return
-    place = os.path.realpath(output)
-    for file in (file for path in inputs if path for file in (Path(path), *parts(Path(path)))):
-        if file.exists() and (
-            os.path.samefile(output, file)
-            or (os.path.isdir(place) and Path(place) in Path(os.path.realpath(file)).parents)
-        ):
+    folder = Path(os.path.realpath(output))
+    files = (file for path in inputs if path for file in (place(path), *parts(place(path))))
+    for file in files:
+        if not isinstance(file, Path) or not file.exists():
+            continue
+        if os.path.samefile(output, file) or (folder.is_dir() and folder in Path(os.path.realpath(file)).parents):
             raise BadInput(f"{output}: is an input, which writing would destroy. Choose another output.")

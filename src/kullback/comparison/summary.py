@@ -75,7 +75,7 @@ class Summary:
     @property
     def count(self) -> int:
         """The number of rows."""
-        return self.models["a"].means.count if self.models else 0
+        return int(self.models["a"].means.count) if self.models else 0
 
     @property
     def divergences(self) -> dict[Pair, DivergenceSummary]:

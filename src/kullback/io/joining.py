@@ -16,7 +16,7 @@ import torch
 from kullback.errors import PosteriorFileError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.io.model import Model, ModelBatch, Posteriors
-from kullback.io.rows import BY_ORDER, ModelRows, Skipped
+from kullback.io.rows import ModelRows, Skipped
 from kullback.io.stored_model import StoredModel, not_unique
 from kullback.io.text import printable
 
@@ -178,9 +178,9 @@ class _Wrapped(Model):
         raise NotImplementedError
 
     @property
-    def breaks(self) -> tuple[int, ...]:
+    def breaks(self) -> Sequence[int]:
         """Anywhere."""
-        return BY_ORDER
+        return range(len(self))
 
     def image_rows(self, rows: Iterable[int]) -> "list[Any]":
         """Those of the rows that the model has."""

@@ -62,7 +62,7 @@ class Model(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def breaks(self) -> tuple[int, ...]:
+    def breaks(self) -> Sequence[int]:
         """The rows at which reading can begin without reading others first, ascending."""
 
     @abc.abstractmethod
@@ -129,9 +129,9 @@ class Posteriors(Model):
             yield self.ids[first : min(first + size, stop)]
 
     @property
-    def breaks(self) -> tuple[int, ...]:
+    def breaks(self) -> Sequence[int]:
         """Anywhere."""
-        return (0,)
+        return range(len(self))
 
     def batches(self, start: int, stop: int, size: int, *, skip: bool = False) -> Iterator[ModelBatch]:
         """Slices."""

@@ -6,13 +6,11 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kullback.errors import PosteriorFileError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import Parameterization
-from kullback.io.arrays import open_files, parts
 from kullback.io.columns import (
     ModelColumns,
     Named,
@@ -23,10 +21,13 @@ from kullback.io.columns import (
     scale_column,
 )
 from kullback.io.covariances import covariance_column, with_covariances
-from kullback.io.formats.registry import Unnamed, naming, safely, table_suffixes
+from kullback.io.datasets import absolute, is_table, model_name, open_dataset
+from kullback.io.formats.registry import Unnamed, naming, safely
+from kullback.io.gathering import gathered
 from kullback.io.model import Model, Posteriors, rows_of_images
 from kullback.io.numbers import real_tensor
-from kullback.io.stored import Stored, Whole
+from kullback.io.places import Place, place
+from kullback.io.stored import Stored
 from kullback.io.stored_model import NamedColumn, StoredModel, ids_of_column
 from kullback.io.text import printable
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 class PosteriorFile:
     """A file and the models in it, by name. A column is read when it is needed."""
 
-    path: Path
+    path: Place
     columns: "Columns"
     models: dict[str, ModelColumns]
 
@@ -80,11 +81,6 @@ class PosteriorFile:
         """A column as it is stored in the file."""
         return safely(self.path, self.columns[name])
 
-    def stored(self, name: str) -> Stored:
-        """A column that is read when it is asked for."""
-        column = self.columns[name]
-        return column if isinstance(column, Stored) else Whole(column)
-
     def posteriors(
         self, label: str | None = None, *, scale: Parameterization | None = None, ids: bool = True
     ) -> Posteriors:
@@ -107,9 +103,9 @@ class PosteriorFile:
         with naming(self.path):
             labels = [model.label for model in self.models.values()]
             called = id_column(self.columns, columns.label, labels) if ids else None
-        key = None if called is None else NamedColumn(called, self.stored(called))
+        key = None if called is None else NamedColumn(called, self.columns[called])
         pictures = image_column(self.columns)
-        images = None if pictures is None else self.stored(pictures)
+        images = None if pictures is None else self.columns[pictures]
         gaussian = self._with_covariances(columns, scale)
         if gaussian is not None:
             self._check_ids(key, len(gaussian))
@@ -118,7 +114,7 @@ class PosteriorFile:
             return Posteriors(name, self.where, gaussian, rows, pictured)
         with naming(self.path):
             scale_name, kind = scale_column(columns, scale)
-            mean, value = (NamedColumn(n, self.stored(n)) for n in (columns.mean, scale_name))
+            mean, value = (NamedColumn(n, self.columns[n]) for n in (columns.mean, scale_name))
             self._check_shapes(mean, value)
         self._check_ids(key, len(mean.stored))
         return StoredModel(name, self.where, self.path, mean, value, kind, key, images)
@@ -135,7 +131,7 @@ class PosteriorFile:
                 f"columns {mean.name!r} and {scale.name!r} differ in shape, {mean.stored.shape} and "
                 f"{scale.stored.shape}; each mean needs one scale, or each row one."
             )
-        if not other and rows in shape and self.path.suffix.lower() not in table_suffixes():
+        if not other and rows in shape and not is_table(self.path):
             raise PosteriorFileError(
                 f"column {scale.name!r} of shape ({rows},) may hold one scale for each row or for each of {rows} "
                 f"dimensions of {mean.name!r}, {mean.stored.shape}. Save it with the shape ({rows}, 1), or with that "
@@ -167,9 +163,14 @@ class PosteriorFile:
             return with_covariances(mean, matrix, columns.mean, column, self.where)
 
 
-def open_posteriors(path: str | os.PathLike[str], named: Sequence[Named] = ()) -> PosteriorFile:
-    """The models in a file of any format in ``formats/`` that may contain posteriors, or in several ``.npy`` files:
-    a folder of them, or two with a comma between, of a mean and a scale.
+def open_posteriors(
+    path: str | os.PathLike[str], named: Sequence[Named] = (), *, by_label: bool = False
+) -> PosteriorFile:
+    """The models in a file of any format in ``formats/`` that may contain posteriors, or in several files as one.
+
+    These are the files of a folder, or those that match a pattern, one after the other; shards of ``.safetensors``; a
+    folder of ``.npy`` files, or two with a comma between, of a mean and a scale. Addresses such as ``s3://bucket/run``
+    are opened by fsspec.
 
     Columns are found by their names, which ``columns.NAMES`` lists, optionally with the label of a model (``mu_1``,
     ``beta.logvar``); ``id`` identifies rows. Each column has the shape ``(N, *event)``, with one row for each input.
@@ -178,31 +179,39 @@ def open_posteriors(path: str | os.PathLike[str], named: Sequence[Named] = ()) -
     for each row.
 
     Args:
-        path: the file, the folder, or two files.
+        path: the file, the folder, the pattern, or two files.
         named: the columns of each model, where names say nothing.
+        by_label: whether models are chosen by their labels, so that ``mu_0`` and ``mu_1`` are of two models, and not
+            coordinates of one.
 
     Raises:
         PosteriorFileError: if the file does not exist, is damaged, or does not contain posteriors.
     """
-    path = Path(path)
-    columns = open_files(path)
-    shapes = functools.partial(_shapes, path, columns)
-    with naming(path):
+    at = place(path)
+    return models_of(at, open_dataset(at, "posteriors"), named, by_label=by_label)
+
+
+def models_of(at: Place, columns: "Columns", named: Sequence[Named] = (), *, by_label: bool = False) -> PosteriorFile:
+    """The models in columns that were opened at a place; see :func:`open_posteriors`."""
+    shapes = functools.partial(_shapes, at, columns)
+    with naming(at):
         if named:
             found = [named_model(names, columns, shapes) for names in named]
         elif isinstance(columns, Unnamed) and len(columns) == 2:
             mean, scale = columns
             found = [ModelColumns("", mean, {"sigma": scale})]
+        elif whole := gathered(columns, at, by_label=by_label):
+            columns, found = {**columns, **whole[0]}, whole[1]
         else:
             found = models(columns, shapes)
     called = {}
     for model in found:
-        name = _stem(path) if len(found) == 1 else model.label or (model.mean if named else _stem(path))
+        name = model_name(at) if len(found) == 1 else model.label or (model.mean if named else model_name(at))
         called[f"model {name}" if name.isdigit() else name] = model
-    return PosteriorFile(path, columns, called)
+    return PosteriorFile(at, columns, called)
 
 
-def _shapes(path: Path, columns: "Columns") -> dict[str, tuple[int, ...]]:
+def _shapes(path: Place, columns: "Columns") -> dict[str, tuple[int, ...]]:
     """The shapes of the columns that contain numbers."""
     found = {}
     for name in columns:
@@ -210,17 +219,6 @@ def _shapes(path: Path, columns: "Columns") -> dict[str, tuple[int, ...]]:
             column = safely(path, columns[name])
             found[name] = tuple(real_tensor(column, name).shape)
     return found
-
-
-def _stem(path: Path) -> str:
-    """What the only model of a file is called."""
-    place = _placed(path)
-    return place.name if path.is_dir() else place.stem
-
-
-def _placed(path: Path) -> Path:
-    """The absolute path of a file or a folder; of two files, of the first."""
-    return Path(os.path.abspath(path if path.is_dir() else parts(path)[0]))
 
 
 def read_posteriors(path: str | os.PathLike[str], *, scale: Parameterization | None = None) -> Posteriors:
@@ -238,13 +236,13 @@ def read_posteriors(path: str | os.PathLike[str], *, scale: Parameterization | N
 
 def distinct_names(names: Sequence[str], sources: Sequence[str]) -> list[str]:
     """Names of models that are all different: where they are not, with their folders, or else A, B, …."""
-    folders = [_placed(Path(source)).parent.name for source in sources]
+    folders = [absolute(place(source)).parent.name for source in sources]
     with_folders = [f"{printable(folder)}/{name}" for folder, name in zip(folders, names, strict=True)]
     letters = [chr(ord("A") + i) if i < 26 else f"model {i + 1}" for i in range(len(names))]
     return next(list(found) for found in (names, with_folders, letters) if len(set(found)) == len(found))
 
 
-def _listed(key: NamedColumn, path: Path, rows: int) -> list[Any]:
+def _listed(key: NamedColumn, path: Place, rows: int) -> list[Any]:
     """The ids of all rows."""
     return [i for ids in ids_of_column(key, path, 0, rows, max(1, rows)) for i in ids]
 

@@ -39,14 +39,14 @@ class Reading:
             raise PosteriorFileError(
                 f"{len(paths)} files hold one model each: give one label, or the columns of one model, for each."
             )
-        files = [open_posteriors(path, named[i : i + 1]) for i, path in enumerate(paths)]
+        files = [open_posteriors(path, named[i : i + 1], by_label=bool(self.labels)) for i, path in enumerate(paths)]
         return [
             file.model(label, scale=self.scale, ids=not self.by_order)
             for file, label in zip(files, labels, strict=True)
         ]
 
     def _models_of(self, path: str | os.PathLike[str]) -> list[Model]:
-        file = open_posteriors(path, self.named)
+        file = open_posteriors(path, self.named, by_label=bool(self.labels))
         chosen: Sequence[str | None] = self.labels or [None]
         # The models of a file with exactly two need no labels. For more, posteriors(None) raises an error that asks
         # for them.

@@ -62,9 +62,6 @@ class Rows(abc.ABC):
         """These rows, in batches of a bounded number of numbers."""
 
 
-BY_ORDER = (0,)
-"""The breaks of rows that can be read from anywhere."""
-
 # How many numbers of the means are read at a time, and how many of a mean or of matrices are in a batch: larger ones
 # leave the caches, and memory in pieces.
 _READ, _BATCH = 2**21, 2**17
@@ -95,11 +92,9 @@ class ModelRows(Rows):
     def tasks(self, numbers: int) -> list[range]:
         """They begin where a model says that reading can begin, if one says so."""
         least = max(1, numbers // self._numbers)
-        breaks = next((m.breaks for m in self.models if len(m.breaks) > 1), None)
-        if breaks is None:
-            breaks = tuple(range(0, len(self), least))
+        breaks = next((m.breaks for m in self.models if not isinstance(m.breaks, range)), range(len(self)))
         starts: list[int] = []
-        for row in breaks:
+        for row in breaks[::least] if isinstance(breaks, range) else breaks:
             if not starts or row - starts[-1] >= least:
                 starts.append(row)
         return [

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +14,7 @@ from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
 from kullback.io.formats.registry import naming, safely
 from kullback.io.model import Model, ModelBatch, Posteriors, rows_of_images
 from kullback.io.numbers import real_tensor
+from kullback.io.places import Place
 from kullback.io.text import printable
 from kullback.numerics.arrays import FLOATING
 
@@ -32,7 +32,7 @@ class NamedColumn:
     name: str
     stored: "Stored"
 
-    def rows(self, path: Path, start: int, stop: int, size: int) -> "Iterator[Column]":
+    def rows(self, path: Place, start: int, stop: int, size: int) -> "Iterator[Column]":
         """Consecutive rows in batches; whatever is wrong with the file is a :class:`PosteriorFileError`."""
         batches = self.stored.batches(start, stop, size)
         while True:
@@ -48,7 +48,7 @@ class StoredModel(Model):
 
     name: str
     source: str
-    path: Path
+    path: Place
     mean: NamedColumn
     scale: NamedColumn
     kind: Parameterization
@@ -75,7 +75,7 @@ class StoredModel(Model):
         return self.key is not None
 
     @property
-    def breaks(self) -> tuple[int, ...]:
+    def breaks(self) -> Sequence[int]:
         """Those of the means."""
         return self.mean.stored.breaks
 
@@ -174,7 +174,7 @@ def _told(
     return text
 
 
-def ids_of_column(key: NamedColumn, path: Path, start: int, stop: int, size: int) -> Iterator[list[Any]]:
+def ids_of_column(key: NamedColumn, path: Place, start: int, stop: int, size: int) -> Iterator[list[Any]]:
     """The ids of consecutive rows, in batches."""
     first = start
     for column in key.rows(path, start, stop, size):

@@ -1,17 +1,16 @@
 """What a long computation is going to do, so that an interrupted one is continued only if it is still the same."""
 
-import glob
 import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from kullback._version import __version__
 from kullback.errors import PosteriorFileError
-from kullback.io.arrays import parts
+from kullback.io.datasets import parts
+from kullback.io.places import place
 from kullback.io.text import printable
 
 
@@ -99,14 +98,5 @@ def fingerprint(paths: Sequence[str]) -> dict[str, list[int]]:
 
 
 def _files(path: str) -> list[str]:
-    """The files that a path stands for; of a folder all but hidden ones."""
-    found = glob.glob(path, recursive=True) if glob.has_magic(path) and not os.path.exists(path) else []
-    files: list[str] = []
-    for place in sorted(found) or [path]:
-        if not os.path.isdir(place):
-            files += [str(part) for part in parts(Path(place))] if "://" not in place else [place]
-            continue
-        for folder, folders, names in os.walk(place):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            files += [os.path.join(folder, name) for name in sorted(names) if not name.startswith(".")]
-    return files
+    """The files that a path stands for."""
+    return [str(part) for part in parts(place(path))]

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kullback.comparison.summary import RunningMoments
 from kullback.metrics import record
 from kullback.metrics.record import Header
+from kullback.numerics.moments import RunningMoments
 
 
 def of_rows(rows: Tensor, event: torch.Size) -> Tensor:
@@ -17,7 +17,7 @@ def of_rows(rows: Tensor, event: torch.Size) -> Tensor:
     if not len(rows):
         return record.empty(rows.device)
     moments = RunningMoments.of(rows.reshape(len(rows), -1))
-    return record.write(moments.count, 0, event, torch.stack([moments.mean, moments.squares]))
+    return record.write(len(rows), 0, event, torch.stack([moments.mean, moments.squares]))
 
 
 def merge(records: Iterable[Tensor]) -> Tensor:
