@@ -21,7 +21,7 @@ from kullback.kernels.protocol import Inputs, Work
 FILE = Path(__file__).parent / "native" / ("libkullback.dylib" if sys.platform == "darwin" else "libkullback.so")
 
 # What this module packs; the library has the same number, or was built from other sources.
-INTERFACE = 5
+INTERFACE = 6
 
 # From this many elements on, threads are worth their start.
 _PARALLEL = 2**18
@@ -108,7 +108,7 @@ def _load() -> ctypes.CDLL | None:
     library.kullback_allow.restype = None
     library.kullback_full_workspace.argtypes = [ctypes.c_int64]
     library.kullback_full_workspace.restype = ctypes.c_int64
-    for entry in (library.kullback_diagonal, library.kullback_full):
+    for entry in (library.kullback_diagonal, library.kullback_full, library.kullback_lowest):
         entry.argtypes = [ctypes.c_char_p]
         entry.restype = None
     return library
