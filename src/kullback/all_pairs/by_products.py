@@ -43,7 +43,9 @@ def nearest_by_products(p: Gaussian, q: Gaussian, k: int) -> tuple[Tensor, Tenso
         if form.left.dtype == tried:
             continue
         tried = form.left.dtype
-        parts = [_of_rows(rows[i : i + _ROWS], q, k, form.of_rows(slice(i, i + _ROWS))) for i in range(0, len(rows), _ROWS)]
+        parts = [
+            _of_rows(rows[i : i + _ROWS], q, k, form.of_rows(slice(i, i + _ROWS))) for i in range(0, len(rows), _ROWS)
+        ]
         found, where, settled = (torch.cat(x) for x in zip(*parts, strict=True))
         values[doubtful], indices[doubtful] = found, where
         doubtful = doubtful[~settled]

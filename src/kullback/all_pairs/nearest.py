@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from kullback.all_pairs.blocks import Block, Blocks, results
 from kullback.all_pairs.by_products import nearest_by_products
 from kullback.all_pairs.pairwise import Function, as_batches, as_torch, pairwise
 from kullback.divergences.kl import kl_divergence
+from kullback.engines.base import Engine
 from kullback.gaussians.gaussian import Gaussian
 from kullback.numerics.arrays import common_array_kind, from_callers_type, to_callers_type
 from kullback.numerics.screened import smallest
@@ -72,13 +74,7 @@ def nearest(p: Any, q: Any, k: int, divergence: str | Function = "kl") -> Neighb
     kind = common_array_kind((p.array_kind, q.array_kind))
     with no_autocast(common_device([*p.tensors(), *q.tensors()])):
         p, q = as_torch(p.detach(), q.detach())
-        values = torch.empty(len(p), k, dtype=p.mean.dtype, device=p.device)
-        indices = torch.empty(len(p), k, dtype=torch.int64, device=p.device)
-        size = block_size(p, q)
-        for i in range(0, len(p), size):
-            rows = slice(i, i + size)
-            parts = (nearest_in_block(p[rows], q[j : j + size], k, function, j) for j in range(0, len(q), size))
-            values[rows], indices[rows] = functools.reduce(lambda a, b: merged(a, b, k), parts)
+        values, indices = nearest_by_blocks(p, q, k, function)
     return Neighbours(to_callers_type(values, kind), to_callers_type(indices, kind))
 
 
@@ -88,15 +84,35 @@ def block_size(p: Gaussian, q: Gaussian) -> int:
     return max(_ROWS, _BLOCK_ELEMENTS // (2 * d + 1 if p.scale.is_diagonal and q.scale.is_diagonal else d * (d + 1)))
 
 
-def nearest_in_block(p: Gaussian, q: Gaussian, k: int, function: Function, first: int = 0) -> tuple[Tensor, Tensor]:
-    """The divergences in float64 and the indices of the nearest of a part of q, which begins at ``first``.
+def nearest_by_blocks(
+    p: Gaussian, q: Gaussian, k: int, function: Function, engine: Engine | None = None
+) -> tuple[Tensor, Tensor]:
+    """The divergences, in the dtype of p, and the indices of the nearest: those of blocks of p and q, merged."""
+    values = torch.empty(len(p), k, dtype=p.mean.dtype, device=p.device)
+    indices = torch.empty(len(p), k, dtype=torch.int64, device=p.device)
+    size = block_size(p, q)
+    blocks = Blocks.of(p, q, size, size)
+    found: tuple[Tensor, Tensor] | None = None
+    for (rows, columns), part in results(functools.partial(_of_block, k, function), blocks, engine):
+        further = part[0], part[1] + columns.start
+        found = merged(found, further, k) if found is not None and columns.start else further
+        if columns.stop == len(q):
+            values[rows], indices[rows] = found
+    return values, indices
 
-    There are k of them, or as many as the part has. :func:`merged` merges those of two parts.
+
+def _of_block(k: int, function: Function, block: Block) -> tuple[Tensor, Tensor]:
+    return nearest_in_block(block.p, block.q, k, function)
+
+
+def nearest_in_block(p: Gaussian, q: Gaussian, k: int, function: Function) -> tuple[Tensor, Tensor]:
+    """The divergences in float64 and the indices of the nearest of a part of q: k of them, or as many as it has.
+
+    :func:`merged` merges those of two parts.
     """
     k = min(k, len(q))
     found = nearest_by_products(p, q, k) if function is kl_divergence and len(p) else None
-    values, indices = _in_full(p, q, k, function) if found is None else found
-    return values, indices + first
+    return _in_full(p, q, k, function) if found is None else found
 
 
 def merged(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor], k: int) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,5 @@
 """The lowest numbers of each row of a matrix that is never there as a whole: it comes in tiles of columns."""
 
-import functools
 import itertools
 import struct
 from collections.abc import Iterable
@@ -49,12 +48,15 @@ def _of_tile(tile: Tensor, count: int) -> tuple[Tensor, Tensor]:
 def _by_library(first: Tensor, tiles: Iterable[Tensor], count: int) -> tuple[Tensor, Tensor]:
     values = first.new_empty(len(first), count)
     columns = torch.empty(len(first), count, dtype=torch.int64)
-    dtype, start = native_kernel.DTYPES[first.dtype], 0
+    start = 0
     for tile in itertools.chain([first], tiles):
-        tile = tile.contiguous()
-        n, width = tile.shape
-        data = (start, width, count, tile.data_ptr(), width, values.data_ptr(), columns.data_ptr())
-        pack = functools.partial(_CALL.pack, dtype)
-        native_kernel.by_rows("kullback_lowest", n, tile.numel(), lambda a, b, _: pack(a, b, *data))
-        start += width
+        _look_through(tile.contiguous(), start, values, columns)
+        start += tile.shape[1]
     return values, columns
+
+
+def _look_through(tile: Tensor, start: int, values: Tensor, columns: Tensor) -> None:
+    n, width = tile.shape
+    dtype, count = native_kernel.DTYPES[tile.dtype], values.shape[1]
+    data = (start, width, count, tile.data_ptr(), width, values.data_ptr(), columns.data_ptr())
+    native_kernel.by_rows("kullback_lowest", n, n * width, lambda first, last, _: _CALL.pack(dtype, first, last, *data))
