@@ -68,13 +68,18 @@ def nearest(p: Any, q: Any, k: int, divergence: str | Function = "kl") -> Neighb
         >>> nearest(Gaussian.from_std(torch.tensor([[2.8]]), torch.ones(1, 1)), q, k=2).indices
         tensor([[2, 1]])
     """
+    return nearest_on(None, p, q, k, divergence)
+
+
+def nearest_on(engine: Engine | None, p: Any, q: Any, k: int, divergence: str | Function = "kl") -> Neighbours:
+    """:func:`nearest` by an engine, which searches blocks at the same time."""
     p, q, function = as_batches("nearest({}, k)", p, q, divergence)
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= len(q):
         raise ValueError(f"k is a whole number from 1 to {len(q)} (the Gaussians of q), got {k!r}.")
     kind = common_array_kind((p.array_kind, q.array_kind))
     with no_autocast(common_device([*p.tensors(), *q.tensors()])):
         p, q = as_torch(p.detach(), q.detach())
-        values, indices = nearest_by_blocks(p, q, k, function)
+        values, indices = nearest_by_blocks(p, q, k, function, engine)
     return Neighbours(to_callers_type(values, kind), to_callers_type(indices, kind))
 
 
@@ -85,7 +90,7 @@ def block_size(p: Gaussian, q: Gaussian) -> int:
 
 
 def nearest_by_blocks(
-    p: Gaussian, q: Gaussian, k: int, function: Function, engine: Engine | None = None
+    p: Gaussian, q: Gaussian, k: int, function: Function, engine: Engine | None
 ) -> tuple[Tensor, Tensor]:
     """The divergences, in the dtype of p, and the indices of the nearest: those of blocks of p and q, merged."""
     values = torch.empty(len(p), k, dtype=p.mean.dtype, device=p.device)

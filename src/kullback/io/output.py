@@ -60,8 +60,9 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str]) -> None:
-    """Check, before any work is done, that ``path`` can be written and has one of these suffixes.
+def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str], folders: Sequence[str] = ()) -> None:
+    """Check, before any work is done, that ``path`` can be written and has one of these suffixes, or of ``folders``,
+    which may be replaced.
 
     Raises:
         PosteriorFileError: if it cannot or has not.
@@ -71,7 +72,7 @@ def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str]) -> Non
         raise PosteriorFileError(f"{printable(path)}: unknown kind of file to write; known are {', '.join(suffixes)}.")
     if not path.parent.is_dir():
         raise PosteriorFileError(f"{printable(path)}: there is no folder {printable(path.parent)}.")
-    if path.is_dir():
+    if path.is_dir() and path.suffix.lower() not in folders:
         raise PosteriorFileError(f"{printable(path)}: is a folder.")
     if not os.access(path.parent, os.W_OK):
         raise PosteriorFileError(f"{printable(path)}: the folder {printable(path.parent)} is not writable.")
@@ -80,7 +81,7 @@ def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str]) -> Non
 def _write_npz(path: Path, ids: Sequence[Any], values: "Tensor", name: str) -> None:
     import numpy as np
 
-    columns = {"id": _id_array(ids), name: values.numpy()}
+    columns = {"id": id_array(ids), name: values.numpy()}
     with path.open("wb") as file:
         np.savez(file, allow_pickle=False, **columns)
 
@@ -89,7 +90,7 @@ def _write_parquet(path: Path, ids: Sequence[Any], values: "Tensor", name: str) 
     import pyarrow as pa
     import pyarrow.parquet
 
-    pyarrow.parquet.write_table(pa.table({"id": _id_array(ids), name: values.numpy()}), path)
+    pyarrow.parquet.write_table(pa.table({"id": id_array(ids), name: values.numpy()}), path)
 
 
 def _write_csv_file(path: Path, ids: Sequence[Any], values: "Tensor", name: str) -> None:
@@ -124,7 +125,8 @@ def write_csv(file: Any, ids: Sequence[Any], values: "Tensor", name: str = "kl")
     writer.writerows(zip(ids, (str(x) for x in values.numpy()), strict=True))
 
 
-def _id_array(ids: Sequence[Any]) -> "np.ndarray[Any, Any]":
+def id_array(ids: Sequence[Any]) -> "np.ndarray[Any, Any]":
+    """Ids as an array."""
     import numpy as np
 
     # NumPy would by itself convert a list with integers of 64 unsigned bits to float64.
