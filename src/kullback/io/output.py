@@ -73,8 +73,9 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str]) -> None:
-    """Check, before any work is done, that ``path`` can be written and has one of these suffixes.
+def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str], folders: Sequence[str] = ()) -> None:
+    """Check, before any work is done, that ``path`` can be written and has one of these suffixes, or of ``folders``,
+    which may be replaced.
 
     Raises:
         PosteriorFileError: if it cannot or has not.
@@ -83,7 +84,7 @@ def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str]) -> Non
     if path.suffix.lower() not in suffixes:
         raise PosteriorFileError(f"{printable(path)}: unknown kind of file to write; known are {', '.join(suffixes)}.")
     check_place(path)
-    if path.is_dir():
+    if path.is_dir() and path.suffix.lower() not in folders:
         raise PosteriorFileError(f"{printable(path)}: is a folder.")
 
 

@@ -2,5 +2,5 @@
 published when all are there.
 
 ``plan.py`` says what a computation does, ``parts.py`` keeps and publishes its parts, and ``divergences.py`` computes a
-divergence for each row.
+divergence for each row, ``all_pairs.py`` the nearest of another model and the matrix of all pairs.
 """
