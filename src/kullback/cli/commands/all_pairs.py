@@ -1,6 +1,6 @@
 """``kullback pairwise`` and ``kullback nearest``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,15 +14,17 @@ if TYPE_CHECKING:
     from kullback.io.model import Posteriors
     from kullback.io.reading import Reading
 
+    Decorator = Callable[[Any], Any]
+
 _EPILOG = POSTERIOR_FILES + "\n\n" + EXIT_CODES
 
-_divergence = click.option(
+_divergence: "Decorator" = click.option(
     "--divergence", type=click.Choice([record.module for record in RECORDS if not record.required]), default="kl",
     show_default=True, help="Of a row of A from a row of B.",
 )  # fmt: skip
 
 
-def _output(suffixes: str) -> Any:
+def _output(suffixes: str) -> "Decorator":
     return click.option("-o", "--output", type=click.Path(), metavar="OUT", required=True,
                         help=f"The file to write, {suffixes}.")  # fmt: skip
 
