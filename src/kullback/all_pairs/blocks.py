@@ -31,7 +31,7 @@ class Blocks(Sequence[Block]):
     def of(cls, p: Gaussian, q: Gaussian, rows: int, columns: int) -> "Blocks":
         """Blocks of so many rows and columns, or of fewer at the ends."""
         parts = [[slice(i, min(i + n, len(g))) for i in range(0, len(g), n)] for g, n in ((p, rows), (q, columns))]
-        return cls(p, q, list(itertools.product(*parts)))  # type: ignore[arg-type]
+        return cls(p, q, list(itertools.product(*parts)))
 
     def __len__(self) -> int:
         return len(self.places)
