@@ -33,3 +33,10 @@ def one_line_errors() -> Iterator[None]:
         raise ClosedPipe from error
     except (PosteriorFileError, ShapeError, NoClosedForm, NotPositiveDefinite, OSError) as error:
         raise BadInput(error) from error
+    except (MemoryError, RuntimeError) as error:
+        from kullback.numerics.memory import exhausted
+
+        why = exhausted(error)
+        if why is None:
+            raise
+        raise BadInput(why) from error

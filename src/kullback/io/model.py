@@ -40,7 +40,7 @@ class Posteriors:
             return []
         try:
             column = self.images()
-        except PosteriorFileError:
+        except (PosteriorFileError, MemoryError):
             return []
         if not column.ndim or len(column) != len(self):
             return []

@@ -5,6 +5,7 @@ import csv
 import json
 import math
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -38,8 +39,11 @@ def finite(x: T) -> T:
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path that replaces ``path`` when the block ends, and is deleted if the block raises an exception."""
-    path = Path(path).resolve()
-    handle, temporary = tempfile.mkstemp(prefix=".kullback-", suffix=path.suffix, dir=path.parent)
+    named, path = path, Path(os.path.realpath(path))
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=".kullback-", suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        raise PosteriorFileError(f"{printable(named)}: cannot be written: {error.strerror}.") from error
     os.close(handle)
     try:
         yield Path(temporary)
@@ -55,9 +59,12 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file, completely or not at all."""
+    """Write a text file, completely or not at all.
+
+    A byte of the name of a file that is not UTF-8 is written as an escape sequence, which in JSON means the same.
+    """
     with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str]) -> None:
@@ -69,12 +76,22 @@ def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str]) -> Non
     path = Path(path)
     if path.suffix.lower() not in suffixes:
         raise PosteriorFileError(f"{printable(path)}: unknown kind of file to write; known are {', '.join(suffixes)}.")
-    if not path.parent.is_dir():
-        raise PosteriorFileError(f"{printable(path)}: there is no folder {printable(path.parent)}.")
-    if path.is_dir():
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        mode = None
+    except OSError as error:
+        raise PosteriorFileError(f"{printable(path)}: cannot be written: {error.strerror}.") from error
+    # A link is followed, and what it leads to is written.
+    folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent
+    if not folder.is_dir():
+        raise PosteriorFileError(f"{printable(path)}: there is no folder {printable(folder)}.")
+    if mode is not None and stat.S_ISDIR(mode):
         raise PosteriorFileError(f"{printable(path)}: is a folder.")
-    if not os.access(path.parent, os.W_OK):
-        raise PosteriorFileError(f"{printable(path)}: the folder {printable(path.parent)} is not writable.")
+    if mode is not None and not stat.S_ISREG(mode):
+        raise PosteriorFileError(f"{printable(path)}: is a pipe or a device, which a file cannot replace.")
+    if not os.access(folder, os.W_OK):
+        raise PosteriorFileError(f"{printable(path)}: the folder {printable(folder)} is not writable.")
 
 
 def _write_npz(path: Path, ids: Sequence[Any], values: "Tensor", name: str) -> None:

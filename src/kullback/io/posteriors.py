@@ -29,11 +29,14 @@ from kullback.io.covariances import covariance_column, with_covariances
 from kullback.io.formats.registry import Unnamed, naming, safely, table_suffixes
 from kullback.io.model import Posteriors
 from kullback.io.numbers import real_tensor
-from kullback.io.text import printable
+from kullback.io.text import printable, unwritable_row
 from kullback.numerics.arrays import FLOATING
 
 if TYPE_CHECKING:
     from kullback.io.formats.registry import Column, Columns
+
+# How many models, or shapes of columns, a message lists.
+_MAX_LISTED = 12
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ class PosteriorFile:
         for name, columns in self.models.items():
             if label is not None and label in (name, columns.label):
                 return name
-        held = ", ".join(repr(printable(name)) for name in self.models)
+        held = ", ".join(repr(printable(name)) for name in list(self.models)[:_MAX_LISTED])
+        held += ", …" * (len(self.models) > _MAX_LISTED)
         if label is not None:
             raise PosteriorFileError(f"{self.where}: no model {printable(label)!r}; it holds {held}.")
         if self.is_wide:
@@ -192,10 +196,10 @@ def open_posteriors(path: str | os.PathLike[str], named: Sequence[Named] = ()) -
 
 
 def _shapes(path: Path, columns: "Columns") -> dict[str, tuple[int, ...]]:
-    """The shapes of the columns that contain numbers."""
+    """The shapes of the first columns that contain numbers."""
     found = {}
-    for name in columns:
-        with contextlib.suppress(PosteriorFileError):
+    for name in list(columns)[:_MAX_LISTED]:
+        with contextlib.suppress(PosteriorFileError, MemoryError):
             column = safely(path, columns[name])
             found[name] = tuple(real_tensor(column, name).shape)
     return found
@@ -253,6 +257,14 @@ def _check_values(x: Tensor, name: str, parameterization: Parameterization | Non
 
 def _ids(column: "Column", name: str, rows: int) -> list[Any]:
     """A column as a list of ids: integers or strings, one for each row, all different."""
+    if not isinstance(column, Tensor):
+        wrong = unwritable_row(column)
+        if wrong is not None:
+            raise PosteriorFileError(f"column {printable(name)!r}, row {wrong}: is text that is not Unicode.")
+        if column.dtype.kind in "mM":
+            raise PosteriorFileError(
+                f"column {printable(name)!r} holds times; ids must be all integers or all strings."
+            )
     values = column.tolist()
     if not isinstance(values, list) or len(values) != rows:
         raise PosteriorFileError(f"column {printable(name)!r} must hold one id for each of the {rows} rows.")

@@ -183,7 +183,7 @@ def _one_or_two(a: str, b: str | None, names: str | None, reading: "Reading", op
 
 def _names(text: str, models: int) -> list[str]:
     """The names of so many models."""
-    called = [name.strip() for name in text.split(",")]
+    called = [printable(name.strip()) for name in text.split(",")]
     if not (len(called) == len(set(called)) == models and all(called)):
         raise BadInput(f"--names takes {f'{models} different names' if models > 1 else 'one name'}, got {text!r}.")
     return called

@@ -71,8 +71,19 @@ def open_columns(path: Path, holding: Contents) -> "Columns":
     if suffix not in known:
         raise PosteriorFileError(f"{printable(path)}: unknown kind of file; known are {', '.join(known)}.")
     if not path.is_file():
-        raise PosteriorFileError(f"{printable(path)}: no such file.")
+        raise PosteriorFileError(f"{printable(path)}: {_why_no_file(path)}.")
     return safely(path, lambda: _formats()[suffix].read(path))
+
+
+def _why_no_file(path: Path) -> str:
+    """Why something is no file to read: it is not there, it cannot be reached, or it is a pipe or a device."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return "no such file"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return "is no regular file"
 
 
 @contextlib.contextmanager
@@ -90,6 +101,10 @@ def safely(path: Path, read: Callable[[], T]) -> T:
     """The result of ``read``, with any exception that it raises turned into a :class:`PosteriorFileError`.
 
     Files are foreign input, and libraries raise exceptions of many types for damaged ones.
+
+    Raises:
+        PosteriorFileError: if the file cannot be read.
+        MemoryError: if memory runs out, which says nothing against the file.
     """
     with naming(path):
         try:
@@ -97,5 +112,12 @@ def safely(path: Path, read: Callable[[], T]) -> T:
         except PosteriorFileError:
             raise
         except Exception as error:
+            from kullback.numerics.memory import NoRoom, exhausted
+
+            where, why = f"{printable(path)}: ", exhausted(error)
+            if why is not None:
+                raise NoRoom(why if why.startswith(where) else where + why) from error
+            if isinstance(error, OSError) and error.errno is not None:
+                raise PosteriorFileError(f"cannot be read: {error.strerror}.") from error
             reason = printable(str(error).strip().split("\n")[0])[:160] or type(error).__name__
             raise PosteriorFileError(f"cannot be read as {path.suffix}, or is damaged ({reason}).") from error
