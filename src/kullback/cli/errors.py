@@ -31,8 +31,11 @@ def one_line_errors() -> Iterator[None]:
         sys.stdout.flush()
     except BrokenPipeError as error:  # an OSError, but not an error of the input
         raise ClosedPipe from error
-    except (PosteriorFileError, ShapeError, NoClosedForm, NotPositiveDefinite, OSError) as error:
+    except (PosteriorFileError, ShapeError, NoClosedForm, NotPositiveDefinite) as error:
         raise BadInput(error) from error
+    except OSError as error:
+        is_of_file = error.filename is not None and error.strerror is not None
+        raise BadInput(f"{error.filename}: {error.strerror}." if is_of_file else error) from error
     except (MemoryError, RuntimeError) as error:
         from kullback.numerics.memory import exhausted
 

@@ -33,11 +33,16 @@ def statistics(divergence: DivergenceSummary) -> dict[str, float]:
     low, median, high = quantiles.tolist()
     # Dividing by the largest value keeps squared deviations from overflowing where the standard deviation does not.
     unit = values.max() if 0 < values.max() < math.inf else 1.0
+    is_finite = np.isfinite(values).all()
+    with np.errstate(over="ignore"):
+        mean = values.mean()
+    if is_finite and mean == math.inf:  # The sum alone overflowed.
+        mean = unit * (values / unit).mean()
     error = math.nan
-    if len(values) > 1 and np.isfinite(values).all():
+    if len(values) > 1 and is_finite:
         error = unit * (values / unit).std(ddof=1) / math.sqrt(len(values))
     return {
-        "mean": float(values.mean()),
+        "mean": float(mean),
         "standard_error": float(error),
         "median": median,
         "p05": low,

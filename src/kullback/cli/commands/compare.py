@@ -10,6 +10,7 @@ from kullback.cli.errors import BadInput, one_line_errors
 from kullback.cli.gate import Condition
 from kullback.cli.inputs import (
     EXIT_CODES,
+    INPUT,
     POSTERIOR_FILES,
     check_output,
     command_line,
@@ -38,7 +39,7 @@ def _list_scalars(context: click.Context, parameter: click.Parameter, value: boo
 
 @click.command(epilog=POSTERIOR_FILES + "\n\n" + EXIT_CODES)
 @posterior_inputs
-@click.argument("more", nargs=-1, type=click.Path())
+@click.argument("more", nargs=-1, type=INPUT)
 @click.option("--names", metavar="NAME,NAME,…", help="The names of the models in the output.")
 @click.option(
     "--align",
