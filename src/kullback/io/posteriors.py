@@ -34,6 +34,9 @@ from kullback.io.text import printable
 if TYPE_CHECKING:
     from kullback.io.formats.registry import Column, Columns
 
+# How many models, or shapes of columns, a message lists.
+_MAX_LISTED = 12
+
 
 @dataclass(frozen=True)
 class PosteriorFile:
@@ -59,7 +62,8 @@ class PosteriorFile:
         for name, columns in self.models.items():
             if label is not None and label in (name, columns.label):
                 return name
-        held = ", ".join(repr(printable(name)) for name in self.models)
+        held = ", ".join(repr(printable(name)) for name in list(self.models)[:_MAX_LISTED])
+        held += ", …" * (len(self.models) > _MAX_LISTED)
         if label is not None:
             raise PosteriorFileError(f"{self.where}: no model {printable(label)!r}; it holds {held}.")
         if self.is_wide:
@@ -75,7 +79,8 @@ class PosteriorFile:
     def is_wide(self) -> bool:
         """Whether the columns look like single coordinates of one model rather than like several models."""
         models = list(self.models.values())
-        return len(models) > 1 and all(m.label.isdigit() for m in models) and self.column(models[0].mean).ndim == 1
+        are_numbered = len(models) > 1 and all(m.label.isdigit() for m in models)
+        return are_numbered and len(self.columns[models[0].mean].shape) == 1
 
     def column(self, name: str) -> "Column":
         """A column as it is stored in the file."""
@@ -212,12 +217,14 @@ def models_of(at: Place, columns: "Columns", named: Sequence[Named] = (), *, by_
 
 
 def _shapes(path: Place, columns: "Columns") -> dict[str, tuple[int, ...]]:
-    """The shapes of the columns that contain numbers."""
+    """The shapes of the first columns that contain numbers."""
     found = {}
-    for name in columns:
-        with contextlib.suppress(PosteriorFileError):
-            column = safely(path, columns[name])
-            found[name] = tuple(real_tensor(column, name).shape)
+    for name in list(columns)[:_MAX_LISTED]:
+        with contextlib.suppress(PosteriorFileError, MemoryError):
+            column = columns[name]
+            first = safely(path, lambda column=column: next(column.batches(0, 1, 1)))
+            real_tensor(first, name)
+            found[name] = column.shape
     return found
 
 

@@ -15,7 +15,7 @@ from kullback.io.formats.registry import naming, safely
 from kullback.io.model import Model, ModelBatch, Posteriors, rows_of_images
 from kullback.io.numbers import real_tensor
 from kullback.io.places import Place
-from kullback.io.text import printable
+from kullback.io.text import printable, unwritable_row
 from kullback.numerics.arrays import FLOATING
 
 if TYPE_CHECKING:
@@ -186,6 +186,15 @@ def ids_of_column(key: NamedColumn, path: Place, start: int, stop: int, size: in
 
 def _ids(column: "Column", of: NamedColumn, first: int) -> list[Any]:
     """A column as a list of ids: integers or strings."""
+    if not isinstance(column, Tensor):
+        unwritable = unwritable_row(column)
+        if unwritable is not None:
+            where = f"column {printable(of.name)!r}, {of.stored.place(first + unwritable)}"
+            raise PosteriorFileError(f"{where}: is text that is not Unicode.")
+        if column.dtype.kind in "mM":
+            raise PosteriorFileError(
+                f"column {printable(of.name)!r} holds times; ids must be all integers or all strings."
+            )
     values = column.tolist()
     if not isinstance(values, list):
         raise PosteriorFileError(f"column {printable(of.name)!r} must hold one id for each row.")
