@@ -215,7 +215,7 @@ def test_a_want_of_memory_is_no_damage_of_the_file(folder):
         "main()"
     )
     result = subprocess.run(
-        [sys.executable, "-c", script, "compare", "a_mu.npy,a_logvar.npy"],
+        [sys.executable, "-c", script, "estimate", "a_mu.npy"],
         capture_output=True,
         text=True,
         check=False,

@@ -75,7 +75,7 @@ class Sliced(Stored):
     def __call__(self) -> "Column":
         """The whole column."""
         with self.opened() as rows:
-            _check_room(rows, *rows.shape[:1])
+            _check_room(rows, *(rows.shape or ())[:1])
             return self.taken(rows[...])
 
 
@@ -83,7 +83,7 @@ def _check_room(rows: Any, count: int = 1) -> None:
     """Raise a MemoryError if so many of these rows do not fit into memory: a header may state any shape."""
     from kullback.numerics.memory import check_room
 
-    shape = (count, *rows.shape[1:])
+    shape = (count, *(rows.shape or ())[1:])
     size = math.prod(shape) * rows.dtype.itemsize
     if size > _LARGE:
         check_room(size, f"an array of shape {shape}")

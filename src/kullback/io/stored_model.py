@@ -15,6 +15,7 @@ from kullback.io.formats.registry import naming, safely
 from kullback.io.model import Model, ModelBatch, Posteriors, rows_of_images
 from kullback.io.numbers import real_tensor
 from kullback.io.places import Place
+from kullback.io.stored import check_room
 from kullback.io.text import printable, unwritable_row
 from kullback.numerics.arrays import FLOATING
 
@@ -121,6 +122,7 @@ class StoredModel(Model):
 
     def read(self) -> Posteriors:
         """The whole model, whose ids are unique."""
+        safely(self.path, lambda: check_room(self.source, self.mean.stored, self.scale.stored))
         found = super().read()
         if found.ids is not None and self.key is not None and len(set(found.ids)) != len(found.ids):
             twice = next(v for v, count in Counter(found.ids).items() if count > 1)
