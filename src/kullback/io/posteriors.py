@@ -155,7 +155,10 @@ class PosteriorFile:
         if column is None:
             return None
         names = columns.mean, column
-        safely(self.path, lambda: check_room(self.where, *(self.columns[name] for name in names)))
+        safely(
+            self.path,
+            lambda: check_room(f"{self.where}: reading all covariances", *(self.columns[name] for name in names)),
+        )
         mean, matrix = (
             safely(self.path, functools.partial(lambda n: real_tensor(self.columns[n](), n), name)) for name in names
         )

@@ -42,7 +42,7 @@ def read_samples(path: str | os.PathLike[str], column: str | None = None) -> Ten
             listed = ", ".join(map(printable, columns)) or "none"
             raise PosteriorFileError(f"there is no column {printable(column)!r}. Columns are {listed}.")
         chosen = [column] if column is not None else [name for name in columns if not _identifies_rows(name)]
-        check_room(printable(at), *(columns[name] for name in chosen))
+        check_room(f"{printable(at)}: reading all samples, which estimates need,", *(columns[name] for name in chosen))
         rows = _combined({name: tensor(name) for name in chosen}, is_table=is_table(at))
         bad = ~torch.isfinite(rows)
         if bool(bad.any()):

@@ -122,7 +122,10 @@ class StoredModel(Model):
 
     def read(self) -> Posteriors:
         """The whole model, whose ids are unique."""
-        safely(self.path, lambda: check_room(self.source, self.mean.stored, self.scale.stored))
+        safely(
+            self.path,
+            lambda: check_room(f"{self.source}: reading all rows at once", self.mean.stored, self.scale.stored),
+        )
         found = super().read()
         if found.ids is not None and self.key is not None and len(set(found.ids)) != len(found.ids):
             twice = next(v for v, count in Counter(found.ids).items() if count > 1)
