@@ -11,7 +11,7 @@ import torch
 from scipy.cluster.hierarchy import is_valid_linkage
 from torch.testing import assert_close
 
-from kullback import Gaussian, PosteriorFileError, ShapeError, align, compare, compare_all
+from kullback import Gaussian, PosteriorFileError, ShapeError, compare, compare_all
 from kullback.comparison.report.several_figures import draw
 
 DIGITS = files("kullback") / "data" / "digits"
