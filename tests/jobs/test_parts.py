@@ -127,7 +127,9 @@ def test_what_identifies_inputs(tmp_path):
     (tmp_path / "folder").mkdir()
     for name in ("folder/one.npy", "folder/.hidden", "mu.npy", "logvar.npy"):
         (tmp_path / name).write_bytes(b"1234")
-    stamps = fingerprint([str(tmp_path / "folder"), f"{tmp_path}/mu.npy,{tmp_path}/logvar.npy", "memory://bucket/a.npz"])
+    stamps = fingerprint(
+        [str(tmp_path / "folder"), f"{tmp_path}/mu.npy,{tmp_path}/logvar.npy", "memory://bucket/a.npz"]
+    )
     assert [os.path.basename(path) for path in stamps] == ["one.npy", "mu.npy", "logvar.npy", "a.npz"]
     assert stamps[str(tmp_path / "mu.npy")] == [4, os.stat(tmp_path / "mu.npy").st_mtime_ns]
     assert stamps["memory://bucket/a.npz"] == []

@@ -129,7 +129,8 @@ def parts_of(output: RowOutput, plan: Plan, *, resume: bool, say: Callable[[str]
         say: is told what the user should know.
 
     Raises:
-        PosteriorFileError: if the parts that are there are of another plan, or another process writes the same output.
+        PosteriorFileError: if it cannot be written, the parts that are there are of another plan, or another process
+            writes the same output.
     """
 
     def said(folder: Path) -> str:

@@ -35,10 +35,14 @@ def unfinished(
         say: is told what the user should know.
 
     Raises:
-        PosteriorFileError: if what is there is of another plan, or another process writes the same output.
+        PosteriorFileError: if it cannot be written, what is there is of another plan, or another process writes the
+            same output.
     """
     hidden = target.parent / f".{target.name}.kullback-parts"
-    hidden.mkdir(exist_ok=True)
+    try:
+        hidden.mkdir(exist_ok=True)
+    except OSError as error:
+        raise PosteriorFileError(f"{printable(name)}: cannot be written: {error.strerror}.") from error
     with _locked(hidden, name):
         written, folder = hidden / "plan.json", hidden / plan.key
         is_resumed = resume and written.exists()
