@@ -12,8 +12,11 @@ TASKS = 60
 
 SMALL_TASKS = """
 import sys
+import kullback.comparison.passes as passes
+import kullback.jobs.checkpoint as checkpoint
 import kullback.jobs.divergences as jobs
-jobs._NUMBERS = 2**7
+jobs._NUMBERS = passes._NUMBERS = 2**7
+checkpoint._SECONDS = checkpoint._TIMES = checkpoint._SECONDS_OF_PASS = 0
 from kullback.cli.app import main
 main()
 """

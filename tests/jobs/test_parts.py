@@ -57,7 +57,11 @@ def test_without_resume_parts_are_replaced_and_that_is_said(tmp_path):
     with pytest.raises(Killed):
         collect(place, plan, numbers=[0], publish=False)
     assert collect(place, plan, numbers=[0, 1], said=said) == []
-    assert said == [f"{place}: 1 parts of an interrupted run are replaced (--resume would have kept them)"]
+    assert said == [f"{place}: 1 of 2 parts are replaced, which an interrupted run had finished (--resume keeps them)"]
+    with pytest.raises(Killed):
+        collect(place, plan, numbers=[0], publish=False)
+    collect(place, Plan({}, {"other": 1}, [0, 1]), numbers=[0, 1], said=said)
+    assert "parts of another computation are replaced" in said[1]
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,7 @@ class _Sorted(_Wrapped):
         self._folder = Path(tempfile.mkdtemp(prefix="kullback-sorted-"))
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._rows = max(_ROWS, -(-len(places) // _FILES))
-        self._bad: dict[int, str] = {}
+        self._is_bad = np.zeros(len(places), bool)
         self._columns = self._write()
 
     def _write(self) -> "_Columns":
@@ -246,9 +246,8 @@ class _Sorted(_Wrapped):
             columns = columns or _Columns(g[:0], tuple((x.dtype, x.shape[1:]) for x in arrays))
             rows = targets[first : first + len(g)]
             if batch.bad is not None:
-                told = iter(batch.places)
-                for row in batch.bad.nonzero().flatten().tolist():
-                    self._bad[int(rows[row])] = next(told, f"{self.source}, row {first + row:,}")
+                moved = rows[batch.bad.numpy()]
+                self._is_bad[moved[moved >= 0]] = True
             self._append(rows, arrays)
             first += len(g)
         assert columns is not None
@@ -272,6 +271,11 @@ class _Sorted(_Wrapped):
         count = min(self._rows, len(self) - start)
         path = self._folder / f"{number}.rows"
         rows = np.fromfile(path, np.int64) - start if path.exists() else np.empty(0, np.int64)
+        if len(rows) != (self._places[start : start + count] >= 0).sum():
+            raise FileNotFoundError(
+                f"{self._folder}: not all rows that were sorted by id are here. The workers of a cluster read them: set "
+                "TMPDIR to a folder that all of them see."
+            )
         found = []
         for i, (dtype, shape) in enumerate(self._columns.kinds):
             sorted_rows = np.ones((count, *shape), dtype)
@@ -299,12 +303,18 @@ class _Sorted(_Wrapped):
             template = self._columns.template
             mean = next(tensors)
             scale = template.scale.map(lambda x, _, left=tensors: next(left), template.event_dims)  # type: ignore[misc]
-            wrong = sorted(row for row in self._bad if first <= row < end)
-            if wrong and not skip:
-                raise PosteriorFileError(f"{self.source}: {self._bad[wrong[0]]}")
-            bad = self._lacks(first, end)
-            told = [self._bad[row] for row in wrong]
-            if wrong:
-                bad = torch.zeros(end - first, dtype=torch.bool) if bad is None else bad
-                bad[torch.tensor(wrong) - first] = True
-            yield ModelBatch(Gaussian(mean, scale, template.event_dims), None, bad, tuple(told[:10]))
+            bad = self._is_bad[first:end] | (self._places[first:end] < 0)
+            told = [self._told(row, skip=skip) for row in (first + np.flatnonzero(bad)[:10]).tolist()]
+            is_bad = torch.from_numpy(bad) if told else None
+            yield ModelBatch(Gaussian(mean, scale, template.event_dims), None, is_bad, tuple(told))
+
+    def _told(self, row: int, *, skip: bool) -> str:
+        """What is wrong with a row, which is read once more.
+
+        Raises:
+            PosteriorFileError: for a value that is not possible, unless ``skip`` is true.
+        """
+        place = int(self._places[row])
+        if place < 0:
+            return f"no partner in {self.source}"
+        return next(iter(self._model.batches(place, place + 1, 1, skip=skip))).places[0]

@@ -28,7 +28,7 @@ class ModelBatch:
     bad: Tensor | None = None
     """Which rows have a value that is not possible; None if no row has one."""
     places: tuple[str, ...] = ()
-    """Where the first of these values are, and what they are."""
+    """Of the first ten of these rows, in their order, where a value is that is not possible, and what it is."""
 
 
 class Model(abc.ABC):

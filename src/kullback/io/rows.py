@@ -134,15 +134,13 @@ class ModelRows(Rows):
 
     def _skipped(self, wrong: "list[ModelBatch]", ids: Sequence[Any], bad: Tensor) -> Skipped:
         """What is said about the rows that are left out: the place of each value, or else the id."""
-        told: list[tuple[int, str]] = []
+        told: dict[int, str] = {}
         for batch in wrong:
             assert batch.bad is not None
             rows = batch.bad.nonzero().flatten().tolist()
-            told += [
-                (row, f"id {printable(ids[row])!r}: {place}") for row, place in zip(rows, batch.places, strict=False)
-            ]
-        told.sort(key=lambda entry: entry[0])
-        return Skipped(int(bad.sum()), tuple(text for _, text in told[:_LISTED]))
+            for row, place in zip(rows, batch.places, strict=False):
+                told[row] = f"{told[row]}; {place}" if row in told else f"id {printable(ids[row])!r}: {place}"
+        return Skipped(int(bad.sum()), tuple(told[row] for row in sorted(told)[:_LISTED]))
 
     def whole(self) -> tuple[Sequence[Any], tuple[Gaussian, ...]]:
         """The ids of all rows, and each model in memory."""

@@ -99,7 +99,7 @@ class StoredModel(Model):
 
     def _batch(self, means: "Column", scales: "Column", *, first: int, skip: bool) -> ModelBatch:
         mean, scale = (numbers_of(x, of.name) for x, of in ((means, self.mean), (scales, self.scale)))
-        places: list[str] = []
+        places: dict[int, str] = {}
         bad = None
         for x, of, kind in ((mean, self.mean, None), (scale, self.scale, self.kind)):
             wrong = _impossible(x, kind)
@@ -108,13 +108,14 @@ class StoredModel(Model):
             if not skip:
                 raise PosteriorFileError(_told(x, wrong, of, kind, first, hint=True))
             rows = wrong.flatten(1).any(1)
-            places += [_told(x, wrong, of, kind, first, row=row) for row in rows.nonzero().flatten().tolist()[:_TOLD]]
+            for row in rows.nonzero().flatten().tolist()[:_TOLD]:
+                places.setdefault(row, _told(x, wrong, of, kind, first, row=row))
             bad = rows if bad is None else bad | rows
         if mean.shape != scale.shape:
             scale = scale.reshape(len(mean), *[1] * (mean.ndim - 1)).expand(mean.shape)
         make = getattr(Gaussian, f"from_{self.kind}")
         gaussian: Gaussian = make(mean, scale, event_dims=mean.ndim - 1, validate=False)
-        return ModelBatch(gaussian, None, bad, tuple(places))
+        return ModelBatch(gaussian, None, bad, tuple(places[row] for row in sorted(places)[:_TOLD]))
 
     def image_rows(self, rows: Iterable[int]) -> "list[Any]":
         """What the column of images contains for some rows."""

@@ -10,19 +10,17 @@ import contextlib
 import json
 import os
 import shutil
-import time
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kullback.errors import PosteriorFileError
 from kullback.io.output import publish, sync
 from kullback.io.row_formats import FOLDER
 from kullback.io.row_outputs import RowOutput
 from kullback.io.text import printable
 from kullback.jobs.plan import Plan
+from kullback.jobs.unfinished import placed, remove, unfinished
 
 if TYPE_CHECKING:
     from kullback.io.row_formats import Columns
@@ -47,10 +45,10 @@ class Parts:
         path = self._data(number)
         try:
             if rows:
-                with _placed(path) as temporary:
+                with placed(path) as temporary:
                     self.output.format.write(temporary, columns)
             receipt = {**receipt, "rows": rows, "bytes": path.stat().st_size if rows else 0}
-            with _placed(self._receipt(number), is_synced=False) as temporary:
+            with placed(self._receipt(number), is_synced=False) as temporary:
                 temporary.write_text(json.dumps(receipt), encoding="utf-8")
         except FileNotFoundError as error:
             raise FileNotFoundError(
@@ -95,7 +93,7 @@ class Parts:
                 publish(whole, self.output.target)
             except OSError as error:
                 raise OSError(error.errno, error.strerror or str(error), str(self.output.target)) from error
-        _remove(hidden)
+        remove(hidden)
 
     def _publish_folder(self, paths: list[Path]) -> None:
         """Give the folder of the data the name of the output."""
@@ -134,87 +132,13 @@ def parts_of(output: RowOutput, plan: Plan, *, resume: bool, say: Callable[[str]
         PosteriorFileError: if it cannot be written, the parts that are there are of another plan, or another process
             writes the same output.
     """
-    hidden = output.target.parent / f".{output.target.name}.kullback-parts"
-    try:
-        hidden.mkdir(exist_ok=True)
-    except OSError as error:
-        raise PosteriorFileError(f"{printable(output.name)}: cannot be written: {error.strerror}.") from error
-    with _locked(hidden, output.name):
-        written = hidden / "plan.json"
-        parts = Parts(output, hidden / plan.key, len(plan.tasks))
-        is_resumed = resume and written.exists()
-        if is_resumed:
-            plan.check_same(written.read_text(encoding="utf-8"), output.name)
-        try:
-            if not is_resumed:
-                _clear(hidden, output.name, say)
-                with _placed(written) as temporary:
-                    temporary.write_text(plan.to_json(), encoding="utf-8")
-            for name in ("data", "receipts"):
-                (parts.folder / name).mkdir(parents=True, exist_ok=True)
-            yield parts
-        except BaseException as error:
-            count = len(parts.finished())
-            if isinstance(error, ValueError) or not count:
-                _remove(hidden)
-            else:
-                note = f"{count:,} of {parts.tasks:,} parts are finished; the same command with --resume continues"
-                # As add_note of Python 3.11 does.
-                error.__notes__ = [*getattr(error, "__notes__", ()), note]
-            raise
 
+    def said(folder: Path) -> str:
+        count = len(Parts(output, folder, len(plan.tasks)).finished())
+        return f"{count:,} of {len(plan.tasks):,} parts are" if count else ""
 
-def _clear(hidden: Path, name: str, say: Callable[[str], None]) -> None:
-    """Remove what another run left."""
-    left = len(list(hidden.glob("*/receipts/*.json")))
-    if left:
-        say(f"{printable(name)}: {left:,} parts of an interrupted run are replaced (--resume would have kept them)")
-    for path in hidden.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name != _LOCK:
-            path.unlink()
-
-
-@contextlib.contextmanager
-def _placed(path: Path, *, is_synced: bool = True) -> Iterator[Path]:
-    """A path of its own, for a file that gets its name when it is complete; and on the disk, unless a reader would see
-    that it is not.
-    """
-    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
-    try:
-        yield temporary
-        if is_synced:
-            sync(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _remove(hidden: Path) -> None:
-    """Remove the hidden folder, in which a worker may still be ending."""
-    for _ in range(10):
-        shutil.rmtree(hidden, ignore_errors=True)
-        if not hidden.exists():
-            return
-        time.sleep(0.05)
-
-
-_LOCK = "lock"
-
-
-@contextlib.contextmanager
-def _locked(hidden: Path, name: str) -> Iterator[None]:
-    """Where the system can, let no other process write the same output; the lock ends with the process."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with (hidden / _LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise PosteriorFileError(f"{printable(name)}: another process is writing it.") from error
-        yield
+    with unfinished(output.target, output.name, plan, said, resume=resume, say=say) as folder:
+        parts = Parts(output, folder, len(plan.tasks))
+        for name in ("data", "receipts"):
+            (folder / name).mkdir(exist_ok=True)
+        yield parts
