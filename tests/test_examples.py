@@ -1,5 +1,11 @@
-"""The training loops of the examples give the same losses by torch's own divergence: only the import is changed."""
+"""The training loops of the examples give the same losses by torch's own divergence: only the import is changed.
 
+And the same in several processes as in one.
+"""
+
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,3 +27,15 @@ def test_a_training_loop_runs_with_only_the_import_changed(name):
     # It learns, and the penalty has a part in it.
     assert losses[0][-1] < losses[0][0]
     assert losses[0] != losses[1]
+
+
+def test_training_in_several_processes_is_that_in_one():
+    script = POLICIES.parent / "training" / "data_parallel.py"
+    rates = []
+    for processes in (1, 2):
+        command = [sys.executable, str(script), "--processes", str(processes), "--epochs", "4"]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        rates.append([float(x) for x in re.findall(r"rate (\S+) nats", printed)])
+    assert rates[0] == pytest.approx(rates[1], abs=2e-6)
+    assert len(rates[0]) == 4
+    assert len(set(rates[0])) == 4

@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 import kullback
-from kullback import Gaussian, approximations, comparison, kernels, losses
+from kullback import Gaussian, approximations, comparison, kernels, losses, metrics
 from kullback.divergences.registry import RECORDS
 
 # A star stands before what is given by name only.
@@ -123,6 +123,15 @@ OF_MODULES = {
         "selected": "p, q",
         "use": "name",
     },
+    metrics: {
+        "ActiveUnits": "class",
+        "GaussianKL": "class",
+        "KLPerDimension": "class",
+        "LightningCallback": "class",
+        "MutualInformation": "class",
+        "Rate": "class",
+        "TransformersCallback": "class",
+    },
 }
 
 
@@ -137,7 +146,7 @@ def described(function) -> str:
 def test_these_are_the_public_names():
     # A new divergence is public by its row in the registry.
     assert set(kullback.__all__) == FUNCTIONS.keys() | CLASSES | {record.name for record in RECORDS}
-    assert set(dir(kullback)) >= {*kullback.__all__, "approximations", "kernels", "losses"}
+    assert set(dir(kullback)) >= {*kullback.__all__, "approximations", "kernels", "losses", "metrics"}
     assert all(inspect.isclass(getattr(kullback, name)) for name in CLASSES)
 
 

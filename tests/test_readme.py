@@ -26,6 +26,7 @@ PAGES = {
     "docs/index.md": 5,
     "docs/start.md": 8,
     "docs/guide.md": 40,
+    "docs/training.md": 25,
     "docs/forum.md": 30,
     "docs/samples.md": 6,
 }

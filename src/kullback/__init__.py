@@ -91,7 +91,7 @@ _HOME = {name: f"kullback.{module}" for module, names in _NAMES_OF_MODULES.items
 _HOME |= {record.name: f"kullback.divergences.{record.module}" for record in RECORDS}
 
 # What is used as a module: kullback.losses.kl_loss.
-_MODULES = ("approximations", "kernels", "losses")
+_MODULES = ("approximations", "kernels", "losses", "metrics")
 
 __all__ = sorted(_HOME)
 

@@ -15,3 +15,6 @@ class NoClosedForm(NotImplementedError):
 
 class PosteriorFileError(ValueError):
     """A file that does not hold what it should; the message names file, column and row."""
+
+    names_file = False
+    """Whether the message begins with the name of the file, and no other has to be put before it."""

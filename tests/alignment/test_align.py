@@ -8,7 +8,8 @@ import torch
 from torch.testing import assert_close
 
 from kullback import Gaussian, Mixture, ShapeError, align, kl_divergence
-from kullback.alignment.align import KINDS, Aligner
+from kullback.alignment.align import Aligner
+from kullback.alignment.fits import KINDS
 
 ROWS = 1200
 

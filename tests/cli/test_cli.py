@@ -220,10 +220,10 @@ def test_wrong_use_ends_with_exit_code_2_one_line_and_no_output_file(says, files
 
 
 def test_a_defect_keeps_its_traceback(files, monkeypatch):
-    def broken(*_):
+    def broken(*_, **__):
         raise AssertionError("a defect")
 
-    monkeypatch.setattr("kullback.io.output.write_csv", broken)
+    monkeypatch.setattr("kullback.jobs.divergences.csv_text", broken)
     result = run("kl", "a.npz", "b.npz")
     assert result.exit_code == 1
     assert isinstance(result.exception, AssertionError)

@@ -125,7 +125,7 @@ WRONG = {
     "one of auto, calibrated, gaussian, knn": ("y.npy", "y.npy", "--method", "k1"),
     "is an input": ("y.npy", "in.json", "--json", "in.json"),
     "there is no folder": ("y.npy", "y.npy", "--json", "nowhere/out.json"),
-    "Object arrays cannot be loaded": ("pickled.npy", "y.npy"),
+    "is pickled, and kullback never unpickles": ("pickled.npy", "y.npy"),
 }
 
 

@@ -9,10 +9,10 @@ from kullback.gaussians.scales.diagonal import Parameterization
 from kullback.io.columns import NAMES, SCALE_KINDS, SCALES, ModelColumns, id_column, models, role, scale_column
 
 ROLES = {
-    "mean": ["mu", "Mean", "means", "loc", "z_mean", "encoder.mu", "q/loc", "mu_1", "mu1"],
+    "mean": ["mu", "Mean", "means", "loc", "z_mean", "encoder.mu", "q/loc", "mu_1", "mu1", "scvi_latent_qzm", "qz_m"],
     "logvar": ["logvar", "log_var", "log-vars", "logvariance", "log_variance", "z_log_var", "LogVar", "encoder.logvar"],
     "std": ["std", "stds", "stddev", "StdDev", "scale", "q.std", "std_2"],
-    "variance": ["var", "vars", "variance", "variances", "posterior/var"],
+    "variance": ["var", "vars", "variance", "variances", "posterior/var", "scvi_latent_qzv", "qz_v"],
     "sigma": ["sigma", "sigmas", "z_sigma"],
     "id": ["id", "ids", "row_id", "rowid", "key", "index", "image_id"],
 }
@@ -95,8 +95,9 @@ def test_one_scale_needs_no_choice_and_several_or_sigma_need_one():
 
 
 def test_the_id_of_the_model_comes_before_id_and_id_before_others():
-    assert id_column(["image_id", "id", "id_a", "id_b"], "a", ["a", "b"]) == "id_a"
-    assert id_column(["image_id", "ID", "id_b"], "a", ["a", "b"]) == "ID"
+    for names, own in ((["image_id", "id", "id_a", "id_b"], "id_a"), (["image_id", "ID", "id_b"], "ID")):
+        with pytest.warns(UserWarning, match=f"rows are identified by '{own}', not by 'image_id'"):
+            assert id_column(names, "a", ["a", "b"]) == own
     assert id_column(["image_id", "id_b"], "a", ["a", "b"]) == "image_id"
     assert id_column(["id_b", "mu_a"], "a", ["a", "b"]) is None
     with pytest.raises(PosteriorFileError, match="'image_id', 'index' may all identify the rows"):

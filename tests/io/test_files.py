@@ -20,8 +20,8 @@ from truth.kinds import DIAGONAL
 from truth.processes import heeds_interrupts
 
 from kullback import PosteriorFileError
-from kullback.io.model import joined
-from kullback.io.output import whole_file, write_rows
+from kullback.io.joining import joined
+from kullback.io.output import whole_file
 from kullback.io.posteriors import distinct_names, open_posteriors, read_posteriors
 from kullback.io.reading import Reading
 
@@ -128,8 +128,13 @@ def test_a_role_in_the_name_of_a_model_does_not_confuse(tmp_path):
 def test_a_table_with_a_column_for_each_coordinate_is_not_taken_for_models(tmp_path):
     columns = {f"{name}_{i}": x[:, i] for i in range(2) for name, x in (("mu", MU), ("logvar", LOGVAR))}
     parquet(tmp_path / "wide.parquet", **columns)
+    with pytest.warns(UserWarning, match="mu_0 … mu_1, logvar_0 … logvar_1 are taken for the coordinates of one"):
+        [whole] = Reading().models([tmp_path / "wide.parquet"])
+    np.testing.assert_array_equal(whole.gaussian.mean, MU[:, :2])
+    np.testing.assert_array_equal(whole.gaussian.scale.value, LOGVAR[:, :2])
+    parquet(tmp_path / "gap.parquet", **{k: v for k, v in columns.items()}, mu_7=MU[:, 0], logvar_7=MU[:, 0])
     with pytest.raises(PosteriorFileError, match="one list column 'mu'"):
-        Reading().models([tmp_path / "wide.parquet"])
+        Reading().models([tmp_path / "gap.parquet"])
     p, _ = Reading(labels=("0", "1")).models([tmp_path / "wide.parquet"])
     assert p.gaussian.event_shape == (1,)
 
@@ -152,8 +157,8 @@ def test_each_model_may_have_its_own_ids(tmp_path):
     order = RNG.permutation(6)
     ids = np.arange(6)
     npz(tmp_path / "a.npz", mu_1=MU, std_1=MU**2, id_1=ids, mu_2=MU[order], std_2=MU[order] ** 2, id_2=ids[order])
-    _, p, q = joined(*Reading().models([tmp_path / "a.npz"]))
-    np.testing.assert_array_equal(p.gaussian.mean, q.gaussian.mean)
+    _, (p, q) = joined(*Reading().models([tmp_path / "a.npz"])).whole()
+    np.testing.assert_array_equal(p.mean, q.mean)
 
 
 def test_id_goes_before_index_and_several_others_ask_which(tmp_path):
@@ -190,11 +195,11 @@ def test_rows_are_joined_by_their_ids_or_by_order(tmp_path):
     npz(tmp_path / "b.npz", mu=MU[order], logvar=LOGVAR[order], id=ids[order])
     npz(tmp_path / "c.npz", mu=MU[order], logvar=LOGVAR[order])
     a, b, c = (read_posteriors(tmp_path / f"{name}.npz") for name in "abc")
-    found, p, q = joined(a, b)
-    assert found == q.ids == list("abcdef")
-    np.testing.assert_array_equal(p.gaussian.mean, q.gaussian.mean)
-    _, p, q = joined(a, c)
-    np.testing.assert_array_equal(q.gaussian.mean, MU[order])
+    found, (p, q) = joined(a, b).whole()
+    assert found == list("abcdef")
+    np.testing.assert_array_equal(p.mean, q.mean)
+    _, (p, q) = joined(a, c).whole()
+    np.testing.assert_array_equal(q.mean, MU[order])
 
 
 class Bomb:
@@ -216,7 +221,7 @@ def _zip(path, **members):
 
 WRONG = {
     "missing.npz": (lambda p: None, "no such file"),
-    "what.h5": (lambda p: p.write_bytes(b"x"), "unknown kind of file"),
+    "what.xyz": (lambda p: p.write_bytes(b"x"), "unknown kind of file"),
     "truncated.npz": (lambda p: _truncated(p, ".npz"), "damaged"),
     "empty.npz": (lambda p: p.write_bytes(b""), "no .npz archive"),
     "empty.parquet": (lambda p: p.write_bytes(b""), "damaged"),
@@ -291,35 +296,6 @@ def test_names_from_files_cannot_steer_the_terminal(tmp_path):
     with pytest.raises(PosteriorFileError) as caught:
         read_posteriors(tmp_path / "a.npz")
     assert str(caught.value).isprintable()
-
-
-@pytest.mark.parametrize("suffix", [".npz", ".parquet"])
-def test_ids_of_64_bits_keep_every_one(suffix, tmp_path):
-    path = tmp_path / f"out{suffix}"
-    write_rows(path, [1, 2**63 + 1], torch.zeros(2))
-    ids = np.load(path)["id"].tolist() if suffix == ".npz" else pyarrow.parquet.read_table(path)["id"].to_pylist()
-    assert ids == [1, 2**63 + 1]
-
-
-@pytest.mark.parametrize("suffix", [".npz", ".parquet", ".csv"])
-def test_rows_are_written_with_their_ids_and_every_digit(suffix, tmp_path):
-    path = tmp_path / f"out{suffix}"
-    values = torch.tensor([0.1, 1e-30, 3e30])
-    write_rows(path, ["a,b", 'q"', "c"], values)
-    if suffix == ".npz":
-        with np.load(path) as data:
-            ids, kl = data["id"].tolist(), data["kl"]
-    elif suffix == ".parquet":
-        table = pyarrow.parquet.read_table(path)
-        ids, kl = table["id"].to_pylist(), table["kl"].to_numpy()
-    else:
-        import csv
-
-        rows = list(csv.DictReader(path.read_text().splitlines()))
-        ids, kl = [r["id"] for r in rows], np.array([r["kl"] for r in rows], dtype=np.float32)
-    assert ids == ["a,b", 'q"', "c"]
-    np.testing.assert_array_equal(kl, values)
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

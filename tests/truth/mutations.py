@@ -16,8 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet
 import safetensors.torch
 import torch
@@ -43,6 +45,12 @@ def write_originals(folder):
     pyarrow.parquet.write_table(table, folder / "snappy.parquet", row_group_size=16)
     pyarrow.parquet.write_table(table, folder / "zstd.parquet", compression="zstd", version="1.0")
     pyarrow.parquet.write_table(table, folder / "plain.parquet", compression="none", use_dictionary=False)
+    pyarrow.feather.write_feather(table, folder / "table.feather", compression="lz4", chunksize=16)
+    pyarrow.feather.write_feather(table, folder / "table.arrow", compression="uncompressed")
+    for name, options in (("plain.h5", {}), ("chunks.h5", {"chunks": (16, 5), "compression": "gzip"})):
+        with h5py.File(folder / name, "w") as file:
+            for column, values in columns.items():
+                file.create_dataset(column, data=values, **options)
     safetensors.torch.save_file(tensors, folder / "model.safetensors")
     torch.save(tensors, folder / "zip.pt")
     torch.save(tensors, folder / "legacy.pth", _use_new_zipfile_serialization=False)

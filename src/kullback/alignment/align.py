@@ -1,27 +1,21 @@
 """The alignment of two batches of Gaussians over the same inputs."""
 
 import functools
-from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from kullback.alignment.affine import fit_affine
 from kullback.alignment.alignment import Alignment, MeanDivergence
+from kullback.alignment.fits import KINDS, Fits, Kind
 from kullback.alignment.maps import Map, divergences
-from kullback.alignment.objectives import Objective, objective
-from kullback.alignment.orthogonal import fit_orthogonal
-from kullback.alignment.permutation import fit_permutation
+from kullback.alignment.objectives import objective
 from kullback.alignment.rows import Rows
 from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.interop.registry import gaussians_for
 from kullback.numerics.arrays import common_array_kind
-
-Kind = Literal["permutation", "rotation", "rotation+shift", "affine"]
-
-KINDS: tuple[Kind, ...] = get_args(Kind)
-"""What :func:`align` fits, from the smallest group of maps to the largest."""
+from kullback.numerics.moments import ValueMoments
 
 
 def align(p: Any, q: Any, kind: Kind = "rotation", *, seed: int = 0) -> Alignment:
@@ -94,8 +88,33 @@ def align(p: Any, q: Any, kind: Kind = "rotation", *, seed: int = 0) -> Alignmen
 _MAX_DIMENSIONS = 512
 _MIN_ROWS = 4
 
+
+def check_size(rows: int, dimensions: int) -> None:
+    """Raise a ShapeError unless so many rows of so many dimensions can be aligned."""
+    if rows < _MIN_ROWS:
+        raise ShapeError(f"p and q have {rows} rows; an alignment takes at least {_MIN_ROWS}: half to report on.")
+    if dimensions > _MAX_DIMENSIONS:
+        raise ShapeError(f"p and q have {dimensions:,} dimensions; an alignment takes at most {_MAX_DIMENSIONS}.")
+
+
 # A row with more than this share of the divergence decides what map is fitted.
 _DOMINANT_SHARE = 0.5
+
+
+def warnings_of(rows: int, dimensions: int, share: float, row: int) -> tuple[str, ...]:
+    """What to know of a map that was fitted to so many rows, of whose divergence one row has a share."""
+    warnings = []
+    if rows < dimensions:
+        warnings.append(
+            f"the map of {dimensions} dimensions was fitted to {rows:,} rows: fewer rows than dimensions do not "
+            "determine a map, and what is left says little"
+        )
+    if rows > 2 and share > _DOMINANT_SHARE:
+        warnings.append(
+            f"row {row} (counted from 0) has {share:.0%} of the divergence of the rows that the map was fitted to, "
+            "so that the map may suit this row alone"
+        )
+    return tuple(warnings)
 
 
 class Aligner:
@@ -115,10 +134,8 @@ class Aligner:
         # Random pairs: the order is random, and no row is the next one.
         partners_fitted, partners_held_out = fitted.roll(1), held_out.roll(1)
         self._fitted = Rows(p, fitted), Rows(q, fitted)
-        self._pairs = _Fits(*self._fitted, seed)
-        self._random_pairs = _Fits(Rows(p, fitted), Rows(q, partners_fitted), seed)
-        if any(fits.objective.overflows for fits in (self._pairs, self._random_pairs)):
-            raise ValueError("the products of means and precisions overflow: no map can be fitted.")
+        self._pairs = Fits(objective(*self._fitted), seed)
+        self._random_pairs = Fits(objective(Rows(p, fitted), Rows(q, partners_fitted)), seed)
         # The rows that no map is fitted to, and random partners of those of p.
         self.p, self.q, self.partners = Rows(p, held_out), Rows(q, held_out), Rows(q, partners_held_out)
 
@@ -130,11 +147,11 @@ class Aligner:
             kind,
             g,
             unaligned=self._unaligned[0],
-            aligned=MeanDivergence.of(divergences(p, q, g)),
-            chance=MeanDivergence.of(divergences(p, self.partners, by_chance)),
-            chance_reverse=MeanDivergence.of(divergences(self.partners, p, by_chance.inverse())),
+            aligned=_mean(divergences(p, q, g)),
+            chance=_mean(divergences(p, self.partners, by_chance)),
+            chance_reverse=_mean(divergences(self.partners, p, by_chance.inverse())),
             unaligned_reverse=self._unaligned[1],
-            aligned_reverse=MeanDivergence.of(divergences(q, p, g.inverse())),
+            aligned_reverse=_mean(divergences(q, p, g.inverse())),
             rows_fitted=self._pairs.objective.count,
             warnings=self._warnings,
             array_kind=self._array_kind,
@@ -144,59 +161,23 @@ class Aligner:
     def _unaligned(self) -> tuple[MeanDivergence, MeanDivergence]:
         identity = Map.identity(self.p.dimensions)
         pairs = (self.p, self.q), (self.q, self.p)
-        there, back = (MeanDivergence.of(divergences(*pair, identity)) for pair in pairs)
+        there, back = (_mean(divergences(*pair, identity)) for pair in pairs)
         return there, back
 
     @functools.cached_property
     def _warnings(self) -> tuple[str, ...]:
-        warnings = []
         n, d = self._pairs.objective.count, self.p.dimensions
-        if n < d:
-            warnings.append(
-                f"the map of {d} dimensions was fitted to {n:,} rows: fewer rows than dimensions do not determine a "
-                "map, and what is left says little"
-            )
         p, q = (rows.first(n) for rows in self._fitted)
         values = divergences(p, q, Map.identity(d))
-        share = float(values.max() / values.sum())
-        if n > 2 and share > _DOMINANT_SHARE:
-            row = int(p.index[values.argmax()])
-            warnings.append(
-                f"row {row} (counted from 0) has {share:.0%} of the divergence of the rows that the map was fitted to, "
-                "so that the map may suit this row alone"
-            )
-        return tuple(warnings)
+        return warnings_of(n, d, float(values.max() / values.sum()), int(p.index[values.argmax()]))
 
 
-class _Fits:
-    """The best map of each kind for some pairs of rows, each fitted once."""
-
-    def __init__(self, p: Rows, q: Rows, seed: int) -> None:
-        self.objective: Objective = objective(p, q)
-        self._seed = seed
-        self._maps: dict[Kind, Map] = {}
-        self._fit: dict[Kind, Callable[[], Map]] = {
-            "permutation": lambda: fit_permutation(self.objective),
-            "rotation": lambda: self._orthogonal(shift=False),
-            "rotation+shift": lambda: self._orthogonal(shift=True),
-            "affine": lambda: fit_affine(self.objective, self("rotation+shift")),
-        }
-
-    def __call__(self, kind: Kind) -> Map:
-        if kind not in self._maps:
-            self._maps[kind] = self._fit[kind]()
-        return self._maps[kind]
-
-    def _orthogonal(self, *, shift: bool) -> Map:
-        known = [self("permutation"), *([self("rotation")] if shift else [])]
-        return fit_orthogonal(self.objective, known, shift=shift, seed=self._seed)
+def _mean(values: Tensor) -> MeanDivergence:
+    return MeanDivergence.of(ValueMoments.of(values))
 
 
 def _check(p: Gaussian, q: Gaussian) -> None:
-    if len(p) < _MIN_ROWS:
-        raise ShapeError(f"p and q have {len(p)} rows; an alignment takes at least {_MIN_ROWS}: half to report on.")
-    if p.event_size > _MAX_DIMENSIONS:
-        raise ShapeError(f"p and q have {p.event_size:,} dimensions; an alignment takes at most {_MAX_DIMENSIONS}.")
+    check_size(len(p), p.event_size)
     for name, g in (("p", p), ("q", q)):
         if not all(bool(x.isfinite().all()) for x in g.tensors()):
             raise ValueError(f"{name} has a mean or a scale that is not finite: no map can be fitted.")

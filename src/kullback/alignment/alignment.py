@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from kullback.alignment.maps import Map
 from kullback.alignment.rows import flattened, with_event
@@ -15,6 +14,7 @@ from kullback.gaussians.mixture import Mixture
 from kullback.interop.registry import convert
 from kullback.numerics.arrays import ArrayKind, to_callers_type
 from kullback.numerics.display import table
+from kullback.numerics.moments import ValueMoments
 from kullback.numerics.tensors import common_device, compute_dtype
 
 
@@ -27,10 +27,9 @@ class MeanDivergence:
     rows: int
 
     @classmethod
-    def of(cls, values: Tensor) -> "MeanDivergence":
-        """The mean of one value for each row."""
-        error = float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-        return cls(float(values.mean()), error, len(values))
+    def of(cls, values: ValueMoments) -> "MeanDivergence":
+        """The mean of values whose moments are given."""
+        return cls(values.mean, values.standard_error, values.count)
 
     def __float__(self) -> float:
         return self.mean

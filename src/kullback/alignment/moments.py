@@ -31,9 +31,12 @@ class Moments:
     linear: Tensor  # (d, d + 1): each b_k
 
     @classmethod
-    def of(cls, p: Gaussian, q: Gaussian) -> "Moments":
-        """The moments of rows ``(N, d)``, in float64 on the CPU; q is diagonal."""
-        origin_p, origin_q = p.mean.mean(0), q.mean.mean(0)
+    def of(cls, p: Gaussian, q: Gaussian, origins: tuple[Tensor, Tensor] | None = None) -> "Moments":
+        """The moments of rows ``(N, d)``, in float64 on the CPU; q is diagonal.
+
+        Parts that are given the same origins are merged at once; without any, they are the means of the rows.
+        """
+        origin_p, origin_q = origins or (p.mean.mean(0), q.mean.mean(0))
         d = len(origin_p)
         i, j = torch.tril_indices(d + 1, d + 1, device="cpu")
         second, linear = p.mean.new_zeros(d, len(i)), p.mean.new_zeros(d, d + 1)
@@ -50,10 +53,13 @@ class Moments:
                 products[:, inner] += source.covariance_matrix[:, i[inner], j[inner]]
             second += (1.0 / variance).mT @ products
             linear += ((target.mean - origin_q) / variance).mT @ x
-        return cls(len(p), origin_p, origin_q, second / len(p), linear / len(p))
+        count = max(1, len(p))
+        return cls(len(p), origin_p, origin_q, second / count, linear / count)
 
     def merge(self, other: "Moments") -> "Moments":
         """The moments of the rows of both."""
+        if not self.count or not other.count:
+            return self if self.count else other
         other = other._from_origin(self.origin_p, self.origin_q)
         count = self.count + other.count
         a, b = self.count / count, other.count / count
@@ -70,6 +76,8 @@ class Moments:
         return full
 
     def _from_origin(self, origin_p: Tensor, origin_q: Tensor) -> "Moments":
+        if torch.equal(self.origin_p, origin_p) and torch.equal(self.origin_q, origin_q):
+            return self
         d = len(origin_p)
         i, j = torch.tril_indices(d + 1, d + 1, device="cpu")
         move = torch.eye(d + 1, dtype=torch.float64, device="cpu")

@@ -158,11 +158,17 @@ class FromRows(Objective):
         return covariance, self._precisions.diagonal(dim1=1, dim2=2).mean(0)
 
 
+def rows_of_moments(q: Gaussian) -> int:
+    """How many rows suffice for the moments that a map is fitted to; 0 if a map is fitted to rows."""
+    d = q.event_size
+    return max(16 * d, _MAX_PRODUCTS // d**3) if q.scale.is_diagonal and d <= _MAX_MOMENTS else 0
+
+
 def objective(p: Rows, q: Rows) -> Objective:
     """The objective of pairs of rows, from as many of the first rows as suffice."""
     d = p.dimensions
-    if q.gaussian.scale.is_diagonal and d <= _MAX_MOMENTS:
-        n = max(16 * d, _MAX_PRODUCTS // d**3)
+    n = rows_of_moments(q.gaussian)
+    if n:
         parts = zip(p.first(n).parts(), q.first(n).parts(), strict=True)
         return FromMoments(functools.reduce(Moments.merge, (Moments.of(*pair) for pair in parts)))
     if p.gaussian.scale.is_diagonal and q.gaussian.scale.is_diagonal:

@@ -1,21 +1,26 @@
 """The nearest Gaussians under a divergence, exactly, without storing the matrix of all divergences."""
 
-from collections.abc import Iterator
+import functools
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from kullback.all_pairs.expanded import ExpandedKL, expanded
+from kullback.all_pairs.blocks import Block, Blocks, results
+from kullback.all_pairs.by_products import nearest_by_products
 from kullback.all_pairs.pairwise import Function, as_batches, as_torch, pairwise
 from kullback.divergences.kl import kl_divergence
+from kullback.engines.base import Engine
 from kullback.gaussians.gaussian import Gaussian
 from kullback.numerics.arrays import common_array_kind, from_callers_type, to_callers_type
-from kullback.numerics.screened import nearest_by_scores, smallest
+from kullback.numerics.screened import smallest
 from kullback.numerics.tensors import common_device, no_autocast
 
-# Gaussians of p and of q in one tile of scores.
-_ROWS, _COLUMNS = 64, 32_768
+# Numbers of the vectors of a block of p, and of one of q: with theirs, some hundred megabytes are taken at once.
+_BLOCK_ELEMENTS = 2**23
+
+# Gaussians of p of which all divergences from a block of q are computed at once.
+_ROWS = 64
 
 
 class Neighbours(NamedTuple):
@@ -63,67 +68,68 @@ def nearest(p: Any, q: Any, k: int, divergence: str | Function = "kl") -> Neighb
         >>> nearest(Gaussian.from_std(torch.tensor([[2.8]]), torch.ones(1, 1)), q, k=2).indices
         tensor([[2, 1]])
     """
+    return nearest_on(None, p, q, k, divergence)
+
+
+def nearest_on(engine: Engine | None, p: Any, q: Any, k: int, divergence: str | Function = "kl") -> Neighbours:
+    """:func:`nearest` by an engine, which searches blocks at the same time."""
     p, q, function = as_batches("nearest({}, k)", p, q, divergence)
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= len(q):
         raise ValueError(f"k is a whole number from 1 to {len(q)} (the Gaussians of q), got {k!r}.")
     kind = common_array_kind((p.array_kind, q.array_kind))
     with no_autocast(common_device([*p.tensors(), *q.tensors()])):
         p, q = as_torch(p.detach(), q.detach())
-        expansion = expanded(p, q, p.mean.dtype) if function is kl_divergence else None
-        neighbours = _in_full(p, q, k, function) if expansion is None else _by_product(p, q, k, expansion)
-    return Neighbours(*(to_callers_type(x, kind) for x in neighbours))
+        values, indices = nearest_by_blocks(p, q, k, function, engine)
+    return Neighbours(to_callers_type(values, kind), to_callers_type(indices, kind))
+
+
+def block_size(p: Gaussian, q: Gaussian) -> int:
+    """How many Gaussians of p, and of q, are searched at once, so that memory is bounded whatever there is of them."""
+    d = p.event_size
+    return max(_ROWS, _BLOCK_ELEMENTS // (2 * d + 1 if p.scale.is_diagonal and q.scale.is_diagonal else d * (d + 1)))
+
+
+def nearest_by_blocks(
+    p: Gaussian, q: Gaussian, k: int, function: Function, engine: Engine | None
+) -> tuple[Tensor, Tensor]:
+    """The divergences, in the dtype of p, and the indices of the nearest: those of blocks of p and q, merged."""
+    values = torch.empty(len(p), k, dtype=p.mean.dtype, device=p.device)
+    indices = torch.empty(len(p), k, dtype=torch.int64, device=p.device)
+    size = block_size(p, q)
+    blocks = Blocks.of(p, q, size, size)
+    found: tuple[Tensor, Tensor] | None = None
+    for (rows, columns), part in results(functools.partial(_of_block, k, function), blocks, engine):
+        further = part[0], part[1] + columns.start
+        found = merged(found, further, k) if found is not None and columns.start else further
+        if columns.stop == len(q):
+            values[rows], indices[rows] = found
+    return values, indices
+
+
+def _of_block(k: int, function: Function, block: Block) -> tuple[Tensor, Tensor]:
+    return nearest_in_block(block.p, block.q, k, function)
+
+
+def nearest_in_block(p: Gaussian, q: Gaussian, k: int, function: Function) -> tuple[Tensor, Tensor]:
+    """The divergences in float64 and the indices of the nearest of a part of q: k of them, or as many as it has.
+
+    :func:`merged` merges those of two parts.
+    """
+    k = min(k, len(q))
+    found = nearest_by_products(p, q, k) if function is kl_divergence and len(p) else None
+    return _in_full(p, q, k, function) if found is None else found
+
+
+def merged(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor], k: int) -> tuple[Tensor, Tensor]:
+    """The k nearest of those of two parts of q."""
+    values, indices = (torch.cat(x, 1) for x in zip(a, b, strict=True))
+    values, order = values.topk(min(k, values.shape[1]), largest=False)
+    return values, indices.gather(1, order)
 
 
 def _in_full(p: Gaussian, q: Gaussian, k: int, function: Function) -> tuple[Tensor, Tensor]:
     """The nearest from all divergences, some rows at a time."""
     parts = [smallest(from_callers_type(pairwise(p[i : i + _ROWS], q, function)), k) for i in range(0, len(p), _ROWS)]
     if not parts:
-        return p.mean.new_empty(0, k), p.mean.new_empty(0, k, dtype=torch.int64)
-    return torch.cat([values for values, _ in parts]), torch.cat([indices for _, indices in parts])
-
-
-def _by_product(p: Gaussian, q: Gaussian, k: int, expansion: ExpandedKL) -> tuple[Tensor, Tensor]:
-    """The nearest by the scores of matrix products, whose rounding errors are bounded."""
-    values = torch.empty(len(p), k, dtype=p.mean.dtype, device=p.device)
-    indices = torch.empty(len(p), k, dtype=torch.int64, device=p.device)
-    # All tiles share one piece of memory: allocating it for each would cost more than the product.
-    memory = expansion.left.new_empty(_ROWS * min(_COLUMNS, len(q)))
-    for start in range(0, len(p), _ROWS):
-        rows = slice(start, min(start + _ROWS, len(p)))
-        values[rows], indices[rows] = _nearest_of_rows(p[rows], q, k, expansion.of_rows(rows), memory)
-    return values, indices
-
-
-def _nearest_of_rows(p: Gaussian, q: Gaussian, k: int, expansion: ExpandedKL, memory: Tensor) -> tuple[Tensor, Tensor]:
-    # A product of 2d + 1 terms is off by at most this times the sum of their absolute values, which is at most
-    # 5 D + A + B; rounding the two vectors adds one unit each.
-    unit = (expansion.left.shape[1] + 3) * torch.finfo(expansion.left.dtype).eps
-
-    def settled(last_score: Tensor, kth: Tensor) -> Tensor:
-        """Whether a divergence of at least this score is above the k-th smallest, whatever the rounding errors."""
-        error = unit * (5.0 * kth + expansion.size_p + expansion.size_q.amax())
-        if expansion.norm_p is not None and expansion.norm_q is not None:
-            error = error + unit * expansion.norm_p * expansion.norm_q.amax()
-        return last_score + expansion.constant - error > kth + error
-
-    return nearest_by_scores(
-        _score_tiles(expansion, memory),
-        k,
-        len(q),
-        exact=lambda candidates: kl_divergence(p[:, None], q[candidates]),
-        settled=settled,
-        whole_rows=lambda row: kl_divergence(p[int(row)], q)[None],
-        rows_at_once=1,
-    )
-
-
-def _score_tiles(expansion: ExpandedKL, memory: Tensor) -> Iterator[Tensor]:
-    """The inner products of all pairs, which are the divergences less the constants of the rows, tile by tile.
-
-    Each tile overwrites the one before.
-    """
-    for start in range(0, len(expansion.right), _COLUMNS):
-        right = expansion.right[start : start + _COLUMNS]
-        tile = memory[: len(expansion.left) * len(right)].view(-1, len(right))
-        torch.mm(expansion.left, right.mT, out=tile)
-        yield tile.nan_to_num_(-torch.inf)  # NaN becomes a candidate
+        return p.mean.new_empty(0, k, dtype=torch.float64), p.mean.new_empty(0, k, dtype=torch.int64)
+    return torch.cat([values.double() for values, _ in parts]), torch.cat([indices for _, indices in parts])

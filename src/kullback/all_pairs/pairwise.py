@@ -1,13 +1,18 @@
 """The matrix of divergences of all Gaussians of one batch from all of another."""
 
+import functools
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from kullback.all_pairs.blocks import Block, Blocks, Place, results
 from kullback.all_pairs.expanded import ExpandedKL, expanded, expanded_diagonals
 from kullback.all_pairs.one_pass import Bhattacharyya, OnePass, Wasserstein2, one_pass
+from kullback.all_pairs.stored_matrix import matrix_file
 from kullback.divergences.api import as_common_tensors, check_events
 from kullback.divergences.bhattacharyya import bhattacharyya
 from kullback.divergences.hellinger import from_bhattacharyya, hellinger
@@ -15,6 +20,7 @@ from kullback.divergences.jeffreys import jeffreys
 from kullback.divergences.kl import kl_divergence
 from kullback.divergences.registry import RECORDS, function_of, record_of
 from kullback.divergences.wasserstein2 import wasserstein2
+from kullback.engines.base import Engine
 from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.interop.registry import gaussians_for
@@ -27,10 +33,20 @@ from kullback.numerics.tensors import common_device, no_autocast
 # Elements of the scales of pairs that are computed at once.
 _ELEMENTS = 2**18
 
+# Rows and columns of a block that is computed and written at once; whole chunks of a Zarr array.
+_BLOCK = (4096, 8192)
+
 Function = Callable[[Any, Any], Any]
 
 
-def pairwise(p: Any, q: Any, divergence: str | Function = "kl") -> Any:
+def pairwise(
+    p: Any,
+    q: Any,
+    divergence: str | Function = "kl",
+    *,
+    out: str | os.PathLike[str] | None = None,
+    engine: Engine | None = None,
+) -> Any:
     r"""The matrix of the divergences :math:`D(p_i \,\|\, q_j)` of all Gaussians of p from all of q.
 
     The Kullback–Leibler and the Jeffreys divergence of diagonal covariances, and of full covariances of up to 64
@@ -39,6 +55,12 @@ def pairwise(p: Any, q: Any, divergence: str | Function = "kl") -> Any:
     computed by elementary operations where no gradients are asked for. Every entry that lost digits to cancellation is
     computed again. Other divergences and pairs are computed tile by tile. The diagonal of ``pairwise(p, p)`` is exactly
     0. The Kullback–Leibler divergence of diagonal covariances needs little memory beyond the result.
+
+    A matrix that is larger than memory goes into a file: ``out="kl.zarr"`` is a Zarr array in chunks of 1,024 × 1,024,
+    with the attributes ``divergence`` and ``kullback`` (the version); ``out="kl.npy"`` is a NumPy file. It is computed
+    and written in blocks of up to 4,096 × 8,192, of which memory holds a few. The file appears under its name when it
+    is complete, in the place of an older one. Values are within the errors below of those without ``out``, because
+    sums of products may be added up in another order.
 
     Shape:
         ``(n, m)`` for batches of shapes ``(n,)`` and ``(m,)``: a row for each Gaussian of p, a column for each of q.
@@ -55,9 +77,11 @@ def pairwise(p: Any, q: Any, divergence: str | Function = "kl") -> Any:
         q: another one.
         divergence: ``"kl"``, the name of another divergence, or a function of two batches of Gaussians, such as
             ``lambda p, q: renyi(p, q, 0.5)``.
+        out: the file to write, ``.zarr`` (``pip install 'kullback[zarr]'``) or ``.npy``.
+        engine: what computes the blocks at the same time; without one, they are computed one after the other.
 
     Returns:
-        A tensor, or a NumPy array if p and q were given as NumPy arrays.
+        A tensor, or a NumPy array if p and q were given as NumPy arrays. With ``out``, the path of the file.
 
     Raises:
         ShapeError: if p or q does not have exactly one batch dimension, or if the event shapes differ.
@@ -76,7 +100,31 @@ def pairwise(p: Any, q: Any, divergence: str | Function = "kl") -> Any:
     p, q, function = as_batches("pairwise({})", p, q, divergence)
     kind = common_array_kind((p.array_kind, q.array_kind))
     with no_autocast(common_device([*p.tensors(), *q.tensors()])):
-        return to_callers_type(_pairwise(*as_torch(p, q), function), kind)
+        a, b = as_torch(p, q)
+        if out is None and engine is None:
+            return to_callers_type(_pairwise(a, b, function), kind)
+        if any_requires_grad(*a.tensors(), *b.tensors()):
+            raise ValueError("out and engine keep no gradients: pass p.detach() and q.detach().")
+        if out is None:
+            matrix = empty((len(a), len(b)), a.mean.dtype, a.device)
+            _in_blocks(a, b, function, engine, matrix.__setitem__)
+            return to_callers_type(matrix, kind)
+        attributes = {"divergence": divergence if isinstance(divergence, str) else getattr(divergence, "__name__", "")}
+        with matrix_file(Path(out), (len(a), len(b)), a.mean.dtype, attributes) as write:
+            _in_blocks(a, b, function, engine, write)
+        return Path(out)
+
+
+def _in_blocks(
+    p: Gaussian, q: Gaussian, function: Function, engine: Engine | None, put: Callable[[Place, Tensor], None]
+) -> None:
+    """The matrix block by block, each of which is put in its place."""
+    for place, values in results(functools.partial(_of_block, function), Blocks.of(p, q, *_BLOCK), engine):
+        put(place, values)
+
+
+def _of_block(function: Function, block: Block) -> Tensor:
+    return _pairwise(block.p, block.q, function)
 
 
 def as_torch(p: Gaussian, q: Gaussian, dtype: torch.dtype | None = None) -> tuple[Gaussian, Gaussian]:

@@ -1,21 +1,25 @@
 """The group of commands, and the entry point of the command line.
 
 Exit codes: 0 for success; 1 if a condition of ``--fail-if`` is met, or, with a traceback, for a defect of kullback; 2
-for bad input, which is reported in one line, or wrong usage; 130 for an interruption.
+for bad input, which is reported in one line, or wrong usage; 130 for an interruption; 143 if the system asks
+the process to end.
 """
 
+import contextlib
 import importlib
 import io
 import os
 import pkgutil
 import sys
+from typing import NoReturn
 
 import click
 
 from kullback._version import __version__
 from kullback.cli import commands as command_files
-from kullback.cli.errors import ClosedPipe
+from kullback.cli.errors import ClosedPipe, with_notes
 from kullback.cli.inputs import ARGUMENTS, EXIT_CODES
+from kullback.cli.running import Terminated, heed_termination
 
 
 class _Group(click.Group):
@@ -43,16 +47,26 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # Some encodings lack ‖ and σ; write escape sequences instead of failing.
             stream.reconfigure(errors="backslashreplace")
+    heed_termination()
     try:
         code = commands.main(prog_name="kullback", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        code = 130
+    except (click.Abort, KeyboardInterrupt) as error:
+        _leave(with_notes(error.__cause__ or error, "interrupted"), 130)
+    except Terminated as error:
+        _leave(with_notes(error, "terminated"), 143)
     except ClosedPipe:
         # The reader of our output has closed it, as head does. Python would report that again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     sys.exit(code)
+
+
+def _leave(message: str, code: int) -> NoReturn:
+    """End this process at once, whatever its threads still compute."""
+    click.echo(message, err=True)
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    os._exit(code)

@@ -32,14 +32,20 @@ def one_line_errors() -> Iterator[None]:
     except BrokenPipeError as error:  # an OSError, but not an error of the input
         raise ClosedPipe from error
     except (PosteriorFileError, ShapeError, NoClosedForm, NotPositiveDefinite) as error:
-        raise BadInput(error) from error
+        raise BadInput(with_notes(error)) from error
     except OSError as error:
         is_of_file = error.filename is not None and error.strerror is not None
-        raise BadInput(f"{error.filename}: {error.strerror}." if is_of_file else error) from error
+        raise BadInput(with_notes(error, f"{error.filename}: {error.strerror}." if is_of_file else None)) from error
     except (MemoryError, RuntimeError) as error:
         from kullback.numerics.memory import exhausted
 
         why = exhausted(error)
         if why is None:
             raise
-        raise BadInput(why) from error
+        raise BadInput(with_notes(error, why)) from error
+
+
+def with_notes(error: BaseException, message: str | None = None) -> str:
+    """What an exception says, or a message in its place, and what was noted on the way."""
+    said = [str(error) if message is None else message, *getattr(error, "__notes__", ())]
+    return "; ".join(text.removesuffix(".") for text in said) if len(said) > 1 else said[0]

@@ -4,26 +4,30 @@ import functools
 import os
 import shlex
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from kullback.cli.errors import BadInput
-from kullback.io.arrays import parts
 from kullback.io.columns import NAMES, SCALE_KINDS, SCALES, option
+from kullback.io.datasets import parts
 from kullback.io.formats.registry import suffixes, table_suffixes
+from kullback.io.places import place
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
     from kullback.gaussians.gaussian import Gaussian
-    from kullback.io.model import Posteriors
+    from kullback.io.model import Model
     from kullback.io.reading import Reading
+    from kullback.io.rows import ModelRows
+
+T = TypeVar("T")
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a condition of --fail-if is met, or, with a traceback, a defect of kullback; 2 bad input or "
-    "usage; 130 interrupted."
+    "usage; 130 interrupted; 143 terminated."
 )
 
 INPUT = click.Path(readable=False)
@@ -40,7 +44,8 @@ def command_line() -> str:
 
 POSTERIOR_FILES = f"""\b
 Files: {", ".join(suffixes("posteriors"))}; nothing is ever unpickled. A folder of .npy files, or two files
-a_mu.npy,a_logvar.npy as one argument, are one model, too.
+a_mu.npy,a_logvar.npy as one argument, are one model, too; so are the files of another kind in a folder, or those of a
+pattern in quotes, 'run/*.parquet', one after the other.
 Columns, one row for each input, found by name:
   mean      {", ".join(NAMES["mean"])}
   scale     {" | ".join(", ".join(NAMES[kind]) for kind in SCALES)}
@@ -56,16 +61,21 @@ A file holds one array of shape (n, d), or --columns chooses one of several.
 In {" and ".join(table_suffixes())} the columns are the coordinates, without id; a header is optional."""
 
 
-def load_models(
-    a: str, b: str | None, reading: "Reading", outputs: tuple[str | None, ...] = ()
-) -> "tuple[list[Any], list[Posteriors], list[str]]":
-    """The ids of the rows, the posteriors of one model or of two, and their names.
+def load_rows(
+    a: str,
+    b: str | None,
+    reading: "Reading",
+    outputs: tuple[str | None, ...] = (),
+    *,
+    skip: bool = False,
+) -> "tuple[ModelRows, list[str]]":
+    """The rows of one model, or of two side by side, and the names of the models.
 
     Raises:
         BadInput: if one of ``outputs`` is an input.
         PosteriorFileError: if a file does not contain the model, or the rows cannot be joined.
     """
-    from kullback.io.model import joined
+    from kullback.io.joining import alone, joined
     from kullback.io.posteriors import distinct_names
 
     paths = [a] if b is None else [a, b]
@@ -76,45 +86,59 @@ def load_models(
     models = read_models(paths, reading)
     if len(models) == 1:
         (only,) = models
-        return only.ids or list(range(len(only))), models, [printable(only.name)]
-    ids, p, q = joined(*models)
-    if (p.ids is None) != (q.ids is None):
-        lacking = q.source if q.ids is None else p.source
+        return noted(lambda: alone(only, skip=skip)), [printable(only.name)]
+    p, q = models
+    rows = noted(lambda: joined(p, q, skip=skip))
+    if p.has_ids != q.has_ids:
+        lacking = p.source if q.has_ids else q.source
         click.echo(f"note: {lacking} has no ids, so rows are joined by order", err=True)
-    return ids, [p, q], distinct_names([printable(p.name), printable(q.name)], [a, b or a])
+    return rows, distinct_names([printable(p.name), printable(q.name)], [a, b or a])
 
 
 def load_pair(
     a: str, b: str | None, reading: "Reading", outputs: tuple[str | None, ...] = ()
-) -> "tuple[list[Any], Gaussian, Gaussian]":
+) -> "tuple[Sequence[Any], Gaussian, Gaussian]":
     """The ids of the rows, and the Gaussians of two models; of one model, those and the standard normal prior.
 
-    Raises as :func:`load_models` does.
+    Raises as :func:`load_rows` does.
     """
     from kullback.gaussians.gaussian import Gaussian
 
-    ids, models, _ = load_models(a, b, reading, outputs)
-    p, *q = (model.gaussian for model in models)
+    rows, _ = load_rows(a, b, reading, outputs)
+    ids, (p, *q) = noted(rows.whole)
     if q:
         return ids, p, q[0]
-    click.echo(f"note: {models[0].source} holds one model, so B is the prior, q = N(0, I)", err=True)
+    note_prior(rows)
     return ids, p, Gaussian.standard(p.event_shape)
 
 
-def read_models(paths: Sequence[str], reading: "Reading") -> "list[Posteriors]":
+def note_prior(rows: "ModelRows") -> None:
+    """Say that a single model is compared with the prior."""
+    click.echo(f"note: {rows.models[0].source} holds one model, so B is the prior, q = N(0, I)", err=True)
+
+
+def noted(read: "Callable[[], T]") -> "T":
+    """The result of ``read``, whose warnings are printed as notes."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        found = read()
+    for warning in said:
+        click.echo(f"note: {warning.message}", err=True)
+    return found
+
+
+def read_models(paths: Sequence[str], reading: "Reading") -> "list[Model]":
     """One model of each file, or those of a single file, with notes of what was read in a lower precision than it has,
     and of covariances that are singular.
 
     Raises as :meth:`Reading.models` does.
     """
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        models = reading.models(paths)
-    for warning in said:
-        click.echo(f"note: {warning.message}", err=True)
+    from kullback.io.model import Posteriors
+
+    models = noted(lambda: reading.models(paths))
     for model in models:
-        g = model.gaussian
-        if not g.scale.has_density:
+        if isinstance(model, Posteriors) and not model.gaussian.scale.has_density:
+            g = model.gaussian
             singular = int(g.scale.half_log_det(g.event_shape).isneginf().sum())
             click.echo(
                 f"note: {model.source}: {singular:,} of {len(g):,} covariances {'is' if singular == 1 else 'are'} "
@@ -186,7 +210,13 @@ def _reading(*, scale: Any, labels: str | None, by_order: bool, mean: str | None
 
 
 def check_output(output: str | None, inputs: Sequence[str | None]) -> None:
-    """Raise :class:`BadInput` if an output is one of the inputs."""
-    files = [file for path in inputs if path for file in parts(Path(path))]
-    if output and any(os.path.exists(output) and os.path.samefile(output, file) for file in files):
-        raise BadInput(f"{output}: is an input, which writing would destroy. Choose another output.")
+    """Raise :class:`BadInput` if an output is one of the inputs, or a folder that holds one."""
+    if not output or not os.path.exists(output):
+        return
+    folder = Path(os.path.realpath(output))
+    files = (file for path in inputs if path for file in (place(path), *parts(place(path))))
+    for file in files:
+        if not isinstance(file, Path) or not file.exists():
+            continue
+        if os.path.samefile(output, file) or (folder.is_dir() and folder in Path(os.path.realpath(file)).parents):
+            raise BadInput(f"{output}: is an input, which writing would destroy. Choose another output.")

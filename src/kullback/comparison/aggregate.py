@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from kullback.alignment.maps import Map
-from kullback.alignment.rows import Rows, flattened
-from kullback.comparison.summary import MODELS
+from kullback.alignment.rows import flattened
+from kullback.comparison.pair import MODELS
 from kullback.divergences.kl import kl_divergence
 from kullback.divergences.results import Bounds
 from kullback.estimate.bounds import kl_bounds
@@ -30,7 +30,7 @@ _MAX_DIMENSIONS = 512
 _MAX_MARGINALS, _FEWEST_POINTS = 2**28, 1024
 
 # Of more rows, this many are drawn; and the points of each estimate.
-_MAX_ROWS, _POINTS = 2000, 2**14
+MAX_AGGREGATED, _POINTS = 2000, 2**14
 
 # Bounds are proved where they take seconds: the greatest rows² × dimensions of diagonal Gaussians, and rows² ×
 # dimensions² of others.
@@ -97,8 +97,8 @@ def steps(models: int) -> int:
 
 
 def aggregate(models: Sequence[Gaussian], prior: Gaussian, g: Map | None, step: Callable[[], None]) -> Aggregate | str:
-    """What the aggregated posteriors of one or two batches ``(N, *event)`` are like; or why that is not known, as a
-    sentence.
+    """What the aggregated posteriors of one or two batches ``(N, *event)`` in float64 are like; or why that is not
+    known, as a sentence.
 
     Args:
         models: the posteriors of model A and, if there are two, of model B.
@@ -116,9 +116,7 @@ def aggregate(models: Sequence[Gaussian], prior: Gaussian, g: Map | None, step: 
 
 
 def _aggregate(models: Sequence[Gaussian], prior: Gaussian, g: Map | None, step: Callable[[], None]) -> Aggregate:
-    rows, generator = len(models[0]), torch.Generator().manual_seed(0)
-    order = torch.randperm(rows, generator=generator, device="cpu")[:_MAX_ROWS].sort().values
-    batches = [Rows(x, order).converted() for x in models]
+    batches = [flattened(x) for x in models]
     flat_prior = Gaussian.standard(batches[0].event_size)
     if prior.tensors():
         flat_prior = flattened(prior.cast(torch.float64, torch.device("cpu")).detach())
@@ -134,7 +132,7 @@ def _aggregate(models: Sequence[Gaussian], prior: Gaussian, g: Map | None, step:
         step()
         pairs["ba"] = _of_pair((b, a), None if g is None else g.inverse(), None if mapped is None else (b, mapped))
         step()
-    return Aggregate(len(order), parts, pairs)
+    return Aggregate(len(batches[0]), parts, pairs)
 
 
 def _parts_of_rate(posteriors: Gaussian, prior: Gaussian) -> AggregatedModel:

@@ -2,36 +2,36 @@
 prior.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
 
 import torch
 
-from kullback.alignment.align import KINDS, Kind
-from kullback.comparison.aggregate import NOT_ASKED, Aggregate
+from kullback.alignment.fits import KINDS, Kind
+from kullback.comparison.aggregate import MAX_AGGREGATED, NOT_ASKED, Aggregate
 from kullback.comparison.aggregate import aggregate as aggregate_rows
 from kullback.comparison.aggregate import steps as aggregate_steps
 from kullback.comparison.comparison import Comparison
-from kullback.comparison.coordinates import Coordinates, coordinates
-from kullback.comparison.images import Image, as_image, checked_images
+from kullback.comparison.coordinates import Coordinates, Leave, coordinates
+from kullback.comparison.images import Image, Images, as_image, checked_images, of_array
 from kullback.comparison.one_model import ALONE, OneModel
+from kullback.comparison.pair import Pair
+from kullback.comparison.passes import Passes, State
 from kullback.comparison.progress import Progress
 from kullback.comparison.result import Result
-from kullback.comparison.rows import alone, paired, rows_of
+from kullback.comparison.rows import paired, rows_of, single
 from kullback.comparison.statistics import Thresholds
-from kullback.comparison.summary import Pair, Summary
+from kullback.comparison.summary import Summary
+from kullback.engines.base import Engine
+from kullback.engines.local import Local
 from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import Parameterization
 from kullback.interop.registry import as_gaussian
-from kullback.io.model import Posteriors
+from kullback.io.rows import ModelRows
 from kullback.io.text import printable
 
 R = TypeVar("R", bound=Result)
-
-# How many numbers of the means, or of the matrices of Gaussians that are not diagonal, are in a batch of rows. Larger
-# ones leave the caches, and memory in pieces.
-NUMBERS_PER_BATCH = 2**17
 
 ALIGNMENTS: tuple[Kind, ...] = ("permutation", "rotation")
 """The kinds of alignment that a comparison reports if it is not asked for others."""
@@ -143,76 +143,77 @@ def compare(
     """
     first = rows_of(a, "a", scale)
     if images is not None:
-        first = first.with_images(checked_images(images, len(first)))
+        images = of_array(checked_images(images, len(first)))
     options: dict[str, Any] = {
         "prior": prior, "aggregate": aggregate, "thresholds": thresholds, "names": names, "top": top,
-        "progress": progress,
+        "progress": progress, "images": images,
     }  # fmt: skip
     if b is None:
-        return describe_rows(*alone(first), **options)
-    return compare_rows(*paired(first, rows_of(b, "b", scale)), align=align, **options)
+        return describe_rows(single(first), **options)
+    return compare_rows(paired(first, rows_of(b, "b", scale)), align=align, **options)
 
 
 def compare_rows(
-    ids: Sequence[Any],
-    first: Posteriors,
-    second: Posteriors,
+    rows: ModelRows,
     *,
     align: Sequence[Kind] = ALIGNMENTS,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
     **options: Any,
 ) -> Comparison:
-    """:func:`compare` for rows of two models that have already been read, joined and checked, and their ids."""
+    """:func:`compare` for rows of two models that have been joined and checked."""
     if align is None or isinstance(align, str) or not set(align) <= set(KINDS):
         raise ValueError(f"align takes kinds of alignment, some of {', '.join(KINDS)}, as a tuple, got {align!r}.")
 
-    def aligned(summary: Summary, step: Callable[[], None]) -> Coordinates | str:
-        return coordinates(ids, first.gaussian, second.gaussian, summary, align, thresholds, step)
+    def aligned(summary: Summary, leave: Leave) -> Coordinates | str:
+        return coordinates(summary, align, thresholds, leave)
 
-    return _result(Comparison, ids, (first, second), aligned, len(align), thresholds=thresholds, **options)
+    return _result(Comparison, rows, aligned, len(align), thresholds=thresholds, **options)
 
 
-def describe_rows(ids: Sequence[Any], model: Posteriors, **options: Any) -> OneModel:
-    """:func:`compare` for rows of one model that have already been read and checked, and their ids."""
-    return _result(OneModel, ids, (model,), lambda summary, step: ALONE, 0, **options)
+def describe_rows(rows: ModelRows, **options: Any) -> OneModel:
+    """:func:`compare` for rows of one model that have been checked."""
+    return _result(OneModel, rows, lambda summary, leave: ALONE, 0, **options)
 
 
 def _result(
     kind: type[R],
-    ids: Sequence[Any],
-    models: tuple[Posteriors, ...],
-    align: Callable[[Summary, Callable[[], None]], Coordinates | str],
+    rows: ModelRows,
+    align: Callable[[Summary, Leave], Coordinates | str],
     alignments: int,
     *,
     prior: Any = None,
     aggregate: bool = True,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
     names: Sequence[str] | None = None,
+    images: Images | None = None,
     top: int = 10,
+    engine: Engine | None = None,
+    state: State | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> R:
     """What is found out about models; ``align`` finds their alignments, of so many kinds."""
-    gaussians = [model.gaussian for model in models]
-    reference = _reference(prior, gaussians[0].event_shape)
-    called = _called(names, len(models))
+    event = rows.event_shape
+    reference = _reference(prior, event)
+    called = _called(names, len(rows.models))
     if not isinstance(top, int) or top < 1:
         raise ValueError(f"top is how many inputs are listed, 1 or more, got {top!r}.")
-    report = Progress(len(ids) * (1 + alignments + aggregate), progress)
-    summary = Summary.empty(kept=top)
-    for rows in _batches(gaussians):
-        summary = summary.update(ids[rows], *(g[rows] for g in gaussians), prior=reference)
-        report.add(rows.stop - rows.start)
-    aligned = align(summary, lambda: report.add(len(ids)))
+    report = Progress(len(rows) * (1 + bool(alignments) + aggregate), progress)
+    with engine or Local() as running:
+        passes = Passes(rows, running, state, report.add)
+        summary = passes.summary(reference, top, has_plan=bool(alignments))
+        if not summary.count:
+            raise ShapeError(f"none of {len(rows):,} rows is left: {summary.skipped.first[0]}")
+        aligned = align(summary, passes.leftovers)
     aggregated: Aggregate | str = NOT_ASKED
     if aggregate:
         g = aligned.best.map if isinstance(aligned, Coordinates) else None
-        aggregated = aggregate_rows(
-            gaussians, reference, g, lambda: report.add(len(ids) / aggregate_steps(len(models)))
-        )
+        assert summary.reservoir is not None
+        _, models = summary.reservoir.first(MAX_AGGREGATED)
+        steps = aggregate_steps(len(models))
+        aggregated = aggregate_rows(models, reference, g, lambda: report.add(len(rows) / steps))
     report.finish()
     # The standard normal is the only Gaussian with an event that holds no tensors.
     is_standard = prior is None or not reference.tensors()
-    event = gaussians[0].event_shape
     return kind(
         summary,
         event,
@@ -222,7 +223,7 @@ def _result(
         thresholds,
         aligned,
         aggregated,
-        _images(models, ids, _listed(summary, kind.shown, aligned)),
+        _images(rows, images, summary, kind.shown, aligned),
     )
 
 
@@ -247,25 +248,14 @@ def _called(names: Sequence[str] | None, models: int) -> tuple[str, ...]:
     return tuple(printable(name) for name in names)
 
 
-def _listed(summary: Summary, shown: Sequence[Pair], aligned: Coordinates | str) -> set[Any]:
-    """The ids of the inputs that a report lists."""
-    found = {id_ for pair in shown for id_ in summary.divergences[pair].largest.ids}
-    return found | set(aligned.largest_ids if isinstance(aligned, Coordinates) else ())
-
-
-def _images(models: Sequence[Posteriors], ids: Sequence[Any], listed: set[Any]) -> dict[Any, Image]:
-    """The images of the listed inputs, where a model has them."""
-    illustrated = [posteriors for posteriors in models if posteriors.images is not None]
-    rows = [row for row, id_ in enumerate(ids) if id_ in listed] if illustrated else []
-    for posteriors in illustrated:
-        images = [as_image(x) for x in posteriors.image_rows(rows)]
-        if any(image is not None for image in images):
-            return {ids[row]: image for row, image in zip(rows, images, strict=True) if image is not None}
-    return {}
-
-
-def _batches(gaussians: Sequence[Gaussian]) -> Iterator[slice]:
-    is_diagonal = all(g.scale.is_diagonal for g in gaussians)
-    rows, n = len(gaussians[0]), gaussians[0].event_size
-    size = max(1, NUMBERS_PER_BATCH // n ** (1 if is_diagonal else 2))
-    return (slice(i, min(i + size, rows)) for i in range(0, rows, size))
+def _images(
+    rows: ModelRows, given: Images | None, summary: Summary, shown: Sequence[Pair], aligned: Coordinates | str
+) -> dict[Any, Image]:
+    """The images of the inputs that a report lists: those that were given, or else those of a model."""
+    listed = [summary.divergences[pair].largest for pair in shown]
+    listed += [aligned.largest] if isinstance(aligned, Coordinates) else []
+    ids = {number: id_ for largest in listed for number, id_ in zip(largest.numbers, largest.ids, strict=True)}
+    numbers = list(ids)
+    found = rows.images(numbers) if given is None else given(numbers, list(ids.values()))
+    images = {ids[number]: as_image(x) for number, x in zip(numbers, found, strict=False)}
+    return {id_: image for id_, image in images.items() if image is not None}

@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kullback.alignment.align import Kind
+from kullback.alignment.fits import Kind
 from kullback.comparison.compare import ALIGNMENTS, DEFAULT_THRESHOLDS, compare_rows
 from kullback.comparison.comparison import Comparison
-from kullback.comparison.images import checked_images
+from kullback.comparison.images import Images, checked_images, of_array
+from kullback.comparison.pair import Pair
 from kullback.comparison.rows import paired, rows_of
 from kullback.comparison.statistics import Thresholds
-from kullback.comparison.summary import Pair
 from kullback.gaussians.scales.diagonal import Parameterization
-from kullback.io.model import Posteriors
+from kullback.io.model import Model
 from kullback.io.posteriors import distinct_names
 from kullback.io.text import printable
 
@@ -84,7 +84,7 @@ def compare_all(
         raise ValueError(f"compare_all takes a sequence of two models or more, got {printable(models)[:80]}.")
     read = [rows_of(x, f"models[{i}]", scale) for i, x in enumerate(models)]
     if images is not None:
-        read[0] = read[0].with_images(checked_images(images, len(read[0])))
+        images = of_array(checked_images(images, len(read[0])))
     if names is None:
         of_files = all(isinstance(x, (str, os.PathLike)) for x in models)
         names = distinct_names([p.name if of_files else "" for p in read], [p.source for p in read])
@@ -96,22 +96,22 @@ def compare_all(
         aggregate=aggregate,
         thresholds=thresholds,
         top=top,
+        images=images,
         progress=progress,
     )
 
 
 def compare_all_rows(
-    models: Sequence[Posteriors],
+    models: Sequence[Model],
     names: Sequence[str],
     *,
+    images: Images | None = None,
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> "Comparisons":
     """:func:`compare_all` for models that have already been read; ``options`` are those of :func:`compare_rows`."""
     if isinstance(names, str) or len(names) != len(models) or len(set(names)) != len(names):
         raise ValueError(f"names must be {len(models)} different names, got {names!r}.")
-    illustrated = next((model for model in models if model.images is not None), models[0])
-    models = [model.with_images_of(illustrated) for model in models]
     pairs = list(itertools.combinations(range(len(models)), 2))
     found = {}
     for done, (i, j) in enumerate(pairs):
@@ -121,8 +121,25 @@ def compare_all_rows(
                 progress(done * total + steps, len(pairs) * total)
 
         rows = paired(models[i], models[j])
-        found[i, j] = compare_rows(*rows, names=(names[i], names[j]), progress=of_pair, **options)
+        found[i, j] = compare_rows(
+            rows, names=(names[i], names[j]), images=images or _images(models), progress=of_pair, **options
+        )
     return Comparisons(tuple(printable(name) for name in names), found)
+
+
+def _images(models: Sequence[Model]) -> Images:
+    """The images of the first model that has some, by the ids of rows if it has ids."""
+
+    def of(numbers: Sequence[int], ids: Sequence[Any]) -> list[Any]:
+        for model in models:
+            rows: Sequence[int] | None = numbers
+            if model.has_ids:
+                rows = model.rows_of(ids)
+            if rows is not None and (found := model.image_rows(rows)):
+                return found
+        return []
+
+    return of
 
 
 @dataclass(frozen=True, eq=False)

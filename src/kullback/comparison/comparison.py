@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from kullback.comparison.pair import Pair
 from kullback.comparison.result import Result
-from kullback.comparison.summary import Pair
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -1,20 +1,28 @@
 """How much of the difference of two models is a change of coordinates, and what is left after one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from kullback.alignment.align import Aligner, Kind
-from kullback.alignment.alignment import Alignment
+from kullback.alignment.align import check_size, warnings_of
+from kullback.alignment.alignment import Alignment, MeanDivergence
+from kullback.alignment.fits import Fits, Kind
+from kullback.alignment.fitting import is_fitted
 from kullback.alignment.maps import Map, divergences, remainder
+from kullback.alignment.objectives import FromMoments, objective
 from kullback.alignment.rows import Rows
+from kullback.comparison.divergence_summary import Largest
+from kullback.comparison.leftover import Leftovers
+from kullback.comparison.pair import Pair
 from kullback.comparison.statistics import Thresholds
-from kullback.comparison.summary import Pair, Summary
-from kullback.gaussians.gaussian import Gaussian
+from kullback.comparison.summary import Summary
+from kullback.numerics.moments import ValueMoments
 from kullback.pairs.dispatch import marginals
+
+Leave = Callable[[Mapping[Kind, Map]], Leftovers]
+"""Gives what maps leave of all rows."""
 
 
 @dataclass(frozen=True)
@@ -56,67 +64,130 @@ class Coordinates:
     from_correlations: float
     """What it leaves in correlations between dimensions."""
     rows: Tensor
-    """What it leaves of each input, over all rows."""
-    largest_values: tuple[float, ...]
+    """What it leaves of each input, in the order of rows: of all, or of a sample if there are more than a million."""
+    largest: Largest
     """The largest divergences of single inputs after ``best``, over all rows."""
-    largest_ids: tuple[Any, ...]
-    """The ids of these inputs."""
 
 
-def coordinates(
-    ids: Sequence[Any],
-    p: Gaussian,
-    q: Gaussian,
-    summary: Summary,
-    kinds: Sequence[Kind],
-    thresholds: Thresholds,
-    step: Callable[[], None],
-) -> "Coordinates | str":
+def coordinates(summary: Summary, kinds: Sequence[Kind], thresholds: Thresholds, leave: Leave) -> "Coordinates | str":
     """The alignments of two models, whose summary is given; or the reason why there is none, as a sentence.
 
-    ``step`` is called after each kind.
+    ``leave`` reads the rows once more, when the maps are known.
     """
     if not kinds:
         return (
             "No alignment was asked for. Models that were trained separately share latent coordinates at best up to a "
             "permutation, signs and a rotation, so that these divergences may be mostly a change of coordinates."
         )
-    alignments = {}
     try:
-        aligner = Aligner(p, q, seed=0)
-        for kind in kinds:
-            alignments[kind] = aligner(kind)
-            step()
+        return _coordinates(summary, kinds, thresholds, leave)
     except (ValueError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
         return f"The models are not aligned: {error}"
+
+
+def _coordinates(summary: Summary, kinds: Sequence[Kind], thresholds: Thresholds, leave: Leave) -> "Coordinates":
+    halves = _Halves.of(summary)
+    maps = {kind: halves.pairs(kind) for kind in kinds}
+    by_chance = {kind: halves.random_pairs(kind) for kind in kinds}
+    left = leave(maps)
+    alignments = {}
+    for kind in kinds:
+        of, chance = left.of[kind], by_chance[kind]
+        alignments[kind] = Alignment(
+            kind,
+            maps[kind],
+            unaligned=MeanDivergence.of(halves.unaligned[0]),
+            aligned=MeanDivergence.of(of.aligned),
+            chance=_mean(divergences(halves.p, halves.partners, chance)),
+            chance_reverse=_mean(divergences(halves.partners, halves.p, chance.inverse())),
+            unaligned_reverse=MeanDivergence.of(halves.unaligned[1]),
+            aligned_reverse=MeanDivergence.of(of.reverse),
+            rows_fitted=halves.pairs.objective.count,
+            warnings=halves.warnings,
+        )
     best = min(alignments.values(), key=float)
+    of_best = left.of[best.kind]  # type: ignore[index]
     matches: tuple[Match, ...] = ()
     if "permutation" in alignments:
-        matches = _matches(aligner, alignments["permutation"].map, summary, thresholds)
-    left = [remainder(*pair, best.map) for pair in zip(aligner.p.parts(), aligner.q.parts(), strict=True)]
-    everything = torch.arange(len(p), device="cpu")
-    rows = divergences(Rows(p, everything), Rows(q, everything), best.map)
-    top = rows.argsort(descending=True, stable=True)[: summary.kept].tolist()
+        of_dimensions = left.of["permutation"].per_dimension.mean
+        matches = _matches(halves, alignments["permutation"].map, of_dimensions, summary, thresholds)
     return Coordinates(
         alignments,
         matches,
         best,
-        _pair_divergences(aligner),
-        torch.cat([part.marginal for part in left]).mean(0),
-        float(torch.cat([part.from_correlations for part in left]).mean()),
-        rows,
-        tuple(rows[top].tolist()),
-        tuple(ids[i] for i in top),
+        _pair_divergences(halves.p, halves.q),
+        of_best.per_dimension.mean,
+        float(of_best.from_correlations.mean),
+        of_best.rows(),
+        of_best.largest,
     )
 
 
-def _matches(aligner: Aligner, permutation: Map, summary: Summary, thresholds: Thresholds) -> tuple[Match, ...]:
-    left, by_chance = (
-        torch.cat([remainder(*pair, permutation).marginal for pair in zip(aligner.p.parts(), q.parts(), strict=True)])
-        .mean(0)
-        .tolist()
-        for q in (aligner.q, aligner.partners)
-    )
+@dataclass(frozen=True, eq=False)
+class _Halves:
+    """What maps are fitted to, and the rows of the reservoir that they are not fitted to."""
+
+    pairs: Fits
+    """The maps of the pairs of rows as they are."""
+    random_pairs: Fits
+    """The maps of rows that are paired at random."""
+    p: Rows
+    q: Rows
+    partners: Rows
+    """Other rows of q, one for each of p."""
+    unaligned: tuple[ValueMoments, ValueMoments]
+    """The divergences of the rows that no map is fitted to, in both directions."""
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, summary: Summary) -> "_Halves":
+        """Those of a summary.
+
+        Raises:
+            ShapeError: if there are too few rows or too many dimensions.
+            ValueError: if a number is not finite.
+        """
+        fitting, reservoir = summary.fitting, summary.reservoir
+        assert fitting is not None
+        assert reservoir is not None
+        means = summary.models["a"].means.mean
+        check_size(summary.count, means.numel())
+        for name, model in summary.models.items():
+            if not all(bool(x.isfinite().all()) for x in (model.means.mean, model.variances.mean)):
+                raise ValueError(
+                    f"model {name.upper()} has a mean or a scale that is not finite: no map can be fitted."
+                )
+        numbers, (p, q) = reservoir.rows()
+        half = is_fitted(numbers)
+        # Neighbours in the data may be alike: a random order makes random pairs of the rows that follow each other.
+        order = torch.randperm(len(numbers), generator=torch.Generator().manual_seed(0), device="cpu")
+        fitted, held_out = order[half[order]], order[~half[order]]
+        of_pairs = Rows(p, fitted), Rows(q, fitted)
+        moments = fitting.moments
+        pairs = Fits(FromMoments(moments) if moments is not None else objective(*of_pairs), seed=0)
+        total = fitting.fitted.mean * fitting.fitted.count
+        share = fitting.dominant[0] / total if total > 0 else 0.0
+        return cls(
+            pairs,
+            Fits(objective(Rows(p, fitted), Rows(q, fitted.roll(1))), seed=0),
+            Rows(p, held_out),
+            Rows(q, held_out),
+            Rows(q, held_out.roll(1)),
+            (fitting.unaligned, fitting.unaligned_reverse),
+            warnings_of(pairs.objective.count, means.numel(), share, fitting.dominant[1]),
+        )
+
+
+def _mean(values: Tensor) -> MeanDivergence:
+    return MeanDivergence.of(ValueMoments.of(values))
+
+
+def _matches(
+    halves: _Halves, permutation: Map, left: Tensor, summary: Summary, thresholds: Thresholds
+) -> tuple[Match, ...]:
+    random_pairs = zip(halves.p.parts(), halves.partners.parts(), strict=True)
+    by_chance = torch.cat([remainder(*pair, permutation).marginal for pair in random_pairs]).mean(0).tolist()
+    of_dimensions = left.tolist()
     collapsed = {
         pair: (summary.divergences[pair].per_dimension.flatten() < thresholds.collapsed_nats).tolist()
         for pair in (Pair.RATE_A, Pair.RATE_B)
@@ -125,16 +196,17 @@ def _matches(aligner: Aligner, permutation: Map, summary: Summary, thresholds: T
     matches = []
     for a, b in enumerate(of_b):
         unused = collapsed[Pair.RATE_A][a], collapsed[Pair.RATE_B][b]
-        partners = not any(unused) and left[b] < thresholds.partner_share * by_chance[b]
-        matches.append(Match(a, b, int(permutation.matrix[b, a]), left[b], by_chance[b], *unused, partners))
+        partners = not any(unused) and of_dimensions[b] < thresholds.partner_share * by_chance[b]
+        sign = int(permutation.matrix[b, a])
+        matches.append(Match(a, b, sign, of_dimensions[b], by_chance[b], *unused, partners))
     return tuple(matches)
 
 
-def _pair_divergences(aligner: Aligner) -> Tensor:
-    """For each pair of dimensions, of sums over the rows that were held out."""
-    d, count = aligner.p.dimensions, len(aligner.p)
+def _pair_divergences(p: Rows, q: Rows) -> Tensor:
+    """For each pair of dimensions, of sums over rows that no map was fitted to."""
+    d, count = p.dimensions, len(p)
     squares, products, constants = torch.zeros(3, d, d, dtype=torch.float64, device="cpu")
-    for source, target in zip(aligner.p.parts(), aligner.q.parts(), strict=True):
+    for source, target in zip(p.parts(), q.parts(), strict=True):
         mean, variance, logvar = marginals(source).flat_parameters("variance", "logvar")
         other, other_variance, other_logvar = marginals(target).flat_parameters("variance", "logvar")
         weights = 1.0 / other_variance

@@ -16,7 +16,7 @@ from kullback.comparison.findings_of_model import (
     parts_of_rate,
 )
 from kullback.comparison.format import number, plus_minus
-from kullback.comparison.summary import MODELS, Pair
+from kullback.comparison.pair import MODELS, Pair
 from kullback.divergences.results import Bounds
 from kullback.io.text import printable
 
@@ -165,8 +165,8 @@ def _left(comparison: "Comparison", found: Coordinates) -> list[str]:
         return []
     most = int(found.per_dimension.argmax())
     opening = (
-        f"After {MAPS[found.best.kind]}, input {printable(found.largest_ids[0])} differs most, by "
-        f"{number(found.largest_values[0])} nats."
+        f"After {MAPS[found.best.kind]}, input {printable(found.largest.ids[0])} differs most, by "
+        f"{number(found.largest.values[0])} nats."
     )
     if not all(map(math.isfinite, (total, float(found.per_dimension[most]), found.from_correlations))):
         return [opening]

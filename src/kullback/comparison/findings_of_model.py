@@ -7,7 +7,7 @@ import torch
 
 from kullback.comparison.aggregate import NOT_ASKED, Aggregate
 from kullback.comparison.format import number, plus_minus
-from kullback.comparison.summary import Pair
+from kullback.comparison.pair import Pair
 from kullback.estimate.result import Estimate
 from kullback.io.text import printable
 
@@ -74,11 +74,11 @@ def divergence(result: "Result", pair: Pair, opening: str = "") -> list[str]:
         f"{opening}{label} is {plus_minus(s)} nats per input (mean ± standard error over {inputs}; median "
         f"{number(s['median'])}, 5–95 % range {number(s['p05'])} to {number(s['p95'])}){shares}."
     ]
-    rows = result.summary.divergences[pair].rows
-    unknown, overflowed = int(rows.isnan().sum()), int(rows.isinf().sum())
+    found = result.summary.divergences[pair]
+    unknown, overflowed = found.unknown, found.infinite
     if unknown:
         sentences.append(f"{label} is NaN for {unknown:,} of {inputs}, because their means are.")
-    if overflowed and not all(g.scale.has_density for g in result.summary.divergences[pair].largest.pair):
+    if overflowed and not all(g.scale.has_density for g in found.pair):
         sentences.append(
             f"{label} is infinite for {overflowed:,} of {inputs}. Some covariances are singular, and the KL divergence "
             "of Gaussians whose supports differ is infinite."

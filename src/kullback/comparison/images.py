@@ -1,6 +1,7 @@
 """The images of some inputs, from the column of a file or an array, in one form: an encoded file, or an array."""
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ from kullback.errors import ShapeError
 
 Image = bytes | np.ndarray[Any, Any]
 """A PNG, JPEG, GIF or WebP file; or an array ``(H, W)``, ``(H, W, 3)`` or ``(H, W, 4)``."""
+
+Images = Callable[[Sequence[int], Sequence[Any]], Sequence[Any]]
+"""Gives the images of inputs, by the numbers of their rows and their ids; none if there are none."""
 
 _SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF")
 _CHANNELS = (1, 3, 4)
@@ -49,6 +53,11 @@ def checked_images(images: Any, rows: int) -> Any:
             "(N, C, H, W), with 1, 3 or 4 channels."
         )
     return images
+
+
+def of_array(images: Any) -> Images:
+    """The images of an array that has one for each row."""
+    return lambda numbers, ids: [images[row] for row in numbers]
 
 
 def _with_channels_last(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:

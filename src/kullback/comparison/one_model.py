@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from kullback.comparison.pair import Pair
 from kullback.comparison.result import Result
-from kullback.comparison.summary import Pair
 
 ALONE = "There is one model, so that nothing is compared or aligned."
 """Why the result of one model has no alignments."""

@@ -17,8 +17,9 @@ from torch import Tensor
 from kullback.comparison.aggregate import Aggregate
 from kullback.comparison.coordinates import Coordinates
 from kullback.comparison.images import Image
+from kullback.comparison.pair import Pair
 from kullback.comparison.statistics import Thresholds, statistics
-from kullback.comparison.summary import Pair, Summary
+from kullback.comparison.summary import Summary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,7 +79,7 @@ class Result(abc.ABC):
 
     @functools.cached_property
     def _statistics(self) -> dict[Pair, dict[str, float]]:
-        return {pair: statistics(divergence) for pair, divergence in self.summary.divergences.items()}
+        return {pair: statistics(of, self.summary.rows(pair)) for pair, of in self.summary.divergences.items()}
 
     def per_dimension(self, which: str) -> Tensor:
         """The contribution of each dimension, with the event flattened, to the mean over inputs of one divergence.

@@ -5,13 +5,14 @@ from typing import Any
 
 from kullback.comparison.objects import as_posteriors, check_scale
 from kullback.errors import ShapeError
-from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import Parameterization
-from kullback.io.model import Posteriors, joined
-from kullback.io.posteriors import read_posteriors
+from kullback.io.joining import alone, joined
+from kullback.io.model import Model, Posteriors
+from kullback.io.posteriors import open_posteriors
+from kullback.io.rows import ModelRows
 
 
-def rows_of(x: Any, name: str, scale: Parameterization | None) -> Posteriors:
+def rows_of(x: Any, name: str, scale: Parameterization | None) -> Model:
     """The posteriors of a model, one row for each input.
 
     Args:
@@ -27,7 +28,7 @@ def rows_of(x: Any, name: str, scale: Parameterization | None) -> Posteriors:
     """
     check_scale(scale)
     if isinstance(x, (str, os.PathLike)):
-        return read_posteriors(x, scale=scale)
+        return open_posteriors(x).model(scale=scale)
     gaussian = as_posteriors(x, name, scale)
     if len(gaussian.batch_shape) != 1 or not gaussian.event_dims:
         raise ShapeError(
@@ -39,18 +40,19 @@ def rows_of(x: Any, name: str, scale: Parameterization | None) -> Posteriors:
     return Posteriors(name, name, gaussian)
 
 
-def alone(a: Posteriors) -> tuple[list[Any], Posteriors]:
-    """The ids of the rows of a single model, or row numbers, and the model.
+def single(a: Model, *, skip: bool = False) -> ModelRows:
+    """The rows of a single model.
 
     Raises:
         ShapeError: if there are no rows, or no dimensions.
+        PosteriorFileError: if two rows have the same id.
     """
-    _check_not_empty(a.gaussian, f"{a.source} has")
-    return a.ids or list(range(len(a))), a
+    _check_not_empty(a, f"{a.source} has")
+    return alone(a, skip=skip)
 
 
-def paired(a: Posteriors, b: Posteriors) -> tuple[list[Any], Posteriors, Posteriors]:
-    """The ids of the rows of a and b, and both with their rows in this order.
+def paired(a: Model, b: Model, *, skip: bool = False) -> ModelRows:
+    """The rows of a and b side by side.
 
     Two files are joined by their ids if both have some. Everything else is joined by order; then the ids are those of
     either, or row numbers.
@@ -59,21 +61,20 @@ def paired(a: Posteriors, b: Posteriors) -> tuple[list[Any], Posteriors, Posteri
         ShapeError: if their shapes differ, or there is nothing to compare.
         PosteriorFileError: if two files differ in their ids.
     """
-    by_ids = a.ids is not None and b.ids is not None
-    p, q = a.gaussian, b.gaussian
-    if p.event_shape != q.event_shape or (len(p) != len(q) and not by_ids):
+    by_ids = a.has_ids and b.has_ids
+    if a.event_shape != b.event_shape or (len(a) != len(b) and not by_ids):
         raise ShapeError(
-            f"{a.source} has {_shape(p)}, {b.source} has {_shape(q)}. Give the posteriors of both models for the same "
+            f"{a.source} has {_shape(a)}, {b.source} has {_shape(b)}. Give the posteriors of both models for the same "
             f"inputs{'' if by_ids else '; to join files by identity, both need a column id'}."
         )
-    _check_not_empty(p, f"{a.source} and {b.source} have")
-    return joined(a, b)
+    _check_not_empty(a, f"{a.source} and {b.source} have")
+    return joined(a, b, skip=skip)
 
 
-def _check_not_empty(g: Gaussian, opening: str) -> None:
-    if not len(g) or not g.event_size:
-        raise ShapeError(f"{opening} {_shape(g)}: there is nothing to compare.")
+def _check_not_empty(model: Model, opening: str) -> None:
+    if not len(model) or not model.event_shape.numel():
+        raise ShapeError(f"{opening} {_shape(model)}: there is nothing to compare.")
 
 
-def _shape(g: Gaussian) -> str:
-    return f"{len(g):,} rows of event shape {tuple(g.event_shape)}"
+def _shape(model: Model) -> str:
+    return f"{len(model):,} rows of event shape {tuple(model.event_shape)}"

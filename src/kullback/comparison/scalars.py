@@ -3,12 +3,12 @@
 import math
 from typing import TYPE_CHECKING
 
-from kullback.alignment.align import KINDS
 from kullback.alignment.alignment import Alignment
+from kullback.alignment.fits import KINDS
 from kullback.comparison.aggregate import Aggregate
 from kullback.comparison.coordinates import Coordinates
+from kullback.comparison.pair import MODELS, Pair
 from kullback.comparison.statistics import Thresholds
-from kullback.comparison.summary import MODELS, Pair
 from kullback.estimate.result import Estimate
 
 if TYPE_CHECKING:

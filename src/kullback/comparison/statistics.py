@@ -1,11 +1,11 @@
 """Statistics of one divergence over rows, and the thresholds of what is said about latent dimensions."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
-from kullback.comparison.summary import DivergenceSummary
+from kullback.comparison.divergence_summary import DivergenceSummary
 
 
 @dataclass(frozen=True)
@@ -22,32 +22,25 @@ class Thresholds:
     divergence that inputs paired at random leave."""
 
 
-def statistics(divergence: DivergenceSummary) -> dict[str, float]:
-    """The mean over rows with its standard error, quantiles, the largest value, and the terms of the mean, in nats."""
-    values = divergence.rows.numpy()
+def statistics(divergence: DivergenceSummary, rows: Tensor) -> dict[str, float]:
+    """The mean over rows with its standard error, quantiles, the largest value, and the terms of the mean, in nats.
+
+    Quantiles are those of ``rows``: the values of all rows, or of a sample of them.
+    """
+    values = rows.numpy()
     with np.errstate(invalid="ignore"):
         quantiles = np.quantile(values, [0.05, 0.5, 0.95])
     if np.isnan(quantiles).any():
         # Linear interpolation between a finite value and infinity gives NaN.
         quantiles = np.quantile(values, [0.05, 0.5, 0.95], method="higher")
     low, median, high = quantiles.tolist()
-    # Dividing by the largest value keeps squared deviations from overflowing where the standard deviation does not.
-    unit = values.max() if 0 < values.max() < math.inf else 1.0
-    is_finite = np.isfinite(values).all()
-    with np.errstate(over="ignore"):
-        mean = values.mean()
-    if is_finite and mean == math.inf:  # The sum alone overflowed.
-        mean = unit * (values / unit).mean()
-    error = math.nan
-    if len(values) > 1 and is_finite:
-        error = unit * (values / unit).std(ddof=1) / math.sqrt(len(values))
     return {
-        "mean": float(mean),
-        "standard_error": float(error),
+        "mean": divergence.values.mean,
+        "standard_error": divergence.values.standard_error,
         "median": median,
         "p05": low,
         "p95": high,
-        "max": float(values.max()),
+        "max": divergence.largest.values[0],
         "from_means": float(divergence.from_means.mean.sum()),
         "from_variances": float(divergence.from_variances.mean.sum()),
         "from_correlations": float(divergence.from_correlations.mean),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
+from torch import Tensor
 
 from kullback.divergences.docstrings import completed
 from kullback.divergences.registry import INVARIANT, RECORDS, enter
@@ -20,6 +21,7 @@ from kullback.interop.pairs import kl_by_torch, without_common_transforms
 from kullback.interop.registry import gaussians_for
 from kullback.kernels.choice import KERNELS
 from kullback.numerics.arrays import ArrayKind, common_array_kind, to_callers_type
+from kullback.numerics.meshes import first_distributed, replicated
 from kullback.numerics.tensors import broadcast_shapes, common_device, compute_dtype, no_autocast
 from kullback.pairs.base import have_densities
 
@@ -229,4 +231,19 @@ def as_common_tensors(p: Gaussian, q: Gaussian, dtype: torch.dtype | None = None
             # A Python number takes the other side's parameterization while it is still exact.
             common = common_parameterization(p.scale, q.scale)  # type: ignore[arg-type]
             p, q = (g.with_scale(g.scale.to(common)) if n else g for g, n in zip((p, q), numeric, strict=True))  # type: ignore[attr-defined]
-    return p.cast(dtype, device), q.cast(dtype, device)
+    distributed = first_distributed([*p.tensors(), *q.tensors()])
+    a, b = p.cast(dtype, device), q.cast(dtype, device)
+    if distributed is None:
+        return a, b
+    if not (a.scale.is_diagonal and b.scale.is_diagonal):
+        raise TypeError(
+            f"of DTensors only diagonal Gaussians are compared, got {a.scale.parameterization} and "
+            f"{b.scale.parameterization}: take to_local() of whole rows, or full_tensor()."
+        )
+    return tuple(x if g.tensors() else _on_mesh(x, distributed) for g, x in ((p, a), (q, b)))  # type: ignore[return-value]
+
+
+def _on_mesh(g: Gaussian, like: Tensor) -> Gaussian:
+    """A Gaussian of constants on the mesh of a distributed tensor."""
+    scale = g.scale.map(lambda x, _: replicated(x, like), g.event_dims)
+    return Gaussian(replicated(g.mean, like), scale, g.event_dims, g.array_kind)

@@ -1,5 +1,5 @@
 """Where work is done: in threads of this process, or by the processes of a Dask cluster.
 
 An engine is handed a function and its tasks, and knows nothing of Gaussians. ``base.py`` says what an engine provides;
-``local.py`` and ``dask.py`` are the two there are.
+``local.py`` and ``dask.py`` are the two there are, and ``ordered.py`` puts the results of both in order.
 """

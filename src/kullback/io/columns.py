@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
     ScaleKind = Parameterization | Literal["covariance"]
 
 _ROLES = {
-    "mean": r"mu|mean|means|loc",
+    "mean": r"mu|mean|means|loc|qz_?m",
     "logvar": r"log[_-]?vars?|log[_-]?variances?|log[_-]?covs?|log[_-]?covariances?",
     "log_std": r"log[_-]?stds?|log[_-]?std[_-]?devs?|log[_-]?sigmas?|log[_-]?scales?",
     "std": r"std[_-]?devs?|stds?|scale",
-    "variance": r"vars?|variances?",
+    "variance": r"vars?|variances?|qz_?v",
     "covariance": r"covs?|covariances?|covariance_matri(?:x|ces)",
     "sigma": r"sigma_sq(?:uared)?|sigma2|sigmas?",
+    "moments": r"moments",
     "id": r"ids?|row_?ids?|keys?|index",
 }
 NAMES: "dict[Literal['mean'] | ScaleKind, tuple[str, ...]]" = {
@@ -34,6 +36,7 @@ NAMES: "dict[Literal['mean'] | ScaleKind, tuple[str, ...]]" = {
 }
 """The names that errors and help list, by the role of a column. Other spellings are understood, too."""
 
+# qzm and qzv are what scvi-tools calls the means and the variances that it saves.
 # A role is a whole word of the name, or a word before the number of a model: mu, z_mean, encoder.logvar, mu_1, mu1.
 _PATTERNS = {
     role: re.compile(rf"(?:^|(?<=[^a-z0-9]))(?:{names})(?=$|[^a-z0-9]|\d+$)") for role, names in _ROLES.items()
@@ -114,7 +117,7 @@ def models(names: Iterable[str], shapes: "Shapes | None" = None) -> list[ModelCo
     found: dict[str, dict[str, str]] = {}
     for name in names:
         kind, label = role(name) or ("", "")
-        if not kind or kind == "id":
+        if kind in ("", "id", "moments"):
             continue
         if kind in found.setdefault(label, {}):
             raise PosteriorFileError(f"columns {found[label][kind]!r} and {name!r} are both named as a {kind}.")
@@ -204,7 +207,8 @@ def scale_column(model: ModelColumns, scale: "Parameterization | None") -> "tupl
 def id_column(names: Iterable[str], label: str, labels: Iterable[str]) -> str | None:
     """The name of the column that identifies the rows of the model with this label; None if there is none.
 
-    A column with the label of the model comes before ``id``, and ``id`` before any other.
+    A column with the label of the model comes before ``id``, and ``id`` before any other. A warning names columns such
+    as ``image_id`` that are left out so.
 
     Raises:
         PosteriorFileError: if several other columns may identify the rows.
@@ -213,6 +217,10 @@ def id_column(names: Iterable[str], label: str, labels: Iterable[str]) -> str | 
     ids = [(name, of) for name in names for kind, of in [role(name) or ("", "")] if kind == "id"]
     for own in ([n for n, of in ids if of and of == label], [n for n, _ in ids if n.lower() == "id"]):
         if own:
+            others = [n for n, of in ids if n.lower().endswith("_id") and n != own[0] and of not in taken]
+            if others:
+                listed = ", ".join(repr(printable(n)) for n in others)
+                warnings.warn(f"rows are identified by {printable(own[0])!r}, not by {listed}", stacklevel=2)
             return own[0]
     common = [n for n, of in ids if of not in taken]
     if len(common) > 1:

@@ -1,99 +1,161 @@
-"""The posteriors of one model, one for each input, and the rows that two models share."""
+"""The posteriors of one model, one for each row: in memory, or stored and read in batches."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+import abc
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from kullback.errors import PosteriorFileError
 from kullback.gaussians.gaussian import Gaussian
-from kullback.io.text import printable
 
 if TYPE_CHECKING:
-    from kullback.io.formats.registry import Column
+    from kullback.io.stored import Stored
 
 
-@dataclass(frozen=True)
-class Posteriors:
-    """The posteriors of one model: a Gaussian for each row, and the ids of the rows if there are any.
+# How many ids are read at a time.
+_IDS = 2**16
 
-    ``images`` loads a column of one image for each row; the rows of the column at ``order`` are those of the Gaussian.
-    """
+
+@dataclass(frozen=True, eq=False)
+class ModelBatch:
+    """Consecutive rows of a model."""
+
+    gaussian: Gaussian
+    ids: Sequence[Any] | None
+    bad: Tensor | None = None
+    """Which rows have a value that is not possible; None if no row has one."""
+    places: tuple[str, ...] = ()
+    """Where the first of these values are, and what they are."""
+
+
+class Model(abc.ABC):
+    """The posteriors of one model."""
+
+    name: str
+    source: str
+    """What an error calls it: the name of its file."""
+
+    @abc.abstractmethod
+    def __len__(self) -> int: ...
+
+    @property
+    @abc.abstractmethod
+    def event_shape(self) -> torch.Size:
+        """The shape of one mean."""
+
+    @property
+    @abc.abstractmethod
+    def numbers_per_row(self) -> int:
+        """How many numbers the larger of a mean and a scale has."""
+
+    @property
+    @abc.abstractmethod
+    def has_ids(self) -> bool:
+        """Whether rows have ids."""
+
+    @abc.abstractmethod
+    def ids_of(self, start: int, stop: int, size: int) -> Iterator[Sequence[Any]]:
+        """The ids of consecutive rows, in batches."""
+
+    @property
+    @abc.abstractmethod
+    def breaks(self) -> Sequence[int]:
+        """The rows at which reading can begin without reading others first, ascending."""
+
+    @abc.abstractmethod
+    def batches(self, start: int, stop: int, size: int, *, skip: bool = False) -> Iterator[ModelBatch]:
+        """Consecutive rows in batches of ``size``, of which the last may be shorter.
+
+        Raises:
+            PosteriorFileError: if a value is not possible, unless ``skip`` is true: then the batch says where.
+        """
+
+    @abc.abstractmethod
+    def image_rows(self, rows: Iterable[int]) -> "list[Any]":
+        """The inputs of some rows as images; empty without any."""
+
+    def rows_of(self, ids: Sequence[Any]) -> list[int] | None:
+        """The rows with these ids; None if it lacks one."""
+        wanted, found, first = set(ids), dict[Any, int](), 0
+        for batch in self.ids_of(0, len(self), _IDS):
+            found |= {i: row for row, i in enumerate(batch, first) if i in wanted}
+            first += len(batch)
+        return [found[i] for i in ids] if len(found) == len(wanted) else None
+
+    def read(self) -> "Posteriors":
+        """The whole model in memory."""
+        size = max(1, len(self))
+        batch = next(self.batches(0, len(self), size))
+        return Posteriors(self.name, self.source, batch.gaussian, batch.ids, self.image_rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Posteriors(Model):
+    """A model in memory: a Gaussian for each row, and the ids of the rows if there are any."""
 
     name: str
     source: str
     gaussian: Gaussian
-    ids: list[Any] | None = None
-    images: "Callable[[], Column] | None" = None
-    order: list[int] | None = None
+    ids: Sequence[Any] | None = None
+    images: "Callable[[Iterable[int]], list[Any]] | None" = None
+    """Gives the images of some rows."""
 
     def __len__(self) -> int:
         return len(self.gaussian)
 
+    @property
+    def event_shape(self) -> torch.Size:
+        """That of the Gaussians."""
+        return self.gaussian.event_shape
+
+    @property
+    def numbers_per_row(self) -> int:
+        """The square of the number of coordinates for matrices."""
+        n = self.gaussian.event_size
+        return n if self.gaussian.scale.is_diagonal else n * n
+
+    @property
+    def has_ids(self) -> bool:
+        """Whether there are some."""
+        return self.ids is not None
+
+    def ids_of(self, start: int, stop: int, size: int) -> Iterator[Sequence[Any]]:
+        """Slices of the ids."""
+        assert self.ids is not None
+        for first in range(start, stop, size):
+            yield self.ids[first : min(first + size, stop)]
+
+    @property
+    def breaks(self) -> Sequence[int]:
+        """Anywhere."""
+        return range(len(self))
+
+    def batches(self, start: int, stop: int, size: int, *, skip: bool = False) -> Iterator[ModelBatch]:
+        """Slices."""
+        for first in range(start, stop, size):
+            rows = slice(first, min(first + size, stop))
+            yield ModelBatch(self.gaussian[rows], None if self.ids is None else self.ids[rows])
+
     def image_rows(self, rows: Iterable[int]) -> "list[Any]":
-        """What the column of images contains for some rows; empty without such a column.
+        """What the column of images contains; none if it cannot be read, or has another number of rows."""
+        return [] if self.images is None else self.images(rows)
 
-        A column of that name that cannot be read, or has another number of rows, is none.
-        """
-        if self.images is None:
+    def read(self) -> "Posteriors":
+        """Itself."""
+        return self
+
+
+def rows_of_images(images: "Stored", rows: Iterable[int], count: int) -> "list[Any]":
+    """Some rows of a column of images; none if it cannot be read, or does not have so many rows."""
+    try:
+        if len(images) != count:
             return []
-        try:
-            column = self.images()
-        except (PosteriorFileError, MemoryError):
-            return []
-        if not column.ndim or len(column) != len(self):
-            return []
-        return [column[row if self.order is None else self.order[row]] for row in rows]
-
-    def with_images(self, images: Any) -> "Posteriors":
-        """The same with an image for each row."""
-        return replace(self, images=lambda: images, order=None)
-
-    def with_images_of(self, other: "Posteriors") -> "Posteriors":
-        """The same with the images of another model for the same inputs, if it has some and this has none."""
-        if self.images is not None or other.images is None:
-            return self
-        order = other.order
-        if self.ids is not None and other.ids is not None:
-            rows = {key: row for row, key in enumerate(other.ids)}
-            if not all(key in rows for key in self.ids):
-                return self
-            order = [rows[key] if order is None else order[rows[key]] for key in self.ids]
-        return replace(self, images=other.images, order=order)
-
-    def reordered(self, order: list[int]) -> "Posteriors":
-        """The same with the rows in this order."""
-        ids = None if self.ids is None else [self.ids[row] for row in order]
-        return replace(self, gaussian=self.gaussian[torch.tensor(order)], ids=ids, order=order)
-
-
-def joined(a: Posteriors, b: Posteriors) -> tuple[list[Any], Posteriors, Posteriors]:
-    """The ids of the rows of a and b, and both with their rows in this order.
-
-    Rows are joined by their ids if both have some, and by order otherwise.
-
-    Raises:
-        PosteriorFileError: if the rows cannot be joined: event shapes, numbers of rows, or ids differ.
-    """
-    if a.gaussian.event_shape != b.gaussian.event_shape:
-        raise PosteriorFileError(
-            f"{a.source} and {b.source}: latent shapes differ, {tuple(a.gaussian.event_shape)} and "
-            f"{tuple(b.gaussian.event_shape)}. A divergence needs two Gaussians on the same space."
-        )
-    if a.ids is None or b.ids is None:
-        if len(a) != len(b):
-            raise PosteriorFileError(
-                f"{a.source} has {len(a)} rows, {b.source} has {len(b)}. To join by order, both need the same number "
-                "of rows; to join by identity, both need a column 'id'."
-            )
-        return a.ids or b.ids or list(range(len(a))), a, b
-    rows = {key: row for row, key in enumerate(b.ids)}
-    missing = [key for key in a.ids if key not in rows]
-    if missing or len(a.ids) != len(b.ids):
-        lacking, source = (missing, b.source) if missing else (sorted(rows.keys() - set(a.ids), key=str), a.source)
-        raise PosteriorFileError(
-            f"{source}: lacks {len(lacking)} of the ids of the other file, first {printable(lacking[0])!r}. "
-            "To join rows by order instead: --by-order."
-        )
-    return a.ids, a, b if a.ids == b.ids else b.reordered([rows[key] for key in a.ids])
+        if not images.is_sliced:
+            column = images()
+            return [column[row] for row in rows]
+        return [next(images.batches(row, row + 1, 1))[0] for row in rows]
+    except (PosteriorFileError, MemoryError):
+        return []

@@ -1,23 +1,17 @@
 """Writing of results. A file appears under its name only when it is complete."""
 
 import contextlib
-import csv
 import json
 import math
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from kullback.errors import PosteriorFileError
 from kullback.io.text import printable
-
-if TYPE_CHECKING:
-    import numpy as np
-    from torch import Tensor
-
 
 T = TypeVar("T")
 
@@ -47,15 +41,33 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     os.close(handle)
     try:
         yield Path(temporary)
-        # mkstemp creates private files. Give this one the permissions of the file it replaces, or of a new file.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, path.stat().st_mode if path.exists() else 0o666 & ~umask)
-        os.replace(temporary, path)
+        publish(Path(temporary), path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Give a complete file its name. Not even a power cut leaves a part of it under that name."""
+    # Temporary files are private. Give this one the permissions of the file it replaces, or of a new file.
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(temporary, stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~umask)
+    sync(temporary)
+    os.replace(temporary, path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    if path.is_dir() and os.name == "nt":  # where a folder cannot be opened
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -67,8 +79,9 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str]) -> None:
-    """Check, before any work is done, that ``path`` can be written and has one of these suffixes.
+def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str], folders: Sequence[str] = ()) -> None:
+    """Check, before any work is done, that ``path`` can be written and has one of these suffixes, or of ``folders``,
+    which may be replaced.
 
     Raises:
         PosteriorFileError: if it cannot or has not.
@@ -76,74 +89,28 @@ def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str]) -> Non
     path = Path(path)
     if path.suffix.lower() not in suffixes:
         raise PosteriorFileError(f"{printable(path)}: unknown kind of file to write; known are {', '.join(suffixes)}.")
+    check_place(path)
+    if path.is_dir() and path.suffix.lower() not in folders:
+        raise PosteriorFileError(f"{printable(path)}: is a folder.")
+
+
+def check_place(path: Path) -> None:
+    """Check that something of this name can be written.
+
+    Raises:
+        PosteriorFileError: if it cannot.
+    """
     try:
-        mode = path.stat().st_mode
+        mode = os.stat(path).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise PosteriorFileError(f"{printable(path)}: is a pipe or a device, which a file cannot replace.")
     except (FileNotFoundError, NotADirectoryError):
-        mode = None
-    except OSError as error:
-        raise PosteriorFileError(f"{printable(path)}: cannot be written: {error.strerror}.") from error
-    # A link is followed, and what it leads to is written.
+        pass
+    except OSError as error:  # links that run in a circle, a name that is too long, a folder that is closed
+        raise PosteriorFileError(f"{printable(path)}: {error.strerror}.") from error
+    # Behind a link, what it points to is written.
     folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent
     if not folder.is_dir():
         raise PosteriorFileError(f"{printable(path)}: there is no folder {printable(folder)}.")
-    if mode is not None and stat.S_ISDIR(mode):
-        raise PosteriorFileError(f"{printable(path)}: is a folder.")
-    if mode is not None and not stat.S_ISREG(mode):
-        raise PosteriorFileError(f"{printable(path)}: is a pipe or a device, which a file cannot replace.")
     if not os.access(folder, os.W_OK):
         raise PosteriorFileError(f"{printable(path)}: the folder {printable(folder)} is not writable.")
-
-
-def _write_npz(path: Path, ids: Sequence[Any], values: "Tensor", name: str) -> None:
-    import numpy as np
-
-    columns = {"id": _id_array(ids), name: values.numpy()}
-    with path.open("wb") as file:
-        np.savez(file, allow_pickle=False, **columns)
-
-
-def _write_parquet(path: Path, ids: Sequence[Any], values: "Tensor", name: str) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    pyarrow.parquet.write_table(pa.table({"id": _id_array(ids), name: values.numpy()}), path)
-
-
-def _write_csv_file(path: Path, ids: Sequence[Any], values: "Tensor", name: str) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        write_csv(file, ids, values, name)
-
-
-_WRITERS: dict[str, Callable[[Path, Sequence[Any], "Tensor", str], None]] = {
-    ".npz": _write_npz,
-    ".parquet": _write_parquet,
-    ".csv": _write_csv_file,
-}
-
-ROW_SUFFIXES = tuple(_WRITERS)
-"""The suffixes of files that :func:`write_rows` can write."""
-
-
-def write_rows(path: str | os.PathLike[str], ids: Sequence[Any], values: "Tensor", name: str = "kl") -> None:
-    """Write the id of each row and the value of one divergence, completely or not at all.
-
-    The suffix of the path, one of ``ROW_SUFFIXES``, determines the format.
-    """
-    check_writable(path, ROW_SUFFIXES)
-    with whole_file(path) as temporary:
-        _WRITERS[Path(path).suffix.lower()](temporary, ids, values, name)
-
-
-def write_csv(file: Any, ids: Sequence[Any], values: "Tensor", name: str = "kl") -> None:
-    """Write rows of ``id,<name>``, each number with as many digits as are needed to read back the same number."""
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["id", name])
-    writer.writerows(zip(ids, (str(x) for x in values.numpy()), strict=True))
-
-
-def _id_array(ids: Sequence[Any]) -> "np.ndarray[Any, Any]":
-    import numpy as np
-
-    # NumPy would by itself convert a list with integers of 64 unsigned bits to float64.
-    unsigned = isinstance(ids[0], int) and max(ids) > np.iinfo(np.int64).max
-    return np.asarray(ids, dtype=np.uint64 if unsigned else None)

@@ -2,20 +2,15 @@
 
 import contextlib
 import functools
+import math
 import os
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import torch
-from torch import Tensor
 
 from kullback.errors import PosteriorFileError
 from kullback.gaussians.gaussian import Gaussian
-from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
-from kullback.io.arrays import open_files, parts
+from kullback.gaussians.scales.diagonal import Parameterization
 from kullback.io.columns import (
     ModelColumns,
     Named,
@@ -26,11 +21,15 @@ from kullback.io.columns import (
     scale_column,
 )
 from kullback.io.covariances import covariance_column, with_covariances
-from kullback.io.formats.registry import Unnamed, naming, safely, table_suffixes
-from kullback.io.model import Posteriors
+from kullback.io.datasets import absolute, is_table, model_name, open_dataset
+from kullback.io.formats.registry import Unnamed, naming, safely
+from kullback.io.gathering import gathered
+from kullback.io.model import Model, Posteriors, rows_of_images
 from kullback.io.numbers import real_tensor
-from kullback.io.text import printable, unwritable_row
-from kullback.numerics.arrays import FLOATING
+from kullback.io.places import Place, place
+from kullback.io.stored import Stored
+from kullback.io.stored_model import NamedColumn, StoredModel, ids_of_column
+from kullback.io.text import printable
 
 if TYPE_CHECKING:
     from kullback.io.formats.registry import Column, Columns
@@ -43,7 +42,7 @@ _MAX_LISTED = 12
 class PosteriorFile:
     """A file and the models in it, by name. A column is read when it is needed."""
 
-    path: Path
+    path: Place
     columns: "Columns"
     models: dict[str, ModelColumns]
 
@@ -86,17 +85,14 @@ class PosteriorFile:
         """A column as it is stored in the file."""
         return safely(self.path, self.columns[name])
 
-    def numbers(self, name: str) -> Tensor:
-        """A column as a floating-point tensor of shape ``(N, *event)``; an event has at least one dimension."""
-        x = safely(self.path, lambda: real_tensor(self.columns[name](), name))
-        if x.dtype not in FLOATING:
-            x = x.to(torch.float64)
-        return x.unsqueeze(1) if x.ndim == 1 else x
-
     def posteriors(
         self, label: str | None = None, *, scale: Parameterization | None = None, ids: bool = True
     ) -> Posteriors:
-        """The posteriors of the model with this label; without a label, of the only model.
+        """:meth:`model` in memory."""
+        return self.model(label, scale=scale, ids=ids).read()
+
+    def model(self, label: str | None = None, *, scale: Parameterization | None = None, ids: bool = True) -> Model:
+        """The model with this label; without a label, the only model. Its rows are read when they are asked for.
 
         Args:
             label: the name or label of the model.
@@ -104,48 +100,59 @@ class PosteriorFile:
             ids: whether to read the ids of rows.
 
         Raises:
-            PosteriorFileError: if the file does not contain them, or a value is not possible.
+            PosteriorFileError: if the file does not contain it, or its columns do not fit together.
         """
         name = self.name_of(label)
         columns = self.models[name]
-        gaussian = self._with_covariances(columns, scale)
-        if gaussian is None:
-            gaussian = self._with_diagonal(columns, scale)
         with naming(self.path):
             labels = [model.label for model in self.models.values()]
-            key = id_column(self.columns, columns.label, labels) if ids else None
-            rows = None if key is None else _ids(self.column(key), key, len(gaussian))
+            called = id_column(self.columns, columns.label, labels) if ids else None
+        key = None if called is None else NamedColumn(called, self.columns[called])
         pictures = image_column(self.columns)
-        images = None if pictures is None else functools.partial(self.column, pictures)
-        return Posteriors(name, self.where, gaussian, rows, images)
-
-    def _with_diagonal(self, columns: ModelColumns, scale: Parameterization | None) -> Gaussian:
-        """The Gaussians of a model whose scale has the shape of the mean."""
+        images = None if pictures is None else self.columns[pictures]
+        gaussian = self._with_covariances(columns, scale)
+        if gaussian is not None:
+            self._check_ids(key, len(gaussian))
+            rows = None if key is None else _listed(key, self.path, len(gaussian))
+            pictured = None if images is None else functools.partial(_pictures, images, len(gaussian))
+            return Posteriors(name, self.where, gaussian, rows, pictured)
         with naming(self.path):
-            scale_name, parameterization = scale_column(columns, scale)
-            mean, value = self.numbers(columns.mean), self.numbers(scale_name)
-            _check_values(mean, columns.mean, None)
-            _check_values(value, scale_name, parameterization)
-            if mean.shape != value.shape:
-                value = self._of_each_row(value, scale_name, mean, columns.mean)
-        make = getattr(Gaussian, f"from_{parameterization}")
-        gaussian: Gaussian = make(mean, value, event_dims=mean.ndim - 1, validate=False)
-        return gaussian
+            scale_name, kind = scale_column(columns, scale)
+            mean, value = (NamedColumn(n, self.columns[n]) for n in (columns.mean, scale_name))
+            self._check_shapes(mean, value)
+        self._check_ids(key, len(mean.stored))
+        return StoredModel(name, self.where, self.path, mean, value, kind, key, images)
 
-    def _of_each_row(self, value: Tensor, name: str, mean: Tensor, mean_name: str) -> Tensor:
-        """A scale of one number for each row, as a view of one number for each mean."""
-        rows = len(value)
-        if rows != len(mean) or value.numel() != rows:
+    def _check_shapes(self, mean: NamedColumn, scale: NamedColumn) -> None:
+        """Raise an error unless there is one scale for each mean, or one for each row."""
+        shape, other = (tuple(self._shape_of(x)) for x in (mean, scale))
+        rows = len(scale.stored)
+        are_many = rows == len(mean.stored)
+        if are_many and (shape or (1,)) == (other or (1,)):
+            return
+        if not are_many or math.prod(other) != 1:
             raise PosteriorFileError(
-                f"columns {mean_name!r} and {name!r} differ in shape, {tuple(mean.shape)} and {tuple(value.shape)}; "
-                "each mean needs one scale, or each row one."
+                f"columns {mean.name!r} and {scale.name!r} differ in shape, {mean.stored.shape} and "
+                f"{scale.stored.shape}; each mean needs one scale, or each row one."
             )
-        if self.column(name).ndim == 1 and rows in mean.shape[1:] and self.path.suffix.lower() not in table_suffixes():
+        if not other and rows in shape and not is_table(self.path):
             raise PosteriorFileError(
-                f"column {name!r} of shape ({rows},) may hold one scale for each row or for each of {rows} dimensions "
-                f"of {mean_name!r}, {tuple(mean.shape)}. Save it with the shape ({rows}, 1), or with that of the mean."
+                f"column {scale.name!r} of shape ({rows},) may hold one scale for each row or for each of {rows} "
+                f"dimensions of {mean.name!r}, {mean.stored.shape}. Save it with the shape ({rows}, 1), or with that "
+                "of the mean."
             )
-        return value.reshape(rows, *[1] * (mean.ndim - 1)).expand(mean.shape)
+
+    def _shape_of(self, column: NamedColumn) -> tuple[int, ...]:
+        """The shape of a row, of a column that has rows of real numbers."""
+        first = safely(self.path, lambda: next(column.stored.batches(0, 1, 1)) if len(column.stored) else None)
+        real_tensor(column.stored() if first is None else first, column.name)
+        return column.stored.shape[1:]
+
+    def _check_ids(self, key: NamedColumn | None, rows: int) -> None:
+        if key is not None and safely(self.path, lambda: len(key.stored)) != rows:
+            raise PosteriorFileError(
+                f"{self.where}: column {printable(key.name)!r} must hold one id for each of the {rows} rows."
+            )
 
     def _with_covariances(self, columns: ModelColumns, scale: Parameterization | None) -> Gaussian | None:
         """The Gaussians of a model whose scale is covariances; None for other columns."""
@@ -160,9 +167,14 @@ class PosteriorFile:
             return with_covariances(mean, matrix, columns.mean, column, self.where)
 
 
-def open_posteriors(path: str | os.PathLike[str], named: Sequence[Named] = ()) -> PosteriorFile:
-    """The models in a file of any format in ``formats/`` that may contain posteriors, or in several ``.npy`` files:
-    a folder of them, or two with a comma between, of a mean and a scale.
+def open_posteriors(
+    path: str | os.PathLike[str], named: Sequence[Named] = (), *, by_label: bool = False
+) -> PosteriorFile:
+    """The models in a file of any format in ``formats/`` that may contain posteriors, or in several files as one.
+
+    These are the files of a folder, or those that match a pattern, one after the other; shards of ``.safetensors``; a
+    folder of ``.npy`` files, or two with a comma between, of a mean and a scale. Addresses such as ``s3://bucket/run``
+    are opened by fsspec.
 
     Columns are found by their names, which ``columns.NAMES`` lists, optionally with the label of a model (``mu_1``,
     ``beta.logvar``); ``id`` identifies rows. Each column has the shape ``(N, *event)``, with one row for each input.
@@ -171,31 +183,39 @@ def open_posteriors(path: str | os.PathLike[str], named: Sequence[Named] = ()) -
     for each row.
 
     Args:
-        path: the file, the folder, or two files.
+        path: the file, the folder, the pattern, or two files.
         named: the columns of each model, where names say nothing.
+        by_label: whether models are chosen by their labels, so that ``mu_0`` and ``mu_1`` are of two models, and not
+            coordinates of one.
 
     Raises:
         PosteriorFileError: if the file does not exist, is damaged, or does not contain posteriors.
     """
-    path = Path(path)
-    columns = open_files(path)
-    shapes = functools.partial(_shapes, path, columns)
-    with naming(path):
+    at = place(path)
+    return models_of(at, open_dataset(at, "posteriors"), named, by_label=by_label)
+
+
+def models_of(at: Place, columns: "Columns", named: Sequence[Named] = (), *, by_label: bool = False) -> PosteriorFile:
+    """The models in columns that were opened at a place; see :func:`open_posteriors`."""
+    shapes = functools.partial(_shapes, at, columns)
+    with naming(at):
         if named:
             found = [named_model(names, columns, shapes) for names in named]
         elif isinstance(columns, Unnamed) and len(columns) == 2:
             mean, scale = columns
             found = [ModelColumns("", mean, {"sigma": scale})]
+        elif whole := gathered(columns, at, by_label=by_label):
+            columns, found = {**columns, **whole[0]}, whole[1]
         else:
             found = models(columns, shapes)
     called = {}
     for model in found:
-        name = _stem(path) if len(found) == 1 else model.label or (model.mean if named else _stem(path))
+        name = model_name(at) if len(found) == 1 else model.label or (model.mean if named else model_name(at))
         called[f"model {name}" if name.isdigit() else name] = model
-    return PosteriorFile(path, columns, called)
+    return PosteriorFile(at, columns, called)
 
 
-def _shapes(path: Path, columns: "Columns") -> dict[str, tuple[int, ...]]:
+def _shapes(path: Place, columns: "Columns") -> dict[str, tuple[int, ...]]:
     """The shapes of the first columns that contain numbers."""
     found = {}
     for name in list(columns)[:_MAX_LISTED]:
@@ -203,17 +223,6 @@ def _shapes(path: Path, columns: "Columns") -> dict[str, tuple[int, ...]]:
             column = safely(path, columns[name])
             found[name] = tuple(real_tensor(column, name).shape)
     return found
-
-
-def _stem(path: Path) -> str:
-    """What the only model of a file is called."""
-    place = _placed(path)
-    return place.name if path.is_dir() else place.stem
-
-
-def _placed(path: Path) -> Path:
-    """The absolute path of a file or a folder; of two files, of the first."""
-    return Path(os.path.abspath(path if path.is_dir() else parts(path)[0]))
 
 
 def read_posteriors(path: str | os.PathLike[str], *, scale: Parameterization | None = None) -> Posteriors:
@@ -231,53 +240,16 @@ def read_posteriors(path: str | os.PathLike[str], *, scale: Parameterization | N
 
 def distinct_names(names: Sequence[str], sources: Sequence[str]) -> list[str]:
     """Names of models that are all different: where they are not, with their folders, or else A, B, …."""
-    folders = [_placed(Path(source)).parent.name for source in sources]
+    folders = [absolute(place(source)).parent.name for source in sources]
     with_folders = [f"{printable(folder)}/{name}" for folder, name in zip(folders, names, strict=True)]
     letters = [chr(ord("A") + i) if i < 26 else f"model {i + 1}" for i in range(len(names))]
     return next(list(found) for found in (names, with_folders, letters) if len(set(found)) == len(found))
 
 
-def _check_values(x: Tensor, name: str, parameterization: Parameterization | None) -> None:
-    """Raise an error that locates the first value that is not possible for a scale, or for a mean (None)."""
-    bad = ~torch.isfinite(x)
-    if parameterization in POSITIVE:
-        bad |= x <= 0
-    if not bad.any():
-        return
-    row, *index = bad.nonzero()[0].tolist()
-    value = x[row][tuple(index)].item()
-    place = f"column {printable(name)!r}, row {row}, dimension {','.join(map(str, index))}: {value:g}"
-    hint = ""
-    if parameterization in POSITIVE and value < 0:
-        hint = " Is it a log-variance? Then rename the column to logvar; if it is called sigma, say --scale logvar."
-    raise PosteriorFileError(
-        f"{place} is not a valid {parameterization or 'mean'} (rows and dimensions are counted from 0).{hint}"
-    )
+def _listed(key: NamedColumn, path: Place, rows: int) -> list[Any]:
+    """The ids of all rows."""
+    return [i for ids in ids_of_column(key, path, 0, rows, max(1, rows)) for i in ids]
 
 
-def _ids(column: "Column", name: str, rows: int) -> list[Any]:
-    """A column as a list of ids: integers or strings, one for each row, all different."""
-    if not isinstance(column, Tensor):
-        wrong = unwritable_row(column)
-        if wrong is not None:
-            raise PosteriorFileError(f"column {printable(name)!r}, row {wrong}: is text that is not Unicode.")
-        if column.dtype.kind in "mM":
-            raise PosteriorFileError(
-                f"column {printable(name)!r} holds times; ids must be all integers or all strings."
-            )
-    values = column.tolist()
-    if not isinstance(values, list) or len(values) != rows:
-        raise PosteriorFileError(f"column {printable(name)!r} must hold one id for each of the {rows} rows.")
-    kind = str if isinstance(values[0], str) else int
-    wrong = next((row for row, v in enumerate(values) if not isinstance(v, kind) or isinstance(v, bool)), None)
-    if wrong is not None:
-        raise PosteriorFileError(
-            f"column {printable(name)!r}, row {wrong}: {printable(values[wrong])!r}; ids must be all integers or "
-            "all strings."
-        )
-    if len(set(values)) != rows:
-        twice = next(v for v, count in Counter(values).items() if count > 1)
-        raise PosteriorFileError(
-            f"column {printable(name)!r}: {printable(twice)!r} occurs more than once; ids must be unique."
-        )
-    return values
+def _pictures(images: Stored, count: int, rows: Iterable[int]) -> list[Any]:
+    return rows_of_images(images, rows, count)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from kullback.errors import PosteriorFileError
 from kullback.gaussians.scales.diagonal import Parameterization
 from kullback.io.columns import Named
-from kullback.io.model import Posteriors
+from kullback.io.model import Model
 from kullback.io.posteriors import open_posteriors
 
 
@@ -24,7 +24,7 @@ class Reading:
     named: tuple[Named, ...] = ()
     """The columns of every model, or of each, where their names say nothing."""
 
-    def models(self, paths: Sequence[str | os.PathLike[str]]) -> list[Posteriors]:
+    def models(self, paths: Sequence[str | os.PathLike[str]]) -> list[Model]:
         """One model of each file; or of a single file those that it contains, one or two.
 
         Raises:
@@ -39,17 +39,17 @@ class Reading:
             raise PosteriorFileError(
                 f"{len(paths)} files hold one model each: give one label, or the columns of one model, for each."
             )
-        files = [open_posteriors(path, named[i : i + 1]) for i, path in enumerate(paths)]
+        files = [open_posteriors(path, named[i : i + 1], by_label=bool(self.labels)) for i, path in enumerate(paths)]
         return [
-            file.posteriors(label, scale=self.scale, ids=not self.by_order)
+            file.model(label, scale=self.scale, ids=not self.by_order)
             for file, label in zip(files, labels, strict=True)
         ]
 
-    def _models_of(self, path: str | os.PathLike[str]) -> list[Posteriors]:
-        file = open_posteriors(path, self.named)
+    def _models_of(self, path: str | os.PathLike[str]) -> list[Model]:
+        file = open_posteriors(path, self.named, by_label=bool(self.labels))
         chosen: Sequence[str | None] = self.labels or [None]
         # The models of a file with exactly two need no labels. For more, posteriors(None) raises an error that asks
         # for them.
         if not self.labels and len(file.models) == 2 and not file.is_wide:
             chosen = list(file.models)
-        return [file.posteriors(label, scale=self.scale, ids=not self.by_order) for label in chosen]
+        return [file.model(label, scale=self.scale, ids=not self.by_order) for label in chosen]

@@ -5,9 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from kullback.gaussians.gaussian import Gaussian
+from kullback.io.model import Model, ModelBatch
+from kullback.io.text import printable
 
 # How many rows that were left out are listed.
 _LISTED = 10
@@ -24,6 +27,9 @@ class Skipped:
     def merge(self, other: "Skipped") -> "Skipped":
         """Those of both, of which ``other`` come later."""
         return Skipped(self.count + other.count, (self.first + other.first)[:_LISTED])
+
+
+NONE_SKIPPED = Skipped()
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,3 +60,91 @@ class Rows(abc.ABC):
     @abc.abstractmethod
     def batches(self, rows: range) -> Iterator[RowBatch]:
         """These rows, in batches of a bounded number of numbers."""
+
+
+# How many numbers of the means are read at a time, and how many of a mean or of matrices are in a batch: larger ones
+# leave the caches, and memory in pieces.
+_READ, _BATCH = 2**21, 2**17
+
+
+@dataclass(frozen=True, eq=False)
+class ModelRows(Rows):
+    """The rows of one model, or of two with as many rows in the same order."""
+
+    models: tuple[Model, ...]
+    skip: bool = False
+    """Whether rows with values that are not possible are left out, instead of an error."""
+    unmatched: Skipped = NONE_SKIPPED
+    """The rows of the second model that the first does not have."""
+
+    def __len__(self) -> int:
+        return len(self.models[0])
+
+    @property
+    def event_shape(self) -> torch.Size:
+        """The shape of a mean."""
+        return self.models[0].event_shape
+
+    @property
+    def _numbers(self) -> int:
+        return max(1, *(model.numbers_per_row for model in self.models))
+
+    def tasks(self, numbers: int) -> list[range]:
+        """They begin where a model says that reading can begin, if one says so."""
+        least = max(1, numbers // self._numbers)
+        breaks = next((m.breaks for m in self.models if not isinstance(m.breaks, range)), range(len(self)))
+        starts: list[int] = []
+        for row in breaks[::least] if isinstance(breaks, range) else breaks:
+            if not starts or row - starts[-1] >= least:
+                starts.append(row)
+        return [
+            range(start, stop) for start, stop in zip(starts, [*starts[1:], len(self)], strict=True) if stop > start
+        ]
+
+    def batches(self, rows: range) -> Iterator[RowBatch]:
+        """Those of each model, read in step."""
+        size, step = max(1, _READ // self._numbers), max(1, _BATCH // self._numbers)
+        first = rows.start
+        parts = [model.batches(rows.start, rows.stop, size, skip=self.skip) for model in self.models]
+        for read in zip(*parts, strict=True):
+            yield from self._batches(read, first, step)
+            first += len(read[0].gaussian)
+
+    def _batches(self, read: "tuple[ModelBatch, ...]", first: int, step: int) -> Iterator[RowBatch]:
+        count = len(read[0].gaussian)
+        ids = next((batch.ids for batch in read if batch.ids is not None), range(first, first + count))
+        gaussians = tuple(batch.gaussian for batch in read)
+        numbers = torch.arange(first, first + count, device="cpu")
+        skipped = NONE_SKIPPED
+        wrong = [batch for batch in read if batch.bad is not None]
+        if wrong:
+            bad = torch.stack([batch.bad for batch in wrong if batch.bad is not None]).any(0)
+            good = (~bad).nonzero().flatten()
+            skipped = self._skipped(wrong, ids, bad)
+            gaussians = tuple(g[good] for g in gaussians)
+            numbers, ids = numbers[good], [ids[i] for i in good.tolist()]
+        for start in range(0, max(1, len(ids)), step):
+            part = slice(start, start + step)
+            yield RowBatch(numbers[part], ids[part], tuple(g[part] for g in gaussians), skipped)
+            skipped = NONE_SKIPPED
+
+    def _skipped(self, wrong: "list[ModelBatch]", ids: Sequence[Any], bad: Tensor) -> Skipped:
+        """What is said about the rows that are left out: the place of each value, or else the id."""
+        told: list[tuple[int, str]] = []
+        for batch in wrong:
+            assert batch.bad is not None
+            rows = batch.bad.nonzero().flatten().tolist()
+            told += [
+                (row, f"id {printable(ids[row])!r}: {place}") for row, place in zip(rows, batch.places, strict=False)
+            ]
+        told.sort(key=lambda entry: entry[0])
+        return Skipped(int(bad.sum()), tuple(text for _, text in told[:_LISTED]))
+
+    def whole(self) -> tuple[Sequence[Any], tuple[Gaussian, ...]]:
+        """The ids of all rows, and each model in memory."""
+        ids = next((model.read().ids for model in self.models if model.has_ids), range(len(self)))
+        return list(ids or ()), tuple(model.read().gaussian for model in self.models)
+
+    def images(self, numbers: Sequence[int]) -> "list[Any]":
+        """The inputs of some rows as images, from the first model that has some; empty without any."""
+        return next((found for model in self.models if (found := model.image_rows(numbers))), [])

@@ -1,16 +1,19 @@
 """Samples from files: the rows of an array, or the rows of a table whose columns are coordinates."""
 
 import os
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from kullback.errors import PosteriorFileError
 from kullback.io.columns import models, role
-from kullback.io.formats.registry import naming, open_columns, safely, table_suffixes
+from kullback.io.datasets import is_table, open_dataset
+from kullback.io.formats.registry import naming, safely
 from kullback.io.numbers import real_tensor
+from kullback.io.places import Place, place
+from kullback.io.stored import Stored
 from kullback.io.text import printable
+from kullback.numerics.memory import check_room
 
 
 def read_samples(path: str | os.PathLike[str], column: str | None = None) -> Tensor:
@@ -20,26 +23,28 @@ def read_samples(path: str | os.PathLike[str], column: str | None = None) -> Ten
     out.
 
     Args:
-        path: a file of any format in ``formats/``.
+        path: a file of any format in ``formats/``, or several as one: a folder, or a pattern.
         column: the name of the array to read, or of the column of a table.
 
     Raises:
         PosteriorFileError: if the file does not exist, is damaged, or does not contain samples.
+        MemoryError: if this machine has not the memory that they take.
     """
-    path = Path(path)
-    columns = open_columns(path, "samples")
+    at = place(path)
+    columns = open_dataset(at, "samples")
 
     def tensor(name: str) -> Tensor:
-        return safely(path, lambda: real_tensor(columns[name](), name))
+        return safely(at, lambda: real_tensor(columns[name](), name))
 
-    with naming(path):
+    with naming(at):
         if column is None:
             _check_not_posteriors(list(columns))
         elif column not in columns:
             listed = ", ".join(map(printable, columns)) or "none"
             raise PosteriorFileError(f"there is no column {printable(column)!r}. Columns are {listed}.")
         chosen = [column] if column is not None else [name for name in columns if not _identifies_rows(name)]
-        rows = _combined({name: tensor(name) for name in chosen}, is_table=path.suffix.lower() in table_suffixes())
+        _check_room(at, [columns[name] for name in chosen])
+        rows = _combined({name: tensor(name) for name in chosen}, is_table=is_table(at))
         bad = ~torch.isfinite(rows)
         if bool(bad.any()):
             index = bad.nonzero()[0].tolist()
@@ -47,6 +52,16 @@ def read_samples(path: str | os.PathLike[str], column: str | None = None) -> Ten
             where = f"row {row}" + (f", coordinate {','.join(map(str, coordinate))}" if coordinate else "")
             raise PosteriorFileError(f"{where}: {float(rows[tuple(index)])}; samples must be finite numbers.")
     return rows
+
+
+def _check_room(path: Place, columns: list[Stored]) -> None:
+    """Raise a MemoryError if the columns are larger than the memory of this machine, before they are read."""
+    size = 0
+    for column in columns:
+        # Of a column that has to be read whole, the size is not known before.
+        if len(column) and column.is_sliced:
+            size += next(column.batches(0, 1, 1)).nbytes * len(column)
+    check_room(size, f"{printable(path)}: reading all samples, which estimates need,")
 
 
 def _identifies_rows(name: str) -> bool:

@@ -1,7 +1,7 @@
 """A column of a file or of an array, of which any rows can be read without the others."""
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ class Stored(abc.ABC):
     """Rows of numbers or ids, read in the order in which they are stored.
 
     It can be pickled where what it reads can be opened again: a process of a cluster gets the place, not the numbers.
+    Each iteration opens what it reads anew, so that threads share nothing.
     """
 
     @property
@@ -27,9 +28,10 @@ class Stored(abc.ABC):
         """The rows from ``start`` to ``stop`` in batches of ``size``, of which only the last may be shorter."""
 
     @property
-    def breaks(self) -> tuple[int, ...]:
-        """The rows at which reading can begin without reading others first, ascending: 0, and for a Parquet file the
-        first row of each row group.
+    def breaks(self) -> Sequence[int]:
+        """The rows at which reading can begin without reading others first, ascending, the first of them 0.
+
+        For an array these are all rows, as a ``range``, and for a Parquet file the first row of each row group.
         """
         return (0,)
 
@@ -41,6 +43,10 @@ class Stored(abc.ABC):
     def place(self, row: int) -> str:
         """Where a row is, for a message: ``row 17``, or ``part-3.parquet, row group 2, row 17``."""
         return f"row {row:,}"
+
+    def beside(self, others: "Sequence[Stored]") -> "Stored | None":
+        """This and other columns of single numbers as coordinates of one, where one reading gives all; else None."""
+        return None
 
     def __len__(self) -> int:
         return self.shape[0] if self.shape else 0

@@ -21,7 +21,7 @@ from kullback.kernels.protocol import Inputs, Work
 FILE = Path(__file__).parent / "native" / ("libkullback.dylib" if sys.platform == "darwin" else "libkullback.so")
 
 # What this module packs; the library has the same number, or was built from other sources.
-INTERFACE = 5
+INTERFACE = 6
 
 # From this many elements on, threads are worth their start.
 _PARALLEL = 2**18
@@ -32,7 +32,7 @@ _DIAGONAL = {"std": 0, "variance": 1, "logvar": 2}
 _FULL = {"covariance": 0, "scale_tril": 1}
 _LARGEST = 512
 
-_DTYPES = {torch.float32: 0, torch.float64: 1}
+DTYPES = {torch.float32: 0, torch.float64: 1}
 
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
 """In the order of the library. The environment variable ``KULLBACK_INSTRUCTIONS`` allows one and those before it."""
@@ -108,7 +108,7 @@ def _load() -> ctypes.CDLL | None:
     library.kullback_allow.restype = None
     library.kullback_full_workspace.argtypes = [ctypes.c_int64]
     library.kullback_full_workspace.restype = ctypes.c_int64
-    for entry in (library.kullback_diagonal, library.kullback_full):
+    for entry in (library.kullback_diagonal, library.kullback_full, library.kullback_lowest):
         entry.argtypes = [ctypes.c_char_p]
         entry.restype = None
     return library
@@ -161,7 +161,7 @@ _Packer = Callable[[int, int, int], bytes]  # of the first row, the one after th
 
 
 def _diagonal_packer(tensors: Sequence[Tensor], layout: Layout, outputs: _Outputs) -> _Packer:
-    head = (_DTYPES[tensors[0].dtype], _DIAGONAL[layout.parameterization])
+    head = (DTYPES[tensors[0].dtype], _DIAGONAL[layout.parameterization])
     a, b, c, d = tensors
     data = (a.data_ptr(), b.data_ptr(), c.data_ptr(), d.data_ptr(), *layout.row_stride, *layout.column_stride)
     value, weight, stride, gradients, terms = outputs
@@ -171,7 +171,7 @@ def _diagonal_packer(tensors: Sequence[Tensor], layout: Layout, outputs: _Output
 
 def _full_packer(tensors: Sequence[Tensor], layout: Layout, outputs: _Outputs, calls: int) -> _Packer:
     assert _LIBRARY is not None
-    head = (_DTYPES[tensors[0].dtype], _FULL[layout.parameterization])
+    head = (DTYPES[tensors[0].dtype], _FULL[layout.parameterization])
     data = (*[x.data_ptr() for x in tensors], *layout.row_stride)
     results = (outputs.value, outputs.weight, outputs.weight_stride, *outputs.gradients)
     size = _LIBRARY.kullback_full_workspace(layout.n)
@@ -183,21 +183,26 @@ def _full_packer(tensors: Sequence[Tensor], layout: Layout, outputs: _Outputs, c
 
 
 def _call(tensors: Sequence[Tensor], layout: Layout, outputs: _Outputs) -> None:
-    """One call, or one for each thread, which computes a part of the rows."""
-    assert _LIBRARY is not None
     diagonal, rows, n = layout.parameterization in _DIAGONAL, layout.n_rows, layout.n
-    threads = 1 if rows * (n if diagonal else n**3) < _PARALLEL else min(torch.get_num_threads(), rows)
+    work = rows * (n if diagonal else n**3)
     if diagonal:
-        entry, pack = _LIBRARY.kullback_diagonal, _diagonal_packer(tensors, layout, outputs)
+        by_rows("kullback_diagonal", rows, work, _diagonal_packer(tensors, layout, outputs))
     else:
-        entry, pack = _LIBRARY.kullback_full, _full_packer(tensors, layout, outputs, threads)
-    if threads == 1:
-        entry(pack(0, rows, 0))
-        return
-    edges = [rows * i // threads for i in range(threads + 1)]
-    calls = [pack(edges[i], edges[i + 1], i) for i in range(threads)]
-    waiting = [_threads().submit(entry, call) for call in calls[1:]]
-    entry(calls[0])
+        by_rows("kullback_full", rows, work, _full_packer(tensors, layout, outputs, _calls(rows, work)))
+
+
+def _calls(rows: int, work: int) -> int:
+    """How many calls so many operations on so many rows are worth."""
+    return 1 if work < _PARALLEL else min(torch.get_num_threads(), rows)
+
+
+def by_rows(entry: str, rows: int, work: int, pack: _Packer) -> None:
+    """One call of an entry of the library, or one for each thread, which computes a part of the rows."""
+    function, calls = getattr(_LIBRARY, entry), _calls(rows, work)
+    edges = [rows * i // calls for i in range(calls + 1)]
+    blocks = [pack(edges[i], edges[i + 1], i) for i in range(calls)]
+    waiting = [_threads().submit(function, block) for block in blocks[1:]]
+    function(blocks[0])
     for one in waiting:
         one.result()
 

@@ -8,16 +8,13 @@ depends on the accuracy of the scores:
 - :func:`nearest_by_scores` finds the columns with the smallest exact values of each row.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 # Columns per block when the smallest entries of a long row are searched.
 _BLOCK = 64
-
-# Candidates per row beyond the number asked for, so that rounding of the scores rarely hides a true neighbour.
-_SPARE = 8
 
 # A row is computed as a whole if more than one in this many of its entries is uncertain.
 _GATHERED_FRACTION = 16
@@ -54,7 +51,8 @@ def recompute(
 
 
 def nearest_by_scores(
-    tiles: Iterable[Tensor],
+    scores: Tensor,
+    candidates: Tensor,
     k: int,
     n_columns: int,
     exact: Callable[[Tensor], Tensor],
@@ -70,10 +68,11 @@ def nearest_by_scores(
     k-th smallest one, the whole row is computed.
 
     Args:
-        tiles: the scores ``(n, m_1)``, ``(n, m_2)``, ... of successive columns. A tile is not used after the next one
-            has been asked for.
+        scores: the lowest scores of each row, ascending, ``(n, c)``: at least k, and more, lest rounding hide a true
+            neighbour.
+        candidates: their columns, ``(n, c)``.
         k: how many columns, from 1 to ``n_columns``.
-        n_columns: the number of columns of all tiles together.
+        n_columns: the number of columns that were scored.
         exact: returns the exact values of the candidates with these column indices ``(n, c)``.
         settled: returns for each row, bool ``(n,)``, whether the exact value of every column that is no candidate is
             certainly above the k-th smallest one, from the score of the last candidate ``(n,)`` and that value
@@ -84,7 +83,6 @@ def nearest_by_scores(
     Returns:
         The values and the column indices, both ``(n, k)``.
     """
-    scores, candidates = _lowest(tiles, min(k + _SPARE, n_columns))
     values, order = exact(candidates).topk(k, largest=False)
     columns = candidates.gather(1, order)
     if candidates.shape[1] < n_columns:
@@ -111,18 +109,6 @@ def smallest(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
     rest_columns = torch.arange(n_blocks * _BLOCK, m, device=x.device).expand(n, -1)
     values, order = torch.cat([inside, x[:, n_blocks * _BLOCK :]], 1).topk(k, largest=False)
     return values, torch.cat([inside_columns, rest_columns], 1).gather(1, order)
-
-
-def _lowest(tiles: Iterable[Tensor], count: int) -> tuple[Tensor, Tensor]:
-    """The lowest scores of each row over all tiles, ascending, and their columns."""
-    scores, columns, start = [], [], 0
-    for tile in tiles:
-        lowest, column = smallest(tile, min(count, tile.shape[1]))
-        scores.append(lowest)
-        columns.append(column + start)
-        start += tile.shape[1]
-    lowest, order = torch.cat(scores, 1).topk(count, largest=False)
-    return lowest, torch.cat(columns, 1).gather(1, order)
 
 
 def _chunks(indices: Tensor, size: int) -> tuple[Tensor, ...]:

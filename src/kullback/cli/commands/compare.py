@@ -14,7 +14,7 @@ from kullback.cli.inputs import (
     POSTERIOR_FILES,
     check_output,
     command_line,
-    load_models,
+    load_rows,
     posterior_inputs,
     read_models,
 )
@@ -22,7 +22,7 @@ from kullback.cli.progress import progress
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
-    from kullback.alignment.align import Kind
+    from kullback.alignment.fits import Kind
     from kullback.comparison.compare_all import Comparisons
     from kullback.comparison.result import Result
     from kullback.io.reading import Reading
@@ -172,14 +172,15 @@ def compare(
 def _one_or_two(a: str, b: str | None, names: str | None, reading: "Reading", options: dict[str, Any]) -> "Result":
     from kullback.comparison.compare import compare_rows, describe_rows
 
-    ids, models, called = load_models(a, b, reading)
+    rows, called = load_rows(a, b, reading)
+    many = len(rows.models)
     if names:
-        called = _names(names, len(models))
-    with progress("comparing" if len(models) > 1 else "describing") as update:
-        if len(models) == 2:
-            return compare_rows(ids, *models, names=called, progress=update, **options)
+        called = _names(names, many)
+    with progress("comparing" if many > 1 else "describing") as update:
+        if many == 2:
+            return compare_rows(rows, names=called, progress=update, **options)
         del options["align"]
-        return describe_rows(ids, *models, names=called, progress=update, **options)
+        return describe_rows(rows, names=called, progress=update, **options)
 
 
 def _names(text: str, models: int) -> list[str]:
@@ -224,7 +225,7 @@ def _failures(gates: "Sequence[Condition]", result: "Result | Comparisons") -> l
 
 def _kinds(text: str) -> "tuple[Kind, ...]":
     """The kinds of alignment that an option names."""
-    from kullback.alignment.align import KINDS
+    from kullback.alignment.fits import KINDS
 
     names = [] if text.strip() == "none" else [part.strip() for part in text.split(",")]
     unknown = [name for name in names if name not in KINDS]

@@ -5,7 +5,7 @@ import os
 import click
 
 from kullback.cli.errors import one_line_errors
-from kullback.cli.inputs import EXIT_CODES, command_line, load_models
+from kullback.cli.inputs import EXIT_CODES, command_line, load_rows
 from kullback.cli.progress import progress
 from kullback.io.text import printable
 
@@ -39,9 +39,9 @@ def demo(json_path: str | None, report_path: str | None) -> None:
         with as_file(files("kullback") / "data" / "digits") as folder:
             for other, page in pages.items():
                 a, b = (str(folder / f"{name}.npz") for name in ("standard", other))
-                ids, (p, q), called = load_models(a, b, Reading())
+                rows, called = load_rows(a, b, Reading())
                 with progress(f"comparing standard and {other}") as update:
-                    comparison = compare_rows(ids, p, q, names=called, progress=update)
+                    comparison = compare_rows(rows, names=called, progress=update)
                 for finding in comparison.findings():
                     click.echo(f"• {finding}")
                 click.echo()

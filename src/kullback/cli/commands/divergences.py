@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kullback.cli.errors import BadInput, one_line_errors
-from kullback.cli.inputs import EXIT_CODES, POSTERIOR_FILES, load_pair, posterior_inputs
+from kullback.cli.errors import BadInput, one_line_errors, with_notes
+from kullback.cli.inputs import EXIT_CODES, POSTERIOR_FILES, load_rows, note_prior, posterior_inputs
+from kullback.cli.progress import progress
+from kullback.cli.running import Running, running_options, say, say_skipped
 from kullback.divergences.record import Parameter, Record
-from kullback.divergences.registry import RECORDS, function_of
-from kullback.io.output import ROW_SUFFIXES
+from kullback.divergences.registry import RECORDS
+from kullback.io.row_outputs import ROW_SUFFIXES
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
@@ -22,29 +24,39 @@ def _row_command(record: Record) -> click.Command:
     @posterior_inputs
     @click.option(
         "-o", "--output", type=click.Path(), metavar="OUT",
-        help=f"The file to write, {', '.join(ROW_SUFFIXES)}. Without it, CSV on stdout.",
+        help=f"The file to write, {', '.join(ROW_SUFFIXES)}, or a folder of Parquet files, OUT/. Without it, CSV on "
+        "stdout.",
     )  # fmt: skip
-    def command(*, a: str, b: str | None, reading: "Reading", output: str | None, **parameters: Any) -> None:
+    @running_options
+    def command(
+        *, a: str, b: str | None, reading: "Reading", output: str | None, running: Running, **parameters: Any
+    ) -> None:
         with one_line_errors():
-            from kullback.io.output import check_writable, write_csv, write_rows
+            from kullback.io.row_outputs import row_output
+            from kullback.jobs.divergences import RowDivergence, stream_divergence, write_divergence
 
-            flags = [p.name for p in record.parameters if isinstance(p.default, bool) and parameters[p.name]]
-            column = "_".join([record.module, *flags])
-            if output:
-                check_writable(output, ROW_SUFFIXES)
-            ids, p, q = load_pair(a, b, reading, (output,))
-            try:
-                values = function_of(record)(p, q, **parameters)
-            except ValueError as error:
-                raise BadInput(error) from error
-            if output:
-                write_rows(output, ids, values, column)
-                mean = values.double().mean().item()
-                click.echo(f"wrote {len(ids):,} rows to {printable(output)} (mean {mean:.6g})", err=True)
-            else:
-                if sys.stdout.isatty():
-                    ids = [printable(i) for i in ids]
-                write_csv(sys.stdout, ids, values, column)
+            running.check_output(output)
+            place = row_output(output) if output else None
+            rows, _ = load_rows(a, b, reading, (output,), skip=running.skips)
+            if len(rows.models) == 1:
+                note_prior(rows)
+            work = RowDivergence(rows, record.name, parameters)
+            with running.start() as engine, progress(record.title, unit="rows") as update:
+                try:
+                    if place is None:
+                        printed = sys.stdout.isatty()
+                        total = stream_divergence(work, sys.stdout.write, engine, is_printed=printed, progress=update)
+                    else:
+                        total = write_divergence(
+                            work, place, [path for path in (a, b) if path], engine,
+                            reading={"files": [a, b], "reading": repr(reading), "on_bad": running.on_bad},
+                            resume=running.resume, progress=update, say=say,
+                        )  # fmt: skip
+                except ValueError as error:
+                    raise BadInput(with_notes(error)) from error
+            say_skipped(rows.unmatched.merge(total.skipped))
+            if place:
+                click.echo(f"wrote {total.count:,} rows to {printable(output)} (mean {total.mean:.6g})", err=True)
 
     for parameter in record.parameters:
         command = _option(parameter)(command)

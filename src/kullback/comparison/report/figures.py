@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from kullback.comparison.findings import MAPS
 from kullback.comparison.format import number
+from kullback.comparison.pair import MODELS, Pair
 from kullback.comparison.report import style
 from kullback.comparison.report.input_figures import directions, distribution, ellipses
 from kullback.comparison.report.style import (
@@ -25,7 +26,6 @@ from kullback.comparison.report.style import (
     logarithmic,
     short,
 )
-from kullback.comparison.summary import MODELS, Pair
 
 if TYPE_CHECKING:
     from kullback.comparison.result import Result

@@ -17,10 +17,10 @@ from kullback._version import __version__
 from kullback.comparison.coordinates import Match
 from kullback.comparison.findings import MAPS
 from kullback.comparison.format import number, plus_minus
+from kullback.comparison.pair import Pair
 from kullback.comparison.report.figures import draw
 from kullback.comparison.report.images import addresses
 from kullback.comparison.report.svg import svg
-from kullback.comparison.summary import Pair
 from kullback.io.output import check_writable, write_text
 from kullback.io.text import printable
 
@@ -191,7 +191,7 @@ def _listed(comparison: "Result") -> dict[str, list[dict[str, Any]]]:
     labels, found = comparison.labels(), comparison.coordinates
     columns: dict[str, tuple[Sequence[Any], Sequence[float]]] = {}
     if found:
-        columns[f"{labels[Pair.AB]} after {MAPS[found.best.kind]}"] = (found.largest_ids, found.largest_values)
+        columns[f"{labels[Pair.AB]} after {MAPS[found.best.kind]}"] = (found.largest.ids, found.largest.values)
     state = " as they stand" if len(comparison.names) > 1 else ""
     for pair in comparison.shown:
         largest = comparison.summary.divergences[pair].largest

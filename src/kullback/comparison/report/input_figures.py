@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
 from kullback.comparison.findings import MAPS
+from kullback.comparison.pair import MODELS, Pair
 from kullback.comparison.report import style
 from kullback.comparison.report.style import (
     COLOUR_A,
@@ -19,7 +20,6 @@ from kullback.comparison.report.style import (
     logarithmic,
     short,
 )
-from kullback.comparison.summary import MODELS, Pair
 from kullback.gaussians.gaussian import Gaussian
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def distribution(comparison: "Result") -> Figure:
     axes = figure.subplots()
     divergences = comparison.summary.divergences
     labels, found = comparison.labels(), comparison.coordinates
-    rows = [_drawable(divergences[pair].rows.numpy()) for pair in comparison.shown]
+    rows = [_drawable(comparison.summary.rows(pair).numpy()) for pair in comparison.shown]
     left = [_drawable(found.rows.numpy())] if found else []
     edges, is_logarithmic = _bins(np.concatenate([*rows, *left]))
     for values, pair, colour in zip(rows, comparison.shown, COLOURS, strict=False):
@@ -81,7 +81,7 @@ def directions(comparison: "Result") -> Figure:
     """The divergence of each input in one direction against that in the other."""
     figure = style.figure(4.2)
     axes = figure.subplots()
-    x, y = (comparison.summary.divergences[pair].rows.numpy() for pair in (Pair.AB, Pair.BA))
+    x, y = (comparison.summary.rows(pair).numpy() for pair in (Pair.AB, Pair.BA))
     if len(x) > _MAX_POINTS:
         chosen = np.linspace(0, len(x) - 1, _MAX_POINTS).astype(int)
         x, y = x[chosen], y[chosen]
@@ -109,8 +109,8 @@ def ellipses(comparison: "Result") -> Figure:
     all_inputs, worst = figure.subplots(1, 2)
     dims = comparison.most_different()
     summary = comparison.summary
-    largest = summary.divergences[Pair.AB].largest
-    for model, name, colour, posterior in zip(MODELS, comparison.names, COLOURS, largest.pair, strict=True):
+    largest, pair = summary.divergences[Pair.AB].largest, summary.divergences[Pair.AB].pair
+    for model, name, colour, posterior in zip(MODELS, comparison.names, COLOURS, pair, strict=True):
         # The mean and variance of the aggregated posterior, by the law of total variance in each dimension.
         spread = summary.models[model].variances.mean + summary.models[model].means.variance.nan_to_num()
         aggregated = summary.models[model].means.mean.flatten()[dims], spread.flatten()[dims].sqrt()

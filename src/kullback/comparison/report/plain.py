@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from kullback._version import __version__
+from kullback.comparison.divergence_summary import DivergenceSummary
 from kullback.comparison.format import exact
-from kullback.comparison.summary import DivergenceSummary
 from kullback.io.output import finite, json_of
 from kullback.io.text import printable
 
@@ -68,7 +68,7 @@ def to_text(result: "Result") -> str:
         ]
         lines += [
             f"aligned.largest.{i}: {exact(value)} (input {printable(row)})"
-            for i, (value, row) in enumerate(zip(found.largest_values, found.largest_ids, strict=True), 1)
+            for i, (value, row) in enumerate(zip(found.largest.values, found.largest.ids, strict=True), 1)
         ]
     return "\n".join(lines)
 
@@ -102,7 +102,7 @@ def _coordinates(result: "Result") -> dict[str, Any]:
     found = result.coordinates
     if found is None:
         return {"reason": result.aligned}
-    largest = zip(found.largest_ids, found.largest_values, strict=True)
+    largest = zip(found.largest.ids, found.largest.values, strict=True)
     return {
         "alignments": {kind: alignment.to_dict() for kind, alignment in found.alignments.items()},
         "best": found.best.kind,

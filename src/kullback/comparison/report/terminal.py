@@ -10,7 +10,7 @@ from rich.text import Text
 
 from kullback.comparison.findings import MAPS
 from kullback.comparison.format import number, plus_minus
-from kullback.comparison.summary import MODELS, Pair
+from kullback.comparison.pair import MODELS, Pair
 from kullback.io.text import printable
 
 if TYPE_CHECKING:

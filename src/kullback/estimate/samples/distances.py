@@ -7,13 +7,17 @@ import torch
 from torch import Tensor
 
 from kullback.estimate.samples.result import Step
+from kullback.kernels.lowest import lowest
 from kullback.numerics.screened import nearest_by_scores
 
 # Up to this many coordinates a tree is faster than matrix products.
 MAX_TREE_COORDINATES = 8
 
 # Points and references in one tile of scores.
-_ROWS, _COLUMNS = 512, 32_768
+_ROWS, _COLUMNS = 512, 1024
+
+# Candidates of a point beyond those asked for, so that rounding of the scores rarely hides a true neighbour.
+_SPARE = 8
 
 # Elements of the differences between points and all references that are computed at once.
 _DIFFERENCE_ELEMENTS = 2**23
@@ -91,7 +95,7 @@ def _nearest_of_rows(
         return last_score.double() + square - unit * (square.sqrt() + largest_norm).square() > kth.square()
 
     distances, _ = nearest_by_scores(
-        _score_tiles(left.float(), rough_right, rough_squares),
+        *lowest(_score_tiles(left.float(), rough_right, rough_squares), min(count + _SPARE, len(right))),
         count,
         len(right),
         exact=lambda candidates: _distances(left, right[candidates]),

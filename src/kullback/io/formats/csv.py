@@ -1,35 +1,142 @@
-"""``.csv``, with or without a header, separated by commas, semicolons or tabs."""
+"""``.csv``, with or without a header, separated by commas, semicolons or tabs; read in blocks of whole lines."""
 
 import csv
 import functools
-from pathlib import Path
-from typing import TYPE_CHECKING
+import io
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from kullback.io.formats.parquet import arrow_column
+from kullback.errors import PosteriorFileError
+from kullback.io.arrow import arrow_array, one_of_each
+from kullback.io.chunks import Chunked
 
 if TYPE_CHECKING:
     from kullback.io.formats.registry import Columns
+    from kullback.io.places import Place
+    from kullback.io.stored import Column
 
-SUFFIXES, HOLDS, IS_TABLE = (".csv",), "samples", True
+SUFFIXES, HOLDS, IS_TABLE = (".csv",), "posteriors", True
+
+_BLOCK = 2**23
+# As many blocks are kept as columns of two files, or a few threads, read in step.
+_KEPT = 4
 
 
-def read(path: Path) -> "Columns":
+@dataclass(frozen=True)
+class _Table:
+    """Where the blocks of a file are, and what its columns hold."""
+
+    path: "Place"
+    delimiter: str
+    names: tuple[str, ...]
+    key: str
+    """Another for each reading: a file may have changed since."""
+    offsets: tuple[int, ...] = ()
+    """The first byte of each block, and the end of the last."""
+    starts: tuple[int, ...] = ()
+    """The first row of each block, and the number of rows."""
+    types: tuple[Any, ...] = ()
+
+
+def read(path: "Place") -> "Columns":
     """The columns of the table."""
+    import pyarrow as pa
     import pyarrow.csv
 
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        first = file.readline()
+    with path.open("rb") as file:
+        header = file.readline()
+    first = header.decode("utf-8-sig", errors="replace")
     delimiter = max(",;\t", key=first.count)
     cells = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), [])]
     # A first row of numbers is data, unless it is 0, 1, 2, …: the names that pandas gives to columns without names.
     counted = [cell for cell in cells if cell] == [str(i) for i in range(len(cells) - cells.count(""))]
     headless = all(_is_number(cell) for cell in cells if cell) and not counted
-    table = pyarrow.csv.read_csv(
-        path,
+    named = pyarrow.csv.read_csv(
+        pa.BufferReader(header),
         read_options=pyarrow.csv.ReadOptions(autogenerate_column_names=headless),
         parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
     )
-    return {name: functools.partial(arrow_column, name, table.column(name)) for name in table.column_names}
+    table = _Table(path, delimiter, tuple(one_of_each(named.column_names)), uuid.uuid4().hex)
+    table = _scanned(table, 0 if headless else len(header))
+    return {name: CsvColumn(table, name) for name in table.names}
+
+
+class CsvColumn(Chunked):
+    """A column of the table. Columns that are read in step share the blocks that are read."""
+
+    def __init__(self, table: _Table, name: str) -> None:
+        self.table, self.name = table, name
+
+    @property
+    def starts(self) -> Sequence[int]:
+        """The first row of each block, and the number of rows."""
+        return self.table.starts
+
+    def pieces(self, chunk: int, size: int) -> "Iterator[Column]":
+        """The rows from a block on."""
+        for block in range(chunk, len(self.starts) - 1):
+            column = _block(self.table, block).column(self.name)
+            yield arrow_array(column, self.name, self.place, self.starts[block])
+
+
+def _scanned(table: _Table, offset: int) -> _Table:
+    """The table with its blocks, and with types that hold what all of them hold."""
+    import pyarrow as pa
+
+    offsets, starts = [offset], [0]
+    types = [pa.null()] * len(table.names)
+    with table.path.open("rb") as file:
+        file.seek(offset)
+        while data := file.read(_BLOCK):
+            data += file.readline()
+            try:
+                found = _parsed(table, data)
+            except pa.ArrowInvalid as error:
+                raise PosteriorFileError(f"in the rows from {starts[-1]:,} on: {error}") from None
+            offsets.append(offsets[-1] + len(data))
+            starts.append(starts[-1] + found.num_rows)
+            types = [_common(a, b) for a, b in zip(types, found.schema.types, strict=True)]
+    return _Table(table.path, table.delimiter, table.names, table.key, tuple(offsets), tuple(starts), tuple(types))
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _block(table: _Table, block: int) -> Any:
+    with table.path.open("rb") as file:
+        file.seek(table.offsets[block])
+        found = _parsed(table, file.read(table.offsets[block + 1] - table.offsets[block]))
+    if found.num_rows != table.starts[block + 1] - table.starts[block]:
+        raise ValueError("it changes while it is read")
+    return found
+
+
+def _parsed(table: _Table, data: bytes) -> Any:
+    """Lines as a table."""
+    import pyarrow as pa
+    import pyarrow.csv
+
+    if not data.strip():
+        return pa.table({name: pa.nulls(0) for name in table.names})
+    return pyarrow.csv.read_csv(
+        io.BytesIO(data),
+        read_options=pyarrow.csv.ReadOptions(column_names=table.names, use_threads=False, block_size=len(data) + 1),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=table.delimiter),
+        convert_options=pyarrow.csv.ConvertOptions(column_types=dict(zip(table.names, table.types, strict=False))),
+    )
+
+
+def _common(a: Any, b: Any) -> Any:
+    """The type that holds what is of either."""
+    import pyarrow as pa
+
+    if a == b or pa.types.is_null(b):
+        return a
+    if pa.types.is_null(a):
+        return b
+    if {a, b} == {pa.int64(), pa.float64()}:
+        return pa.float64()
+    return pa.binary() if pa.binary() in (a, b) else pa.string()
 
 
 def _is_number(text: str) -> bool:

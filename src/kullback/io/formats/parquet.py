@@ -1,53 +1,78 @@
-"""``.parquet``, and the columns of Arrow tables."""
+"""``.parquet``, by row groups."""
 
-import functools
+import contextlib
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kullback.errors import PosteriorFileError
-from kullback.io.text import printable
+from kullback.io.arrow import arrow_rows, one_of_each
+from kullback.io.chunks import Chunked
+from kullback.io.stored import Stored
 
 if TYPE_CHECKING:
-    from kullback.io.formats.registry import Column, Columns
+    from kullback.io.formats.registry import Columns
+    from kullback.io.places import Place
+    from kullback.io.stored import Column
 
 SUFFIXES, HOLDS, IS_TABLE = (".parquet",), "posteriors", True
 
+# How many bytes of a row group are read at once.
+_BUFFER = 2**20
 
-def read(path: Path) -> "Columns":
+
+def read(path: "Place") -> "Columns":
     """The columns of the table."""
     import pyarrow.parquet
 
-    def column(name: str) -> "Column":
-        return arrow_column(name, pyarrow.parquet.read_table(path, columns=[name]).column(0))
+    with path.open("rb") as opened, pyarrow.parquet.ParquetFile(opened) as file:
+        metadata, names = file.metadata, one_of_each(file.schema_arrow.names)
+        sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    starts = tuple(itertools.accumulate(sizes, initial=0))
+    return {name: ParquetColumn(path, (name,), starts) for name in names}
 
-    with pyarrow.parquet.ParquetFile(path) as file:
-        return {name: functools.partial(column, name) for name in file.schema_arrow.names}
+
+class ParquetColumn(Chunked):
+    """A column of the table, or several as coordinates; a batch of it is in memory, and not a row group."""
+
+    def __init__(self, path: "Place", names: tuple[str, ...], starts: tuple[int, ...]) -> None:
+        self.path, self.names, self._starts = path, names, starts
+
+    @property
+    def starts(self) -> Sequence[int]:
+        """The first row of each row group, and the number of rows."""
+        return self._starts
+
+    def pieces(self, chunk: int, size: int) -> "Iterator[Column]":
+        """The rows from a row group on."""
+        with _opened(self.path) as file:
+            groups = list(range(chunk, len(self._starts) - 1))
+            row, width = self._starts[chunk], None
+            for batch in file.iter_batches(size, row_groups=groups, columns=list(self.names), use_threads=False):
+                array = arrow_rows(batch, self.names, self.place, row, width)
+                row, width = row + len(array), array.shape[1:]
+                yield array
+
+    def beside(self, others: Sequence[Stored]) -> "ParquetColumn | None":
+        """These columns as one, for which the file is opened once."""
+        names = [name for other in others if isinstance(other, ParquetColumn) for name in other.names]
+        return ParquetColumn(self.path, (*self.names, *names), self._starts) if len(names) == len(others) else None
+
+    def place(self, row: int) -> str:
+        """The row, and its row group if there are several."""
+        if len(self._starts) <= 2:
+            return super().place(row)
+        return f"row group {self.chunk_of(row):,}, {super().place(row)}"
 
 
-def arrow_column(name: str, column: Any) -> "Column":
-    """A column of an Arrow table as an array; a column of lists, of equal lengths, becomes two-dimensional."""
-    import numpy as np
-    import pyarrow as pa
+@contextlib.contextmanager
+def _opened(path: "Place") -> Iterator[Any]:
+    from pyarrow.parquet import ParquetFile
 
-    array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = array.chunk(0) if array.num_chunks else pa.array([], type=array.type)
-    if array.null_count:
-        row = array.is_null().to_pylist().index(True)
-        raise PosteriorFileError(f"column {printable(name)!r}, row {row}: empty (null).")
-    if not (
-        pa.types.is_list(array.type) or pa.types.is_large_list(array.type) or pa.types.is_fixed_size_list(array.type)
-    ):
-        return np.asarray(array.to_numpy(zero_copy_only=False))
-    values = array.flatten()
-    lengths = array.value_lengths().to_numpy(zero_copy_only=False)
-    if len(lengths) and (lengths != lengths[0]).any():
-        row = int((lengths != lengths[0]).argmax())
-        raise PosteriorFileError(
-            f"column {printable(name)!r}, row {row}: {lengths[row]} numbers where row 0 has {lengths[0]}."
-        )
-    width = int(lengths[0]) if len(lengths) else 0
-    if values.null_count:
-        row = values.is_null().to_pylist().index(True) // width
-        raise PosteriorFileError(f"column {printable(name)!r}, row {row}: holds an empty number (null).")
-    return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(len(array), width)
+    # A file of this machine is mapped: its pages can be given back. Of a file elsewhere a buffer is in memory.
+    if isinstance(path, Path):
+        with ParquetFile(path, memory_map=True) as file:
+            yield file
+    else:
+        with path.open("rb") as opened, ParquetFile(opened, buffer_size=_BUFFER) as file:
+            yield file

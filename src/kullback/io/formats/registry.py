@@ -4,33 +4,29 @@ import contextlib
 import functools
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator
+import stat
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar, cast
 
 from kullback.errors import PosteriorFileError
 from kullback.io import formats
+from kullback.io.places import Place
+from kullback.io.stored import Stored
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
-    import numpy as np
-    from torch import Tensor
+    from kullback.io.stored import Column as Column
 
-    Column = Tensor | np.ndarray[Any, Any]
-    Columns = dict[str, Callable[[], Column]]
-    """The columns of a file by name; calling one loads it."""
+Columns: TypeAlias = dict[str, Stored]
+"""The columns of a file by name."""
 
 Contents = Literal["posteriors", "samples"]
 T = TypeVar("T")
 
 
-class Unnamed(dict[str, Callable[[], Any]]):
+class Unnamed(dict[str, Stored]):
     """The columns of a file that gives them an order and no names; they are called 0, 1, …."""
-
-    @classmethod
-    def of(cls, columns: Iterable[Callable[[], Any]]) -> "Unnamed":
-        """These columns in their order."""
-        return cls((str(i), column) for i, column in enumerate(columns))
 
 
 class Format(Protocol):
@@ -40,7 +36,7 @@ class Format(Protocol):
     HOLDS: Contents
     IS_TABLE: bool
 
-    def read(self, path: Path) -> "Columns":
+    def read(self, path: Place) -> Columns:
         """The columns of a file."""
 
 
@@ -61,43 +57,92 @@ def table_suffixes() -> tuple[str, ...]:
     return tuple(s for s, module in _formats().items() if module.IS_TABLE)
 
 
-def open_columns(path: Path, holding: Contents) -> "Columns":
+def open_columns(path: Place, holding: Contents) -> Columns:
     """The columns of a file that may contain posteriors, or of one that may contain samples.
 
     Raises:
         PosteriorFileError: if the file does not exist, its format is not known, or it cannot be read.
     """
     suffix, known = path.suffix.lower(), suffixes(holding)
+    if not suffix and not path.exists():
+        raise PosteriorFileError(f"{printable(path)}: no such file or folder.")
     if suffix not in known:
         raise PosteriorFileError(f"{printable(path)}: unknown kind of file; known are {', '.join(known)}.")
-    if not path.is_file():
-        raise PosteriorFileError(f"{printable(path)}: {_why_no_file(path)}.")
-    return safely(path, lambda: _formats()[suffix].read(path))
+    module = _formats()[suffix]
+    wrong = _why_not_readable(path)
+    if wrong is not None:
+        raise PosteriorFileError(f"{printable(path)}: {wrong}.")
+    columns = safely(path, lambda: module.read(path))
+    return type(columns)((name, OfFile(path, column)) for name, column in columns.items())
 
 
-def _why_no_file(path: Path) -> str:
-    """Why something is no file to read: it is not there, it cannot be reached, or it is a pipe or a device."""
+def _why_not_readable(path: Place) -> str | None:
+    """Why something is not read: it is not there, it cannot be reached, or it is a pipe or a device."""
+    if not isinstance(path, Path):
+        return None if path.exists() else "no such file"
     try:
-        path.stat()
+        mode = path.stat().st_mode
     except FileNotFoundError:
         return "no such file"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    return "is no regular file"
+    return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "is no regular file"
+
+
+class OfFile(Stored):
+    """A column of a file, whose errors name the file."""
+
+    def __init__(self, path: Place, column: Stored) -> None:
+        self.path, self.column = path, column
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # noqa: D102
+        return safely(self.path, lambda: self.column.shape)
+
+    @property
+    def breaks(self) -> Sequence[int]:  # noqa: D102
+        return safely(self.path, lambda: self.column.breaks)
+
+    @property
+    def is_sliced(self) -> bool:  # noqa: D102
+        return safely(self.path, lambda: self.column.is_sliced)
+
+    def batches(self, start: int, stop: int, size: int) -> "Iterator[Column]":  # noqa: D102
+        batches = safely(self.path, lambda: self.column.batches(start, stop, size))
+        while (batch := safely(self.path, lambda: next(batches, None))) is not None:
+            yield batch
+
+    def place(self, row: int) -> str:  # noqa: D102
+        return self.column.place(row)
+
+    def beside(self, others: Sequence[Stored]) -> "OfFile | None":  # noqa: D102
+        own = [other.column for other in others if isinstance(other, OfFile) and other.path == self.path]
+        whole = self.column.beside(own) if len(own) == len(others) else None
+        return None if whole is None else OfFile(self.path, whole)
+
+    def __len__(self) -> int:
+        return safely(self.path, lambda: len(self.column))
+
+    def __call__(self) -> "Column":
+        """The whole column."""
+        return safely(self.path, self.column)
 
 
 @contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming(path: object) -> Iterator[None]:
     """Put the name of the file before the message of a :class:`PosteriorFileError` that is raised in the block."""
     try:
         yield
     except PosteriorFileError as error:
-        message = str(error)
-        where = f"{printable(path)}: "
-        raise PosteriorFileError(message if message.startswith(where) else where + message) from None
+        where, message = f"{printable(path)}: ", str(error)
+        if error.names_file:
+            raise
+        named = PosteriorFileError(message if message.startswith(where) else where + message)
+        named.names_file = True
+        raise named from None
 
 
-def safely(path: Path, read: Callable[[], T]) -> T:
+def safely(path: Place, read: Callable[[], T]) -> T:
     """The result of ``read``, with any exception that it raises turned into a :class:`PosteriorFileError`.
 
     Files are foreign input, and libraries raise exceptions of many types for damaged ones.

@@ -5,12 +5,15 @@
 void kullback_diagonal_avx512(const kullback_diagonal_call *call);
 void kullback_diagonal_avx2(const kullback_diagonal_call *call);
 void kullback_full_avx512(const kullback_full_call *call);
+void kullback_lowest_avx512(const kullback_lowest_call *call);
 void kullback_full_avx2(const kullback_full_call *call);
+void kullback_lowest_avx2(const kullback_lowest_call *call);
 int64_t kullback_workspace_avx512(int64_t n);
 int64_t kullback_workspace_avx2(int64_t n);
 #endif
 void kullback_diagonal_baseline(const kullback_diagonal_call *call);
 void kullback_full_baseline(const kullback_full_call *call);
+void kullback_lowest_baseline(const kullback_lowest_call *call);
 int64_t kullback_workspace_baseline(int64_t n);
 
 static int64_t allowed = 2;
@@ -35,7 +38,7 @@ void kullback_allow(int64_t most)
 
 int64_t kullback_interface(void)
 {
-    return 5;
+    return 6;
 }
 
 int64_t kullback_full_workspace(int64_t n)
@@ -80,3 +83,4 @@ const char *kullback_instructions(void)
 
 ENTRY(diagonal)
 ENTRY(full)
+ENTRY(lowest)

@@ -160,6 +160,45 @@ static int run_full(int64_t dtype, int64_t parameterization, int64_t rows, int64
     return failed != 0;
 }
 
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The lowest of a matrix in tiles of one width and a rest, compared with sorting all of a row. */
+static int run_lowest(int64_t dtype, int64_t rows, int64_t all, int64_t width, int64_t count)
+{
+    kullback_lowest_call call = { .dtype = dtype, .first = rows / 3, .last = rows, .count = count, .tile_row = all };
+    const int64_t matrix = (int64_t)array(dtype, rows * all);
+    call.scores = (int64_t)array(dtype, rows * count);
+    call.columns = (int64_t)malloc((size_t)(rows * count) * 8);
+    double *sorted = malloc((size_t)all * 8);
+    if (!call.columns || !sorted)
+        exit(2);
+    for (; call.start < all; call.start += width) {
+        call.tile = matrix + call.start * (dtype == KULLBACK_FLOAT32 ? 4 : 8);
+        call.width = all - call.start < width ? all - call.start : width;
+        kullback_lowest(&call);
+    }
+    int failed = 0;
+    for (int64_t row = call.first; row < rows; row++) {
+        for (int64_t j = 0; j < all; j++)
+            sorted[j] = get((void *)matrix, dtype, row * all + j);
+        qsort(sorted, (size_t)all, 8, ascending);
+        for (int64_t i = 0; i < count; i++) {
+            const int64_t column = ((int64_t *)call.columns)[row * count + i];
+            const double score = get((void *)call.scores, dtype, row * count + i);
+            failed += score != sorted[i] || score != get((void *)matrix, dtype, row * all + column);
+        }
+    }
+    free((void *)matrix);
+    free((void *)call.scores);
+    free((void *)call.columns);
+    free(sorted);
+    return failed != 0;
+}
+
 /* An argument says to run only every so many cases: an emulated processor is slow. */
 int main(int count, char **arguments)
 {
@@ -189,6 +228,12 @@ int main(int count, char **arguments)
                             for (int outputs = 1; outputs < 4; outputs++)
                                 if (cases++ % every == 0)
                                     failed += run_full(dtype, parameterization, rows, sizes[i], shared, outputs);
+        for (int64_t dtype = 0; dtype < 2; dtype++)
+            for (unsigned i = 0; i < sizeof lengths / sizeof *lengths; i++)
+                for (int64_t width = 1; width < 2000; width = width * 5 + 3)
+                    for (int64_t count = 1; count <= lengths[i]; count = count * 3 + 1)
+                        if (cases++ % every == 0)
+                            failed += run_lowest(dtype, 4, lengths[i], width, count);
         printf("%s: every %d of %d calls, %d wrong so far\n", kullback_instructions(), every, cases, failed);
     }
     return failed != 0;

@@ -7,6 +7,7 @@
 #define SUFFIX f32
 #include "elementary.h"
 #include "diagonal.h"
+#include "lowest.h"
 #include "forget.h"
 
 #define REAL_BITS 64
@@ -16,6 +17,7 @@
 #include "lanes.h"
 #include "full.h"
 #include "blocked.h"
+#include "lowest.h"
 #include "forget.h"
 
 #define ENTRY_(what, isa) kullback_##what##_##isa
@@ -23,6 +25,7 @@
 
 void ENTRY(diagonal, KULLBACK_ISA)(const kullback_diagonal_call *call);
 void ENTRY(full, KULLBACK_ISA)(const kullback_full_call *call);
+void ENTRY(lowest, KULLBACK_ISA)(const kullback_lowest_call *call);
 int64_t ENTRY(workspace, KULLBACK_ISA)(int64_t n);
 
 int64_t ENTRY(workspace, KULLBACK_ISA)(int64_t n)
@@ -44,4 +47,12 @@ void ENTRY(diagonal, KULLBACK_ISA)(const kullback_diagonal_call *call)
         diagonal_f32(call);
     else
         diagonal_f64(call);
+}
+
+void ENTRY(lowest, KULLBACK_ISA)(const kullback_lowest_call *call)
+{
+    if (call->dtype == KULLBACK_FLOAT32)
+        lowest_f32(call);
+    else
+        lowest_f64(call);
 }

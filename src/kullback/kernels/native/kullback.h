@@ -54,6 +54,18 @@ KULLBACK_EXPORT int64_t kullback_full_workspace(int64_t n);
 
 KULLBACK_EXPORT void kullback_full(const kullback_full_call *call);
 
+/* The lowest numbers of each row of a matrix that comes in tiles of columns, from left to right. */
+typedef struct {
+    int64_t dtype;
+    int64_t first, last;           /* rows to look at */
+    int64_t start, width, count;   /* columns before this tile, those in it, and how many of the lowest are wanted */
+    int64_t tile, tile_row;        /* the tile, and from one row of it to the next */
+    int64_t scores, columns;       /* in and out: (rows, count), packed, ascending; the first min(start, count) are set */
+} kullback_lowest_call;
+
+/* A NaN counts as lower than everything. */
+KULLBACK_EXPORT void kullback_lowest(const kullback_lowest_call *call);
+
 /* Counts the layouts of the blocks above: another number, another layout. */
 KULLBACK_EXPORT int64_t kullback_interface(void);
 

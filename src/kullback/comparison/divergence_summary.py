@@ -1,0 +1,147 @@
+"""The summary of one divergence over rows: constant in size, and mergeable."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kullback.divergences.kl import kl_divergence, kl_terms
+from kullback.gaussians.gaussian import Gaussian
+from kullback.numerics.arrays import from_callers_type
+from kullback.numerics.moments import RunningMean, ValueMoments
+from kullback.pairs.base import have_densities
+from kullback.pairs.dispatch import marginals
+
+
+@dataclass(frozen=True)
+class Largest:
+    """The largest values in descending order, and the ids and the numbers of their rows."""
+
+    values: tuple[float, ...]
+    ids: tuple[Any, ...]
+    numbers: tuple[int, ...]
+    kept: int
+
+    @classmethod
+    def of(cls, values: Tensor, ids: Sequence[Any], numbers: Tensor, kept: int) -> "Largest":
+        """The ``kept`` largest values of a batch; of equal values the earlier row comes first."""
+        top = _descending(values, kept)
+        return cls(tuple(values[top].tolist()), tuple(ids[i] for i in top), tuple(numbers[top].tolist()), kept)
+
+    def merge(self, other: "Largest") -> "Largest":
+        """The largest values of both."""
+        both = sorted(
+            zip(self.numbers + other.numbers, self.values + other.values, self.ids + other.ids, strict=True),
+            key=lambda entry: entry[0],
+        )
+        numbers, values, ids = zip(*both, strict=True)
+        return Largest.of(
+            torch.tensor(values, dtype=torch.float64, device="cpu"),
+            ids,
+            torch.tensor(numbers, dtype=torch.int64, device="cpu"),
+            self.kept,
+        )
+
+
+def _descending(values: Tensor, kept: int) -> list[int]:
+    """The places of the largest values; NaN comes first."""
+    if len(values) > 4 * kept:
+        # Of many rows, only those are sorted that are no less than the last that is kept.
+        least = values.topk(kept).values[-1]
+        chosen = (~(values < least)).nonzero().flatten()
+        return chosen[_descending_all(values[chosen])[:kept]].tolist()
+    return _descending_all(values)[:kept].tolist()
+
+
+def _descending_all(values: Tensor) -> Tensor:
+    return values.argsort(descending=True, stable=True)
+
+
+@dataclass(frozen=True, eq=False)
+class RowDivergences:
+    """One divergence of each row of a batch, and the terms of its marginals."""
+
+    values: Tensor
+    """``(n,)``."""
+    from_means: Tensor
+    """``(n, *event)``, as ``from_variances``."""
+    from_variances: Tensor
+    from_correlations: Tensor | None
+    """``(n,)``; None of diagonal Gaussians, of which they are 0."""
+
+    @classmethod
+    def of(cls, p: Gaussian, q: Gaussian, given: tuple[Gaussian, Gaussian]) -> "RowDivergences":
+        """KL(p‖q) of a batch; ``given`` are both in the precision in which they are given."""
+        from_means, from_variances = kl_terms(marginals(p), marginals(q))
+        by_marginals = (from_means + from_variances).flatten(1).sum(1)
+        if p.scale.is_diagonal and q.scale.is_diagonal:
+            return cls(by_marginals, from_means, from_variances, None)
+        if not have_densities(p, q):
+            # Whether two supports are one depends on the precision of the numbers that say so.
+            values = from_callers_type(kl_divergence(*given)).to(by_marginals)
+        else:
+            values = kl_divergence(p, q)
+        return cls(values, from_means, from_variances, values - by_marginals)
+
+
+@dataclass(frozen=True, eq=False)
+class DivergenceSummary:
+    """One divergence: the moments of its values, the largest of them, and the contribution of each dimension to its
+    mean.
+
+    The contribution of a dimension is the divergence of its marginals, of which ``from_means`` and ``from_variances``
+    are the two terms. ``from_correlations``, a single number, is the rest, which is 0 for diagonal Gaussians.
+    """
+
+    values: ValueMoments
+    unknown: int
+    """For how many rows it is NaN."""
+    infinite: int
+    """For how many rows it is infinite."""
+    from_means: RunningMean
+    from_variances: RunningMean
+    from_correlations: RunningMean
+    largest: Largest
+    pair: tuple[Gaussian, Gaussian]
+    """The two Gaussians of the row with the largest value."""
+
+    @classmethod
+    def of(
+        cls, rows: RowDivergences, p: Gaussian, q: Gaussian, ids: Sequence[Any], numbers: Tensor, kept: int
+    ) -> "DivergenceSummary":
+        """The summary of the divergences of a batch of rows of p from those of q, or from one q."""
+        values = rows.values
+        largest = Largest.of(values, ids, numbers, kept)
+        first = int((numbers == largest.numbers[0]).nonzero()[0])
+        correlations = values.new_zeros(1) if rows.from_correlations is None else rows.from_correlations
+        return cls(
+            ValueMoments.of(values),
+            int(values.isnan().sum()),
+            int(values.isinf().sum()),
+            RunningMean.of(rows.from_means),
+            RunningMean.of(rows.from_variances),
+            RunningMean(len(values), correlations.mean()),
+            largest,
+            (p[first], q[first] if q.batch_shape else q),
+        )
+
+    def merge(self, other: "DivergenceSummary") -> "DivergenceSummary":
+        """The summary over the rows of both."""
+        largest = self.largest.merge(other.largest)
+        return DivergenceSummary(
+            self.values.merge(other.values),
+            self.unknown + other.unknown,
+            self.infinite + other.infinite,
+            self.from_means.merge(other.from_means),
+            self.from_variances.merge(other.from_variances),
+            self.from_correlations.merge(other.from_correlations),
+            largest,
+            self.pair if largest.numbers[0] == self.largest.numbers[0] else other.pair,
+        )
+
+    @property
+    def per_dimension(self) -> Tensor:
+        """The contribution of each dimension to the mean divergence, of the shape of the event."""
+        return self.from_means.mean + self.from_variances.mean

@@ -1,0 +1,85 @@
+"""What maps leave of the divergence of two models: mergeable, and constant in size."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from kullback.alignment.fits import Kind
+from kullback.alignment.fitting import is_fitted
+from kullback.alignment.maps import Map, remainder
+from kullback.alignment.rows import flattened, in_full
+from kullback.comparison.divergence_summary import Largest
+from kullback.comparison.summary import VALUES
+from kullback.gaussians.gaussian import Gaussian
+from kullback.io.rows import RowBatch
+from kullback.numerics.moments import RunningMean, ValueMoments
+from kullback.numerics.sampling import RowSample, level_for
+
+
+@dataclass(frozen=True, eq=False)
+class Leftover:
+    """What one map g leaves. Means are those of the rows that it was not fitted to."""
+
+    aligned: ValueMoments
+    """KL(g·p‖q)."""
+    reverse: ValueMoments
+    """KL(q‖g·p)."""
+    per_dimension: RunningMean
+    """The mean of KL(g·p‖q) in each dimension of q, without correlations."""
+    from_correlations: RunningMean
+    """What it leaves in correlations between dimensions."""
+    values: RowSample
+    """KL(g·p‖q) of rows of both halves: of all, or of a sample if there are more than a million."""
+    largest: Largest
+    """The largest of all rows."""
+
+    @classmethod
+    def of(cls, p: Gaussian, q: Gaussian, g: Map, rows: RowBatch, kept: int, expected: int) -> "Leftover":
+        """What a map leaves of a batch of rows; p and q have one event dimension."""
+        there = remainder(p, q, g)
+        held_out = (~is_fitted(rows.numbers)).nonzero().flatten()
+        back = remainder(q[held_out], p[held_out], g.inverse())
+        return cls(
+            ValueMoments.of(there.rows[held_out]),
+            ValueMoments.of(back.rows),
+            RunningMean.of(there.marginal[held_out]),
+            RunningMean.of(there.from_correlations[held_out]),
+            RowSample.of(rows.numbers, [there.rows], VALUES, level_for(expected, VALUES)),
+            Largest.of(there.rows, rows.ids, rows.numbers, kept),
+        )
+
+    def merge(self, other: "Leftover") -> "Leftover":
+        """What the map leaves of the rows of both."""
+        return Leftover(
+            self.aligned.merge(other.aligned),
+            self.reverse.merge(other.reverse),
+            self.per_dimension.merge(other.per_dimension),
+            self.from_correlations.merge(other.from_correlations),
+            self.values.merge(other.values),
+            self.largest.merge(other.largest),
+        )
+
+    def rows(self) -> Tensor:
+        """The values in the order of rows."""
+        return self.values.rows()[1][0]
+
+
+@dataclass(frozen=True, eq=False)
+class Leftovers:
+    """What each of several maps leaves; that of no rows is the identity of ``merge``."""
+
+    of: Mapping[Kind, Leftover]
+
+    def update(self, rows: RowBatch, maps: Mapping[Kind, Map], kept: int, expected: int) -> "Leftovers":
+        """With a batch of rows added."""
+        if not len(rows):
+            return self
+        p, q = (flattened(in_full(g)) for g in rows.gaussians)
+        return self.merge(Leftovers({kind: Leftover.of(p, q, g, rows, kept, expected) for kind, g in maps.items()}))
+
+    def merge(self, other: "Leftovers") -> "Leftovers":
+        """Those of the rows of both."""
+        if not self.of or not other.of:
+            return self if self.of else other
+        return Leftovers({kind: left.merge(other.of[kind]) for kind, left in self.of.items()})

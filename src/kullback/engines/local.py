@@ -1,0 +1,142 @@
+"""Threads of this process. What takes the time, torch, pyarrow and the C kernels, runs beside other threads."""
+
+import contextlib
+import contextvars
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from kullback.engines.ordered import ordered
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# The seconds that the end waits for tasks that go on, so that few write when the caller cleans up.
+_PATIENCE = 1.0
+
+# The number of a task, its result, and the exception that it raised instead.
+_Outcome = tuple[int, Any, BaseException | None]
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Local:
+    """Threads of this process, as many as it may use cores unless ``workers`` says how many.
+
+    The cores are divided among the tasks: while they run, each uses ``cores / workers`` threads of torch, and no more
+    than torch did before. An exception of a task is raised at once. Tasks that are still running then, or when the
+    caller stops, end where they ask :func:`going_on`; what they return is dropped.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self._workers = check_workers(workers) or cores()
+
+    @property
+    def workers(self) -> int:
+        """How many tasks are worked on at a time."""
+        return self._workers
+
+    def map(
+        self, work: Callable[[T], R], tasks: Sequence[T], combine: Callable[[R, R], R] | None = None
+    ) -> Iterator[tuple[int, R]]:
+        """The results in the order of the tasks, each of one; ``combine`` is not used."""
+        del combine
+        started: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        outcomes: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
+        stop = threading.Event()
+
+        def serve() -> None:
+            _STOP.set(stop)
+            while (number := started.get()) is not None and not stop.is_set():
+                try:
+                    outcome: _Outcome = (number, work(tasks[number]), None)
+                except BaseException as error:
+                    outcome = (number, None, error)
+                outcomes.put(outcome)
+                del outcome
+
+        def finished() -> tuple[int, R]:
+            number, result, error = outcomes.get()
+            if error is None:
+                return number, result
+            try:
+                raise error
+            finally:
+                del error
+
+        serving = min(self._workers, len(tasks))
+        # They are no bar to the end of the process: an interruption does not wait for what they compute.
+        threads = [threading.Thread(target=contextvars.copy_context().run, args=(serve,), daemon=True)
+                   for _ in range(serving)]  # fmt: skip
+        with _threads_of_torch(max(1, cores() // self._workers)):
+            for thread in threads:
+                thread.start()
+            try:
+                for _, result in ordered(len(tasks), self._workers + 2, started.put, finished):
+                    yield 1, result
+            finally:
+                stop.set()
+                for _ in threads:
+                    started.put(None)
+                end = time.monotonic() + _PATIENCE
+                for thread in threads:
+                    thread.join(max(0.0, end - time.monotonic()))
+
+    def close(self) -> None:
+        """Nothing: the threads end with the tasks."""
+
+    def __enter__(self) -> "Local":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+
+class Stopped(BaseException):
+    """The result of a task is no longer wanted."""
+
+
+_STOP: contextvars.ContextVar[threading.Event | None] = contextvars.ContextVar("kullback.stop", default=None)
+
+
+def going_on() -> None:
+    """To be called by a task between batches.
+
+    Raises:
+        Stopped: if what it computes is no longer wanted.
+    """
+    stop = _STOP.get()
+    if stop is not None and stop.is_set():
+        raise Stopped
+
+
+def check_workers(workers: int | None) -> int | None:
+    """The number of workers that was asked for.
+
+    Raises:
+        ValueError: if it is not positive.
+    """
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers is a positive number, got {workers}.")
+    return workers
+
+
+@contextlib.contextmanager
+def _threads_of_torch(limit: int) -> Iterator[None]:
+    """At most so many threads for each operation of torch, in threads that are started in the block."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(before, limit))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,61 @@
+"""Where columns of rows are written: a file, or a folder of Parquet files that is read as one table."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from kullback.errors import PosteriorFileError
+from kullback.io.output import check_place, check_writable
+from kullback.io.row_formats import FOLDER, ROW_FORMATS, RowFormat
+from kullback.io.text import printable
+
+ROW_SUFFIXES = tuple(ROW_FORMATS)
+"""The suffixes of files that columns of rows can be written to."""
+
+
+@dataclass(frozen=True)
+class RowOutput:
+    """A place to write to, which was checked, and its format."""
+
+    name: str
+    """As the caller gave it."""
+    target: Path
+    """Where it is: behind a link, what the link points to."""
+    suffix: str | None
+    """None for a folder."""
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder of parts."""
+        return self.suffix is None
+
+    @property
+    def format(self) -> RowFormat:
+        """The format of the file, or of the parts of the folder."""
+        return FOLDER if self.suffix is None else ROW_FORMATS[self.suffix]
+
+
+def row_output(name: str) -> RowOutput:
+    """The place that a name means: the suffix of a file determines its format; a name that ends in a slash, or that
+    of a folder without a suffix, is a folder of Parquet files.
+
+    Raises:
+        PosteriorFileError: if it cannot be written, its format is not known, or the folder holds what is no part.
+    """
+    path = Path(name)
+    separators = tuple(filter(None, (os.sep, os.altsep)))
+    if not name.endswith(separators) and (path.suffix or not path.is_dir()):
+        check_writable(path, ROW_SUFFIXES)
+        return RowOutput(name, Path(os.path.realpath(path)), path.suffix.lower())
+    check_place(path)
+    target = Path(os.path.realpath(path))
+    if target.exists():
+        if not target.is_dir():
+            raise PosteriorFileError(f"{printable(name)}: is a file, and the slash asks for a folder.")
+        other = [file.name for file in target.iterdir() if not (file.match("part-*.parquet") and file.is_file())]
+        if other:
+            raise PosteriorFileError(
+                f"{printable(name)}: holds {printable(min(other))!r}, which is no part of a result, and would be "
+                "lost. Choose another folder."
+            )
+    return RowOutput(name, target, None)

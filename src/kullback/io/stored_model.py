@@ -1,0 +1,211 @@
+"""The posteriors of a model whose columns are stored."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from kullback.errors import PosteriorFileError
+from kullback.gaussians.gaussian import Gaussian
+from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
+from kullback.io.formats.registry import naming, safely
+from kullback.io.model import Model, ModelBatch, Posteriors, rows_of_images
+from kullback.io.numbers import real_tensor
+from kullback.io.places import Place
+from kullback.io.text import printable, unwritable_row
+from kullback.numerics.arrays import FLOATING
+
+if TYPE_CHECKING:
+    from kullback.io.stored import Column, Stored
+
+# How many values that are not possible a batch tells of.
+_TOLD = 10
+
+
+@dataclass(frozen=True)
+class NamedColumn:
+    """A stored column, and what messages call it."""
+
+    name: str
+    stored: "Stored"
+
+    def rows(self, path: Place, start: int, stop: int, size: int) -> "Iterator[Column]":
+        """Consecutive rows in batches; whatever is wrong with the file is a :class:`PosteriorFileError`."""
+        batches = self.stored.batches(start, stop, size)
+        while True:
+            batch = safely(path, lambda: next(batches, None))
+            if batch is None:
+                return
+            yield batch
+
+
+@dataclass(frozen=True, eq=False)
+class StoredModel(Model):
+    """A mean and a scale for each row, of which none is read before it is asked for."""
+
+    name: str
+    source: str
+    path: Place
+    mean: NamedColumn
+    scale: NamedColumn
+    kind: Parameterization
+    key: NamedColumn | None = None
+    """The ids of the rows."""
+    images: "Stored | None" = None
+
+    def __len__(self) -> int:
+        return len(self.mean.stored)
+
+    @property
+    def event_shape(self) -> torch.Size:
+        """The shape of a row; of single numbers (1,)."""
+        return torch.Size(self.mean.stored.shape[1:] or (1,))
+
+    @property
+    def numbers_per_row(self) -> int:
+        """The number of coordinates."""
+        return self.event_shape.numel()
+
+    @property
+    def has_ids(self) -> bool:
+        """Whether a column identifies the rows."""
+        return self.key is not None
+
+    @property
+    def breaks(self) -> Sequence[int]:
+        """Those of the means."""
+        return self.mean.stored.breaks
+
+    def ids_of(self, start: int, stop: int, size: int) -> Iterator[Sequence[Any]]:
+        """The ids, which are integers or strings."""
+        assert self.key is not None
+        return ids_of_column(self.key, self.path, start, stop, size)
+
+    def batches(self, start: int, stop: int, size: int, *, skip: bool = False) -> Iterator[ModelBatch]:
+        """Rows of both columns in step."""
+        keys = iter(()) if self.key is None else self.ids_of(start, stop, size)
+        first = start
+        for columns in zip(
+            self.mean.rows(self.path, start, stop, size), self.scale.rows(self.path, start, stop, size), strict=True
+        ):
+            with naming(self.path):
+                batch = self._batch(*columns, first=first, skip=skip)
+            first += len(batch.gaussian)
+            yield ModelBatch(batch.gaussian, next(keys, None), batch.bad, batch.places)
+
+    def _batch(self, means: "Column", scales: "Column", *, first: int, skip: bool) -> ModelBatch:
+        mean, scale = (numbers_of(x, of.name) for x, of in ((means, self.mean), (scales, self.scale)))
+        places: list[str] = []
+        bad = None
+        for x, of, kind in ((mean, self.mean, None), (scale, self.scale, self.kind)):
+            wrong = _impossible(x, kind)
+            if wrong is None:
+                continue
+            if not skip:
+                raise PosteriorFileError(_told(x, wrong, of, kind, first, hint=True))
+            rows = wrong.flatten(1).any(1)
+            places += [_told(x, wrong, of, kind, first, row=row) for row in rows.nonzero().flatten().tolist()[:_TOLD]]
+            bad = rows if bad is None else bad | rows
+        if mean.shape != scale.shape:
+            scale = scale.reshape(len(mean), *[1] * (mean.ndim - 1)).expand(mean.shape)
+        make = getattr(Gaussian, f"from_{self.kind}")
+        gaussian: Gaussian = make(mean, scale, event_dims=mean.ndim - 1, validate=False)
+        return ModelBatch(gaussian, None, bad, tuple(places))
+
+    def image_rows(self, rows: Iterable[int]) -> "list[Any]":
+        """What the column of images contains for some rows."""
+        return [] if self.images is None else rows_of_images(self.images, rows, len(self))
+
+    def read(self) -> Posteriors:
+        """The whole model, whose ids are unique."""
+        found = super().read()
+        if found.ids is not None and self.key is not None and len(set(found.ids)) != len(found.ids):
+            twice = next(v for v, count in Counter(found.ids).items() if count > 1)
+            raise PosteriorFileError(f"{self.source}: {not_unique(self.key.name, twice)}")
+        return found
+
+
+def not_unique(name: str, twice: Any) -> str:
+    """What an error says of ids that are not unique."""
+    return f"column {printable(name)!r}: {printable(twice)!r} occurs more than once; ids must be unique."
+
+
+def numbers_of(column: "Column", name: str) -> Tensor:
+    """A column as a floating-point tensor of shape ``(N, *event)``; an event has at least one dimension."""
+    x = real_tensor(column, name)
+    if x.dtype not in FLOATING:
+        x = x.to(torch.float64)
+    return x.unsqueeze(1) if x.ndim == 1 else x
+
+
+def _impossible(x: Tensor, kind: Parameterization | None) -> Tensor | None:
+    """A mask of the values that are not possible for a scale, or for a mean (None); None if all are."""
+    low, high = torch.aminmax(x)
+    if torch.isfinite(low) and torch.isfinite(high) and (kind not in POSITIVE or low > 0):
+        return None
+    bad = ~torch.isfinite(x)
+    if kind in POSITIVE:
+        bad |= x <= 0
+    return bad
+
+
+def _told(
+    x: Tensor,
+    bad: Tensor,
+    of: NamedColumn,
+    kind: Parameterization | None,
+    first: int,
+    *,
+    row: int | None = None,
+    hint: bool = False,
+) -> str:
+    """The place and the value of the first number that is not possible, or of the first in a row of the batch."""
+    if row is None:
+        row = int(bad.flatten(1).any(1).nonzero()[0])
+    index = bad[row].nonzero()[0].tolist()
+    value = x[row][tuple(index)].item()
+    place = f"column {printable(of.name)!r}, {of.stored.place(first + row)}, dimension {','.join(map(str, index))}"
+    text = f"{place}: {value:g} is not a valid {kind or 'mean'} (rows and dimensions are counted from 0)."
+    if hint and kind in POSITIVE and value < 0:
+        text += " Is it a log-variance? Then rename the column to logvar; if it is called sigma, say --scale logvar."
+    return text
+
+
+def ids_of_column(key: NamedColumn, path: Place, start: int, stop: int, size: int) -> Iterator[list[Any]]:
+    """The ids of consecutive rows, in batches."""
+    first = start
+    for column in key.rows(path, start, stop, size):
+        with naming(path):
+            ids = _ids(column, key, first)
+        first += len(ids)
+        yield ids
+
+
+def _ids(column: "Column", of: NamedColumn, first: int) -> list[Any]:
+    """A column as a list of ids: integers or strings."""
+    if not isinstance(column, Tensor):
+        wrong = unwritable_row(column)
+        if wrong is not None:
+            raise PosteriorFileError(
+                f"column {printable(of.name)!r}, {of.stored.place(first + wrong)}: is text that is not Unicode."
+            )
+        if column.dtype.kind in "mM":
+            raise PosteriorFileError(
+                f"column {printable(of.name)!r} holds times; ids must be all integers or all strings."
+            )
+    values = column.tolist()
+    if not isinstance(values, list):
+        raise PosteriorFileError(f"column {printable(of.name)!r} must hold one id for each row.")
+    if not values:
+        return values
+    kind = str if isinstance(values[0], str) else int
+    wrong = next((row for row, v in enumerate(values) if not isinstance(v, kind) or isinstance(v, bool)), None)
+    if wrong is not None:
+        raise PosteriorFileError(
+            f"column {printable(of.name)!r}, {of.stored.place(first + wrong)}: {printable(values[wrong])!r}; ids must "
+            "be all integers or all strings."
+        )
+    return values

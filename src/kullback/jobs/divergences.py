@@ -1,0 +1,193 @@
+"""A divergence for each row, computed task by task, and written in parts or streamed as CSV."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kullback.divergences.registry import function_of, record_of
+from kullback.engines.base import Engine
+from kullback.engines.local import going_on
+from kullback.gaussians.gaussian import Gaussian
+from kullback.io.row_formats import concatenated, csv_text, id_array
+from kullback.io.row_outputs import RowOutput
+from kullback.io.rows import Rows, Skipped
+from kullback.io.text import printable
+from kullback.jobs.parts import Parts, parts_of
+from kullback.jobs.plan import Plan, fingerprint
+
+if TYPE_CHECKING:
+    from kullback.io.row_formats import Columns
+
+# How many numbers of a mean a task has at least: a second of work or less, and a part of some megabytes or less.
+_NUMBERS = 2**22
+
+
+@dataclass(frozen=True)
+class Total:
+    """What is known of many rows."""
+
+    count: int = 0
+    sums: tuple[float, ...] = ()
+    """Of the values of each task, in order, so that the mean is the same however the tasks were run."""
+    skipped: Skipped = field(default_factory=Skipped)
+
+    @property
+    def mean(self) -> float:
+        """Of the values of all rows; NaN of none."""
+        if not self.count:
+            return math.nan
+        try:
+            return math.fsum(self.sums) / self.count
+        except (OverflowError, ValueError):  # beyond the numbers, or infinities of both signs
+            return sum(self.sums) / self.count
+
+    def merge(self, other: "Total") -> "Total":
+        """That of both, of which ``other`` comes later."""
+        return Total(self.count + other.count, self.sums + other.sums, self.skipped.merge(other.skipped))
+
+
+@dataclass(frozen=True)
+class RowDivergence:
+    """A divergence of each row of two models, or of one from the prior N(0, I). It can be pickled if the rows can."""
+
+    rows: Rows
+    divergence: str
+    """The name of its record."""
+    parameters: Mapping[str, Any]
+    """Its further arguments."""
+
+    @property
+    def column(self) -> str:
+        """What the column of the values is called."""
+        flags = [name for name, value in self.parameters.items() if value is True]
+        return "_".join([record_of(self.divergence).module, *flags])
+
+    def compute(self, rows: range) -> "tuple[Columns, Total]":
+        """The ids and the values of these rows.
+
+        Raises as the divergence does, and as the rows do.
+        """
+        function = function_of(record_of(self.divergence))
+        ids, values, total = [], [], Total()
+        for batch in self.rows.batches(rows):
+            going_on()
+            total = replace(total, skipped=total.skipped.merge(batch.skipped))
+            if len(batch):
+                p, *q = batch.gaussians
+                prior = q[0] if q else Gaussian.standard(p.event_shape)
+                values.append(function(p, prior, **self.parameters).detach().cpu().numpy())
+                ids.append(id_array(batch.ids))
+        if not ids:
+            return self.empty(), total
+        columns = {"id": concatenated(ids), self.column: concatenated(values)}
+        sums = (float(np.sum(columns[self.column], dtype=np.float64)),)
+        return columns, Total(len(columns["id"]), sums, total.skipped)
+
+    def empty(self) -> "Columns":
+        """The columns without rows."""
+        return {"id": id_array(()), self.column: np.empty(0)}
+
+
+@dataclass(frozen=True)
+class _ToPart:
+    work: RowDivergence
+    parts: Parts
+
+    def __call__(self, task: tuple[int, range]) -> int:
+        number, rows = task
+        columns, total = self.work.compute(rows)
+        receipt = {"sums": total.sums, "skipped": total.skipped.count, "first": total.skipped.first}
+        self.parts.write(number, columns, receipt)
+        return len(rows)
+
+
+@dataclass(frozen=True)
+class _ToText:
+    work: RowDivergence
+    is_printed: bool
+
+    def __call__(self, rows: range) -> tuple[str, Total]:
+        columns, total = self.work.compute(rows)
+        if self.is_printed and columns["id"].dtype.kind == "U":
+            columns = {**columns, "id": np.array([printable(key) for key in columns["id"]], dtype=str)}
+        return csv_text(columns, header=False), total
+
+
+def write_divergence(
+    work: RowDivergence,
+    output: RowOutput,
+    inputs: Sequence[str],
+    engine: Engine,
+    *,
+    reading: Mapping[str, Any],
+    resume: bool,
+    progress: Callable[[int, int], None],
+    say: Callable[[str], None],
+) -> Total:
+    """Write the id of each row and the value, completely or not at all.
+
+    Args:
+        work: the divergence.
+        output: what is written.
+        inputs: the paths that the rows are read from.
+        engine: what computes.
+        reading: what else determines the rows.
+        resume: whether parts of an interrupted run are kept.
+        progress: is told how many rows are done, and of how many.
+        say: is told what the user should know.
+
+    Raises as :meth:`RowDivergence.compute` and :func:`~kullback.jobs.parts.parts_of` do.
+    """
+    tasks = work.rows.tasks(_NUMBERS)
+    parameters = {"divergence": work.divergence, **work.parameters, **reading}
+    plan = Plan(fingerprint(inputs), parameters, [[task.start, task.stop] for task in tasks])
+    with parts_of(output, plan, resume=resume, say=say) as parts:
+        finished = parts.finished()
+        if finished:
+            say(f"{printable(output.name)}: {len(finished):,} of {len(tasks):,} parts were finished")
+        done = sum(len(tasks[number]) for number in finished)
+        missing = [(number, task) for number, task in enumerate(tasks) if number not in finished]
+        for _, rows in engine.map(_ToPart(work, parts), missing):
+            done += rows
+            progress(done, len(work.rows))
+        total = Total()
+        for receipt in parts.finished().values():
+            skipped = Skipped(receipt["skipped"], tuple(receipt["first"]))
+            total = total.merge(Total(receipt["rows"], tuple(receipt["sums"]), skipped))
+        parts.publish(work.empty())
+    return total
+
+
+def stream_divergence(
+    work: RowDivergence,
+    write: Callable[[str], Any],
+    engine: Engine,
+    *,
+    is_printed: bool,
+    progress: Callable[[int, int], None],
+) -> Total:
+    """Write the id of each row and the value as CSV, in order.
+
+    Args:
+        work: the divergence.
+        write: is given the text, piece by piece.
+        engine: what computes.
+        is_printed: whether a terminal shows the text.
+        progress: is told how many rows are done, and of how many.
+
+    Raises as :meth:`RowDivergence.compute` does.
+    """
+    tasks = work.rows.tasks(_NUMBERS)
+    total, done = Total(), 0
+    before = csv_text(work.empty(), header=True)  # written with the first rows: an error has none
+    for (_, (text, some)), task in zip(engine.map(_ToText(work, is_printed), tasks), tasks, strict=True):
+        write(before + text)
+        before = ""
+        total = total.merge(some)
+        done += len(task)
+        progress(done, len(work.rows))
+    write(before)
+    return total

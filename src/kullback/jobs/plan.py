@@ -1,0 +1,102 @@
+"""What a long computation is going to do, so that an interrupted one is continued only if it is still the same."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kullback._version import __version__
+from kullback.errors import PosteriorFileError
+from kullback.io.datasets import parts
+from kullback.io.places import place
+from kullback.io.text import printable
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The inputs, the parameters and the tasks of a computation."""
+
+    inputs: Mapping[str, Sequence[int]]
+    """Of each file its size and the time of its last change in nanoseconds; see :func:`fingerprint`."""
+    parameters: Mapping[str, Any]
+    tasks: Sequence[Any]
+    """Each as JSON can express it."""
+
+    def to_json(self) -> str:
+        """The plan as text."""
+        return json.dumps(self._content())
+
+    @property
+    def key(self) -> str:
+        """A short name, which another plan does not have."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    def check_same(self, text: str, where: str) -> None:
+        """Check that this plan is the one that was written.
+
+        Raises:
+            PosteriorFileError: if it is not; the message says what has changed.
+        """
+        try:
+            before, now = json.loads(text), json.loads(self.to_json())
+            changes = list(_changes(before, now))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            changes = ["its plan cannot be read"]
+        if changes:
+            raise PosteriorFileError(
+                f"{printable(where)}: --resume would mix two computations: {'; '.join(changes[:3])}. Without --resume "
+                "it starts afresh."
+            )
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "kullback": __version__,
+            "inputs": {path: list(stamp) for path, stamp in self.inputs.items()},
+            "parameters": dict(self.parameters),
+            "tasks": list(self.tasks),
+        }
+
+
+def _changes(before: Any, now: Any) -> Any:
+    """What differs between two plans, in words."""
+    if before["kullback"] != now["kullback"]:
+        yield f"kullback was {before['kullback']} and is {now['kullback']}"
+    files = before["inputs"], now["inputs"]
+    for path in dict.fromkeys([*files[0], *files[1]]):
+        if path not in files[1]:
+            yield f"{printable(path)} is no longer read"
+        elif path not in files[0]:
+            yield f"{printable(path)} was not read"
+        elif files[0][path] != files[1][path]:
+            yield f"{printable(path)} has changed"
+    values = before["parameters"], now["parameters"]
+    for name in dict.fromkeys([*values[0], *values[1]]):
+        was, is_ = (given.get(name) for given in values)
+        if was != is_:
+            yield f"{name} was {printable(was)} and is {printable(is_)}"
+    if before["tasks"] != now["tasks"]:
+        yield "the rows are divided into other tasks"
+
+
+def fingerprint(paths: Sequence[str]) -> dict[str, list[int]]:
+    """The size of each file that these paths stand for, and the time of its last change in nanoseconds.
+
+    A path is a file, a folder, a pattern or two files with a comma between. What is not on this machine, a URL, is
+    known by its name alone.
+    """
+    stamps: dict[str, list[int]] = {}
+    for path in paths:
+        for file in _files(path):
+            try:
+                stat = os.stat(file)
+                stamps[os.path.abspath(file)] = [stat.st_size, stat.st_mtime_ns]
+            except OSError:
+                stamps[file] = []
+    return stamps
+
+
+def _files(path: str) -> list[str]:
+    """The files that a path stands for."""
+    return [str(part) for part in parts(place(path))]

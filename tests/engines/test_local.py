@@ -1,0 +1,86 @@
+"""Tasks in threads."""
+
+import threading
+import time
+
+import pytest
+import torch
+
+from kullback import kernels
+from kullback.engines.local import Local, Stopped, cores, going_on
+from kullback.errors import PosteriorFileError
+
+
+def test_results_come_in_the_order_of_the_tasks():
+    def work(i):
+        time.sleep(0.01 * (i % 3))
+        return i * i
+
+    with Local(4) as engine:
+        assert engine.workers == 4
+        assert list(engine.map(work, range(20))) == [(1, i * i) for i in range(20)]
+        assert list(engine.map(work, [])) == []
+
+
+def test_tasks_run_beside_each_other():
+    meeting = threading.Barrier(3, timeout=30)
+    assert [n for _, n in Local(3).map(lambda i: meeting.wait() * 0 + i, range(3))] == [0, 1, 2]
+
+
+def test_few_results_wait():
+    started = []
+    results = Local(2).map(started.append, range(100))
+    next(results)
+    time.sleep(0.1)
+    assert len(started) <= 1 + 2 + 2
+    results.close()
+    assert len(started) <= 1 + 2 + 2
+
+
+def test_an_exception_is_raised_at_once_and_ends_the_rest():
+    ended = threading.Event()
+    started = []
+
+    def work(i):
+        started.append(i)
+        if i == 1:
+            raise PosteriorFileError("row 1")
+        try:
+            for _ in range(10_000):
+                going_on()
+                time.sleep(0.01)
+        except Stopped:
+            ended.set()
+            raise
+
+    with pytest.raises(PosteriorFileError, match=r"^row 1$"):
+        list(Local(2).map(work, range(1000)))
+    assert ended.wait(10)
+    assert set(started) <= {0, 1, 2}
+
+
+def test_the_cores_are_shared_and_torch_gets_its_threads_back():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(8)
+        threads = {n for _, n in Local(1).map(lambda _: torch.get_num_threads(), range(3))}
+        assert threads == {min(8, cores())}
+        threads = {n for _, n in Local(cores()).map(lambda _: torch.get_num_threads(), range(3))}
+        assert threads == {1}
+        assert torch.get_num_threads() == 8
+        torch.set_num_threads(1)
+        assert {n for _, n in Local(1).map(lambda _: torch.get_num_threads(), range(3))} == {1}
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_kernel_that_was_chosen_is_used_in_every_thread():
+    with kernels.use("reference"):
+        chosen = {name for _, name in Local(2).map(lambda _: kernels.choice.current().backends[0].name, range(4))}
+    assert chosen <= {"reference"} or all("reference" in name for name in chosen)
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_no_workers_are_refused(workers):
+    with pytest.raises(ValueError, match=f"got {workers}"):
+        Local(workers)

@@ -1,0 +1,158 @@
+"""Parts of a result, and the plan that they belong to."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from kullback.engines.local import Local
+from kullback.errors import PosteriorFileError
+from kullback.gaussians.gaussian import Gaussian
+from kullback.io.model import Posteriors
+from kullback.io.row_outputs import row_output
+from kullback.io.rows import ModelRows, Skipped
+from kullback.jobs.divergences import RowDivergence, Total, stream_divergence
+from kullback.jobs.parts import parts_of
+from kullback.jobs.plan import Plan, fingerprint
+
+COLUMNS = {"id": np.arange(3), "kl": np.array([0.5, 1.0, 2.0])}
+EMPTY = {"id": np.arange(0), "kl": np.zeros(0)}
+
+
+class Killed(BaseException):
+    pass
+
+
+def collect(place, plan, *, numbers, resume=False, publish=True, said=None):
+    """Write these parts; without publishing, end as a killed process does not: with an exception."""
+    tell = (lambda text: None) if said is None else said.append
+    with parts_of(row_output(str(place)), plan, resume=resume, say=tell) as parts:
+        found = sorted(parts.finished())
+        for number in numbers:
+            parts.write(number, COLUMNS, {"number": number})
+        if not publish:
+            raise Killed
+        parts.publish(EMPTY)
+    return found
+
+
+def test_finished_parts_are_kept_and_others_are_not(tmp_path):
+    place, plan = tmp_path / "out.csv", Plan({}, {"divergence": "kl"}, [[0, 3], [3, 6], [6, 9]])
+    with pytest.raises(Killed) as caught:
+        collect(place, plan, numbers=[0, 2, 1], publish=False)
+    assert caught.value.__notes__ == ["3 of 3 parts are finished; the same command with --resume continues"]
+    (data,) = tmp_path.glob(".out.csv.kullback-parts/*/data")
+    # A power cut: half of one part, and no receipt of another.
+    (data / "part-00000.csv").write_text("id,kl\n0,")
+    (data.parent / "receipts" / "1.json").write_text("")
+    assert collect(place, plan, numbers=[0, 1], resume=True) == [2]
+    assert place.read_text() == "id,kl\n" + "0,0.5\n1,1.0\n2,2.0\n" * 3
+    assert os.listdir(tmp_path) == ["out.csv"]
+
+
+def test_without_resume_parts_are_replaced_and_that_is_said(tmp_path):
+    place, plan, said = tmp_path / "out.csv", Plan({}, {}, [0, 1]), []
+    with pytest.raises(Killed):
+        collect(place, plan, numbers=[0], publish=False)
+    assert collect(place, plan, numbers=[0, 1], said=said) == []
+    assert said == [f"{place}: 1 parts of an interrupted run are replaced (--resume would have kept them)"]
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        (Plan({"/a": [1, 2]}, {"scale": None}, [0, 1]), "/b is no longer read"),
+        (Plan({"/a": [1, 3], "/b": [1, 2]}, {"scale": None}, [0, 1]), "/a has changed"),
+        (Plan({"/a": [1, 2], "/b": [1, 2], "/c": []}, {"scale": None}, [0, 1]), "/c was not read"),
+        (Plan({"/a": [1, 2], "/b": [1, 2]}, {"scale": "std"}, [0, 1]), "scale was None and is std"),
+        (Plan({"/a": [1, 2], "/b": [1, 2]}, {"scale": None}, [0, 2]), "other tasks"),
+    ],
+)
+def test_another_plan_is_not_continued(other, says, tmp_path):
+    plan = Plan({"/a": [1, 2], "/b": [1, 2]}, {"scale": None}, [0, 1])
+    with pytest.raises(Killed):
+        collect(tmp_path / "out.npz", plan, numbers=[1], publish=False)
+    with pytest.raises(PosteriorFileError, match=says):
+        collect(tmp_path / "out.npz", other, numbers=[], resume=True)
+    assert collect(tmp_path / "out.npz", plan, numbers=[0], resume=True) == [1]
+
+
+def test_a_plan_that_is_damaged_is_said(tmp_path):
+    plan = Plan({}, {}, [0, 1])
+    with pytest.raises(Killed):
+        collect(tmp_path / "out.npz", plan, numbers=[1], publish=False)
+    for text in ("", "[]", "{}", json.dumps({"kullback": "0"})):
+        (tmp_path / ".out.npz.kullback-parts" / "plan.json").write_text(text)
+        with pytest.raises(PosteriorFileError, match=r"cannot be read|kullback was 0"):
+            collect(tmp_path / "out.npz", plan, numbers=[], resume=True)
+
+
+def test_one_output_is_written_by_one_process(tmp_path):
+    plan = Plan({}, {}, [0])
+    with parts_of(row_output(str(tmp_path / "out.csv")), plan, resume=False, say=print) as parts:
+        with pytest.raises(PosteriorFileError, match="another process is writing it"):
+            collect(tmp_path / "out.csv", plan, numbers=[0])
+        parts.write(0, COLUMNS, {})
+        parts.publish(EMPTY)
+    assert os.listdir(tmp_path) == ["out.csv"]
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.npz", "out.parquet", "out/"])
+def test_a_result_may_have_no_rows(name, tmp_path):
+    plan = Plan({}, {}, [0])
+    with parts_of(row_output(f"{tmp_path}/{name}"), plan, resume=False, say=print) as parts:
+        parts.write(0, EMPTY, {})
+        parts.publish(EMPTY)
+    assert os.listdir(tmp_path) == [name.rstrip("/")]
+    if name == "out.csv":
+        assert (tmp_path / name).read_text() == "id,kl\n"
+
+
+def test_a_folder_is_replaced_and_a_link_is_followed(tmp_path):
+    plan = Plan({}, {}, [0, 1])
+    collect(f"{tmp_path}/out/", plan, numbers=[0, 1])
+    os.symlink("out", tmp_path / "link")
+    collect(tmp_path / "link", Plan({}, {}, [0]), numbers=[0])
+    assert sorted(os.listdir(tmp_path)) == ["link", "out"]
+    assert os.listdir(tmp_path / "out") == ["part-00000.parquet"]
+
+
+def test_what_identifies_inputs(tmp_path):
+    (tmp_path / "folder").mkdir()
+    for name in ("folder/one.npy", "folder/.hidden", "mu.npy", "logvar.npy"):
+        (tmp_path / name).write_bytes(b"1234")
+    stamps = fingerprint([str(tmp_path / "folder"), f"{tmp_path}/mu.npy,{tmp_path}/logvar.npy", "s3://bucket/a.npz"])
+    assert [os.path.basename(path) for path in stamps] == ["one.npy", "mu.npy", "logvar.npy", "a.npz"]
+    assert stamps[str(tmp_path / "mu.npy")] == [4, os.stat(tmp_path / "mu.npy").st_mtime_ns]
+    assert stamps["s3://bucket/a.npz"] == []
+
+
+def test_the_mean_is_that_of_exact_sums():
+    total = Total(1, (1e16,)).merge(Total(1, (1.0,))).merge(Total(1, (-1e16,)))
+    assert total.mean == 1 / 3
+    assert Total(2, (1e308, 1e308)).mean == float("inf")
+    assert np.isnan(Total().mean)
+    skipped = Skipped(12, tuple(map(str, range(10)))).merge(Skipped(1, ("later",)))
+    assert (skipped.count, len(skipped.first)) == (13, 10)
+
+
+def test_text_is_streamed_in_order_with_one_header(monkeypatch):
+    monkeypatch.setattr("kullback.jobs.divergences._NUMBERS", 2)
+    mean = np.linspace(0, 2, 10).reshape(5, 2)
+    gaussians = Gaussian.from_std(torch.tensor(mean), torch.ones(5, 2, dtype=torch.float64))
+    rows = ModelRows((Posteriors("x", "x", gaussians, ["a", "b\x1b", "c", "d", "e"]),))
+    assert [len(task) for task in rows.tasks(5)] == [3, 2]
+    written, done = [], []
+    total = stream_divergence(
+        RowDivergence(rows, "kl_divergence", {}), written.append, Local(2), is_printed=True,
+        progress=lambda *both: done.append(both),
+    )  # fmt: skip
+    lines = "".join(written).splitlines()
+    assert lines[0] == "id,kl"
+    assert [line.split(",")[0] for line in lines[1:]] == ["a", "b\\x1b", "c", "d", "e"]
+    values = 0.5 * (mean**2).sum(1)
+    np.testing.assert_allclose([float(line.split(",")[1]) for line in lines[1:]], values, rtol=1e-14)
+    assert done == [(i, 5) for i in range(1, 6)]
+    np.testing.assert_allclose(total.mean, values.mean(), rtol=1e-14)
