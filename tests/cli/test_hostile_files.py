@@ -152,7 +152,7 @@ def _without_override():
 FORBIDDEN = {
     "a file": (0, "a.npz", ("kl", "a.npz", "b.npz"), "a.npz: cannot be read: Permission denied"),
     "a folder of a file": (0, "d", ("kl", "d/a.npz", "b.npz"), "d/a.npz: .*Permission denied"),
-    "a folder of arrays": (0, "d", ("kl", "d", "b.npz"), "d: cannot be read: Permission denied"),
+    "a folder of arrays": (0, "d", ("kl", "d", "b.npz"), "d.*Permission denied"),
     "the folder of the output": (0o555, "d", ("kl", "a.npz", "b.npz", "-o", "d/o.npz"), "folder d is not writable"),
     "the folder of a link": (0o555, "d", ("kl", "a.npz", "b.npz", "-o", "o.npz"), "folder .*d is not writable"),
 }
@@ -203,17 +203,24 @@ def test_a_file_that_changes_between_opening_and_reading_is_refused(happens, suf
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is one of Linux")
 def test_a_want_of_memory_is_no_damage_of_the_file(folder):
-    # A file with a hole, which takes no space.
-    np.lib.format.open_memmap("a.npy", "w+", np.float32, (20_000_000, 8)).flush()
+    rows = 20_000_000
+    for name in ("mu", "logvar"):
+        # A file with a hole, which takes no space.
+        np.lib.format.open_memmap(f"a_{name}.npy", "w+", np.float32, (rows, 8)).flush()
     script = (
-        "import resource, torch, kullback.io.samples\n"
+        "import resource, sys, torch, kullback.io.posteriors\n"
         "from kullback.cli.app import main\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + 400_000_000, resource.RLIM_INFINITY))\n"
         "main()"
     )
-    arguments = [sys.executable, "-c", script, "estimate", "a.npy"]
-    result = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=100)
+    result = subprocess.run(
+        [sys.executable, "-c", script, "estimate", "a_mu.npy"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
     is_refused(result.returncode, result.stderr, "memory")
     assert "damaged" not in result.stderr
 

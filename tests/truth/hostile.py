@@ -339,10 +339,10 @@ for _name, _says, _content in (
     ("empty lines", "damaged", b"\n\n\n"),
     ("a header alone", "expected numbers|no rows", b"a,b\n"),
     ("dates", "expected numbers", b"a,b\n2020-01-01,2\n2020-01-02,3\n"),
-    ("ragged rows", "Expected 2 columns", b"1,2\n3\n"),
+    ("ragged rows", "Row #2: Expected 2 columns, got 1", b"1,2\n3\n"),
     ("a quote without an end", "damaged", b'"a,b\n1,2\n'),
     ("UTF-16", "damaged", "a,b\n1,2\n".encode("utf-16")),
-    ("all bytes", "Expected 2 columns", bytes(range(256)) * 10),
+    ("all bytes", "Expected 2 columns, got 1", bytes(range(256)) * 10),
     ("a long field", "damaged", b'"' + b"x" * 200_000 + b'",b\n1,2\n'),
     ("one name twice", "a", b"a,a\n1,2\n3,4\n"),
     ("infinity", "row 0: inf", b"a\ninf\n1\n"),
@@ -381,7 +381,7 @@ _path("a pipe is read", "no regular file", lambda: os.mkfifo("c.npz"), "kl", "c.
 _path("a device is read", "no regular file", lambda: os.symlink("/dev/zero", "c.npz"), "kl", "c.npz", "b.npz")
 _path("stdin is read", "unknown kind of file", lambda: None, "kl", "/dev/stdin", "b.npz")
 _path("a folder like a file is read", "is a folder", lambda: os.mkdir("c.npz"), "kl", "c.npz", "b.npz")
-_path("a folder of folders is read", "is a folder without", lambda: os.makedirs("c/mu.npy"), "kl", "c", "b.npz")
+_path("a folder of folders is read", r"without .npy files", lambda: os.makedirs("c/mu.npy"), "kl", "c", "b.npz")
 _path("a link to nothing is read", "no such file", lambda: os.symlink("nowhere", "c.npz"), "kl", "c.npz", "b.npz")
 _path("a name of 300 characters is read", "too long", lambda: None, "kl", "c" * 300 + ".npz", "b.npz")
 _path("a loop of links is written", "symbolic links", lambda: loop("o.npz"), *_OUT)
@@ -405,6 +405,6 @@ _path("a link to an input is written", "is an input", lambda: os.symlink("a.npz"
 _path("an input is written through a folder", "is an input", lambda: os.symlink(".", "d"), *_KL, "-o", "d/a.npz")
 _path("below a file", "no folder", lambda: None, *_KL, "-o", "a.npz/o.npz")
 _path("a name of 300 characters is written", "too long", lambda: None, *_KL, "-o", "o" * 300 + ".npz")
-_path("where no file can be", "^Error: /proc/", lambda: None, *_KL, "-o", "/proc/o.npz")
+_path("where no file can be", "cannot be written|not writable", lambda: None, *_KL, "-o", "/proc/o.npz")
 _path("a folder with control characters", r"no folder x\\n\\x1b\[31m", lambda: None, *_KL, "-o", "x\n\x1b[31m/o.npz")
 _path("a label with control characters", "no model 'x", lambda: None, "kl", "a.npz", "--models", "x\n\x1b[31m")

@@ -19,10 +19,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pyarrow as pa
-import pyarrow.feather
 import pyarrow.parquet
 import safetensors.torch
 import torch
+import zarr
 from click.testing import CliRunner
 
 from kullback.cli.app import commands
@@ -45,21 +45,47 @@ def write_originals(folder):
     pyarrow.parquet.write_table(table, folder / "snappy.parquet", row_group_size=16)
     pyarrow.parquet.write_table(table, folder / "zstd.parquet", compression="zstd", version="1.0")
     pyarrow.parquet.write_table(table, folder / "plain.parquet", compression="none", use_dictionary=False)
-    pyarrow.feather.write_feather(table, folder / "table.feather", compression="lz4", chunksize=16)
-    pyarrow.feather.write_feather(table, folder / "table.arrow", compression="uncompressed")
-    for name, options in (("plain.h5", {}), ("chunks.h5", {"chunks": (16, 5), "compression": "gzip"})):
-        with h5py.File(folder / name, "w") as file:
-            for column, values in columns.items():
-                file.create_dataset(column, data=values, **options)
     safetensors.torch.save_file(tensors, folder / "model.safetensors")
     torch.save(tensors, folder / "zip.pt")
     torch.save(tensors, folder / "legacy.pth", _use_new_zipfile_serialization=False)
     np.save(folder / "a_logvar.npy", logvar)
     np.save(folder / "a_mu.npy", mu)
     np.savetxt(folder / "samples.csv", mu, delimiter=",", header="a,b,c,d,e", comments="")
-    found = {path.name: ["kl", path.name, "good.npz"] for path in sorted(folder.iterdir()) if path.name != "good.npz"}
+    _write_more(folder, table, columns, ids)
+    found = {path.name: ["kl", path.name, "good.npz"] for path in sorted(folder.iterdir()) if path.is_file()}
+    del found["good.npz"]
     found["a_mu.npy"] = found["a_logvar.npy"] = ["kl", "a_mu.npy,a_logvar.npy", "good.npz"]
+    # Of a store, each of its files is damaged by itself.
+    stored = (path.relative_to(folder).as_posix() for path in sorted((folder / "store.zarr").rglob("*")))
+    found |= {name: ["kl", "store.zarr", "good.npz"] for name in stored if Path(folder, name).is_file()}
     return found | {"samples.csv": ["estimate", "samples.csv"]}
+
+
+def _write_more(folder, table, columns, ids):
+    """Files of Arrow, HDF5, AnnData, Zarr, and a wide table of text."""
+    for name, compression in (("plain.arrow", None), ("lz4.feather", "lz4"), ("zstd.ipc", "zstd")):
+        options = pa.ipc.IpcWriteOptions(compression=compression)
+        with pa.ipc.new_file(str(folder / name), table.schema, options=options) as writer:
+            writer.write_table(table, max_chunksize=16)
+    with pa.ipc.new_stream(str(folder / "stream.arrow"), table.schema) as writer:
+        writer.write_table(table, max_chunksize=16)
+    with h5py.File(folder / "chunks.h5", "w") as file:
+        for name, x in columns.items():
+            file.create_dataset(name, data=x, chunks=(16, 5), compression="gzip")
+        file["id"] = ids.astype(object)
+    with h5py.File(folder / "cells.h5ad", "w") as file:
+        file.attrs["encoding-type"] = "anndata"
+        file.create_group("obs").attrs["_index"] = "names"
+        file["obs/names"] = ids.astype(object)
+        for name, x in columns.items():
+            file[f"obsm/{name}"] = x
+    group = zarr.open_group(str(folder / "store.zarr"), mode="w")
+    for name, x in columns.items():
+        group.create_array(name, data=x, chunks=(16, 5))
+    wide = [ids, *(x[:, i].astype(str) for x in columns.values() for i in range(x.shape[1]))]
+    header = ["id", *(f"{name}_{i}" for name, x in columns.items() for i in range(x.shape[1]))]
+    lines = [header, *zip(*wide, strict=True)]
+    (folder / "wide.csv").write_text("".join(",".join(line) + "\n" for line in lines))
 
 
 def mutated(data, rng, others):

@@ -90,8 +90,11 @@ def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str], folder
     if path.suffix.lower() not in suffixes:
         raise PosteriorFileError(f"{printable(path)}: unknown kind of file to write; known are {', '.join(suffixes)}.")
     check_place(path)
-    if path.is_dir() and path.suffix.lower() not in folders:
-        raise PosteriorFileError(f"{printable(path)}: is a folder.")
+    if path.is_dir():
+        if path.suffix.lower() not in folders:
+            raise PosteriorFileError(f"{printable(path)}: is a folder.")
+    elif path.exists() and not path.is_file():
+        raise PosteriorFileError(f"{printable(path)}: is a pipe or a device, which a file cannot replace.")
 
 
 def check_place(path: Path) -> None:
@@ -101,13 +104,11 @@ def check_place(path: Path) -> None:
         PosteriorFileError: if it cannot.
     """
     try:
-        mode = os.stat(path).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            raise PosteriorFileError(f"{printable(path)}: is a pipe or a device, which a file cannot replace.")
+        os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         pass
     except OSError as error:  # links that run in a circle, a name that is too long, a folder that is closed
-        raise PosteriorFileError(f"{printable(path)}: {error.strerror}.") from error
+        raise PosteriorFileError(f"{printable(path)}: cannot be written: {error.strerror}.") from error
     # Behind a link, what it points to is written.
     folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent
     if not folder.is_dir():

@@ -64,7 +64,11 @@ class Rows(abc.ABC):
 
 # How many numbers of the means are read at a time, and how many of a mean or of matrices are in a batch: larger ones
 # leave the caches, and memory in pieces.
-_READ, _BATCH = 2**21, 2**17
+_READ, _BATCH = 2**21, 2**18
+
+
+# A header may state any number of rows; the list of tasks is in memory.
+_MOST_TASKS = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +95,7 @@ class ModelRows(Rows):
 
     def tasks(self, numbers: int) -> list[range]:
         """They begin where a model says that reading can begin, if one says so."""
-        least = max(1, numbers // self._numbers)
+        least = max(1, -(-numbers // self._numbers), len(self) // _MOST_TASKS)
         breaks = next((m.breaks for m in self.models if not isinstance(m.breaks, range)), range(len(self)))
         starts: list[int] = []
         for row in breaks[::least] if isinstance(breaks, range) else breaks:

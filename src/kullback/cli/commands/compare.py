@@ -19,6 +19,7 @@ from kullback.cli.inputs import (
     read_models,
 )
 from kullback.cli.progress import progress
+from kullback.cli.running import Running, running_options
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def _list_scalars(context: click.Context, parameter: click.Parameter, value: boo
 
 @click.command(epilog=POSTERIOR_FILES + "\n\n" + EXIT_CODES)
 @posterior_inputs
+@running_options
 @click.argument("more", nargs=-1, type=INPUT)
 @click.option("--names", metavar="NAME,NAME,…", help="The names of the models in the output.")
 @click.option(
@@ -109,6 +111,7 @@ def compare(
     b: str | None,
     more: tuple[str, ...],
     reading: "Reading",
+    running: Running,
     names: str | None,
     alignments: str,
     aggregate: bool | None,
@@ -147,9 +150,9 @@ def compare(
             check_output(path, (a, b, *more))
         result: Result | Comparisons
         if more:
-            result = _several((a, str(b), *more), names, reading, options)
+            result = _several((a, str(b), *more), names, reading, running, options)
         else:
-            result = _one_or_two(a, b, names, reading, options)
+            result = _one_or_two(a, b, names, reading, running, options)
         if json_path and not to_stdout:
             write_text(json_path, result.to_json() + "\n")
         if report_path:
@@ -169,18 +172,21 @@ def compare(
         raise click.exceptions.Exit(1)
 
 
-def _one_or_two(a: str, b: str | None, names: str | None, reading: "Reading", options: dict[str, Any]) -> "Result":
+def _one_or_two(
+    a: str, b: str | None, names: str | None, reading: "Reading", running: Running, options: dict[str, Any]
+) -> "Result":
     from kullback.comparison.compare import compare_rows, describe_rows
 
-    rows, called = load_rows(a, b, reading)
+    rows, called = load_rows(a, b, reading, skip=running.skips)
     many = len(rows.models)
     if names:
         called = _names(names, many)
-    with progress("comparing" if many > 1 else "describing") as update:
+    with running.start() as engine, progress("comparing" if many > 1 else "describing", unit="rows") as update:
+        options |= {"names": called, "engine": engine, "progress": update}
         if many == 2:
-            return compare_rows(rows, names=called, progress=update, **options)
+            return compare_rows(rows, **options)
         del options["align"]
-        return describe_rows(rows, names=called, progress=update, **options)
+        return describe_rows(rows, **options)
 
 
 def _names(text: str, models: int) -> list[str]:
@@ -191,7 +197,9 @@ def _names(text: str, models: int) -> list[str]:
     return called
 
 
-def _several(paths: Sequence[str], names: str | None, reading: "Reading", options: dict[str, Any]) -> "Comparisons":
+def _several(
+    paths: Sequence[str], names: str | None, reading: "Reading", running: Running, options: dict[str, Any]
+) -> "Comparisons":
     from kullback.comparison.compare_all import compare_all_rows
     from kullback.io.posteriors import distinct_names
 
@@ -201,8 +209,8 @@ def _several(paths: Sequence[str], names: str | None, reading: "Reading", option
     called = distinct_names([printable(model.name) for model in models], paths)
     if names:
         called = _names(names, len(models))
-    with progress(f"comparing {len(models)} models") as update:
-        return compare_all_rows(models, called, progress=update, **options)
+    with running.start() as engine, progress(f"comparing {len(models)} models") as update:
+        return compare_all_rows(models, called, skip=running.skips, engine=engine, progress=update, **options)
 
 
 def _failures(gates: "Sequence[Condition]", result: "Result | Comparisons") -> list[str]:

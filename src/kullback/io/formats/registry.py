@@ -4,7 +4,6 @@ import contextlib
 import functools
 import importlib
 import pkgutil
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar, cast
@@ -69,24 +68,10 @@ def open_columns(path: Place, holding: Contents) -> Columns:
     if suffix not in known:
         raise PosteriorFileError(f"{printable(path)}: unknown kind of file; known are {', '.join(known)}.")
     module = _formats()[suffix]
-    wrong = _why_not_readable(path)
-    if wrong is not None:
-        raise PosteriorFileError(f"{printable(path)}: {wrong}.")
+    if not (path.is_file() or path.is_dir()):
+        raise PosteriorFileError(f"{printable(path)}: {_why_no_file(path)}.")
     columns = safely(path, lambda: module.read(path))
     return type(columns)((name, OfFile(path, column)) for name, column in columns.items())
-
-
-def _why_not_readable(path: Place) -> str | None:
-    """Why something is not read: it is not there, it cannot be reached, or it is a pipe or a device."""
-    if not isinstance(path, Path):
-        return None if path.exists() else "no such file"
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        return "no such file"
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "is no regular file"
 
 
 class OfFile(Stored):
@@ -126,6 +111,19 @@ class OfFile(Stored):
     def __call__(self) -> "Column":
         """The whole column."""
         return safely(self.path, self.column)
+
+
+def _why_no_file(path: Place) -> str:
+    """Why something is no file to read: it is not there, it cannot be reached, or it is a pipe or a device."""
+    if not isinstance(path, Path):
+        return "no such file"
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return "no such file"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return "is no regular file"
 
 
 @contextlib.contextmanager

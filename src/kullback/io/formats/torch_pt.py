@@ -14,8 +14,6 @@ from kullback.io.slices import Sliced
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from kullback.io.formats.registry import Columns
     from kullback.io.places import Place
     from kullback.io.stored import Column
@@ -46,11 +44,7 @@ class _Entry(Sliced):
     @contextlib.contextmanager
     def opened(self) -> "Iterator[Any]":
         """The tensor, mapped or in memory."""
-        import numpy as np
-        from torch import Tensor
-
-        value = _entries(_load(self.path))[self.name]
-        yield _plain(self.name, value) if isinstance(value, Tensor) else np.asarray(value)
+        yield _plain(self.name, _entries(_load(self.path))[self.name])
 
     def taken(self, rows: Any) -> "Column":
         """A copy, which a change of the file does not change."""
@@ -60,39 +54,8 @@ class _Entry(Sliced):
 
     def __call__(self) -> "Column":
         """The whole tensor."""
-        from torch import Tensor
-
         with self.opened() as rows:
-            return self.taken(rows[...]) if isinstance(rows, Tensor) else rows
-
-
-def _plain(name: str, x: "Tensor") -> "Tensor":
-    """A tensor that is not part of a graph.
-
-    Raises:
-        PosteriorFileError: if it has no numbers that lie in rows.
-        MemoryError: if it is an expanded view of a few numbers that are too many for memory.
-    """
-    import torch
-
-    from kullback.numerics.memory import check_room
-
-    kinds = {
-        "nested": x.is_nested,
-        "sparse": x.layout is not torch.strided,
-        "quantized": x.is_quantized,
-        "meta": x.is_meta,
-    }
-    for kind, is_so in kinds.items():
-        if is_so:
-            raise PosteriorFileError(
-                f"column {printable(name)!r} is a {kind} tensor of {x.dtype}; expected plain real numbers. Save a "
-                "dense tensor with one row for each input."
-            )
-    size = x.numel() * x.element_size()
-    if size > x.untyped_storage().nbytes():
-        check_room(size, f"column {printable(name)!r}, a view of shape {tuple(x.shape)} of fewer numbers,")
-    return x.detach()
+            return self.taken(rows[...])
 
 
 def _is_mapped(path: "Place") -> bool:
@@ -140,3 +103,36 @@ def _entries(loaded: Any) -> dict[str, Any]:
         one_of_each([*table, *named])
         table |= named
     return {name: x for name, x in table.items() if isinstance(x, (Tensor, list))}
+
+
+def _plain(name: str, x: Any) -> "Column":
+    """A tensor, or a list as an array.
+
+    Raises:
+        PosteriorFileError: if the tensor has no numbers that lie in rows.
+        MemoryError: if it is an expanded view of a few numbers that are too many for memory.
+    """
+    import numpy as np
+    import torch
+    from torch import Tensor
+
+    from kullback.numerics.memory import check_room
+
+    if not isinstance(x, Tensor):
+        return np.asarray(x)
+    kinds = {
+        "nested": x.is_nested,
+        "sparse": x.layout is not torch.strided,
+        "quantized": x.is_quantized,
+        "meta": x.is_meta,
+    }
+    for kind, is_so in kinds.items():
+        if is_so:
+            raise PosteriorFileError(
+                f"column {printable(name)!r} is a {kind} tensor of {x.dtype}; expected plain real numbers. Save a "
+                "dense tensor with one row for each input."
+            )
+    size = x.numel() * x.element_size()
+    if size > x.untyped_storage().nbytes():
+        check_room(size, f"column {printable(name)!r}, a view of shape {tuple(x.shape)} of fewer numbers,")
+    return x.detach()
