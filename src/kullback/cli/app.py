@@ -19,6 +19,7 @@ from kullback._version import __version__
 from kullback.cli import commands as command_files
 from kullback.cli.errors import ClosedPipe, with_notes
 from kullback.cli.inputs import ARGUMENTS, EXIT_CODES
+from kullback.cli.patterns import as_given
 from kullback.cli.running import Terminated, heed_termination
 
 
@@ -27,7 +28,10 @@ class _Group(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[ARGUMENTS] = list(args)
-        return super().parse_args(ctx, args)
+        arguments, notes = as_given(args)
+        for note in notes:
+            click.echo(f"note: {note}", err=True)
+        return super().parse_args(ctx, arguments)
 
 
 @click.group(cls=_Group, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})

@@ -64,7 +64,7 @@ class Rows(abc.ABC):
 
 # How many numbers of the means are read at a time, and how many of a mean or of matrices are in a batch: larger ones
 # leave the caches, and memory in pieces.
-_READ, _BATCH = 2**21, 2**17
+_READ, _BATCH = 2**21, 2**18
 
 
 @dataclass(frozen=True, eq=False)

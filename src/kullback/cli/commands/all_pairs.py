@@ -24,14 +24,16 @@ _divergence: "Decorator" = click.option(
 )  # fmt: skip
 
 
-def _output(suffixes: str) -> "Decorator":
-    return click.option("-o", "--output", type=click.Path(), metavar="OUT", required=True,
-                        help=f"The file to write, {suffixes}.")  # fmt: skip
-
-
 @click.command(epilog=_EPILOG)
 @posterior_inputs
-@_output(".zarr, .npy, or .csv of up to a million numbers")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(),
+    metavar="OUT",
+    required=True,
+    help="The file to write, .zarr, .npy, or .csv of up to a million numbers.",
+)
 @_divergence
 def pairwise(*, a: str, b: str | None, reading: "Reading", output: str, divergence: str) -> None:
     """The divergences of all rows of A from all rows of B.
@@ -51,7 +53,9 @@ def pairwise(*, a: str, b: str | None, reading: "Reading", output: str, divergen
 @click.command(epilog=_EPILOG)
 @posterior_inputs
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many rows of B for each of A.")
-@_output(".parquet, .csv or .npz")
+@click.option(
+    "-o", "--output", type=click.Path(), metavar="OUT", required=True, help="The file to write, .parquet, .csv or .npz."
+)
 @_divergence
 def nearest(*, a: str, b: str | None, reading: "Reading", k: int, output: str, divergence: str) -> None:
     """The K rows of B that are nearest to each row of A, exactly.
