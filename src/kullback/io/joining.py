@@ -61,9 +61,10 @@ def joined(a: Model, b: Model, *, skip: bool = False) -> ModelRows:
             )
         return ModelRows((a, b), skip)
     keys, others = _keys(a), _keys(b)
-    order, other_order = _sorted_keys(a, keys), _sorted_keys(b, others)
-    if len(keys) == len(others) and (keys == others).all():
+    order = _sorted_keys(a, keys)
+    if np.array_equal(keys, others):
         return ModelRows((a, b), skip)
+    other_order = _sorted_keys(b, others)
     positions = np.searchsorted(others, keys, sorter=other_order)
     found = positions < len(others)
     places = np.full(len(keys), -1, np.int64)
@@ -111,7 +112,8 @@ def _keys(model: Model) -> "np.ndarray[Any, Any]":
             digests = b"".join(blake2b(i.encode("utf-8", "surrogatepass"), digest_size=8).digest() for i in ids)
             part = np.frombuffer(digests, np.uint64)
         else:
-            part = np.asarray([i & 0xFFFFFFFFFFFFFFFF for i in ids], np.uint64)
+            whole = ids if isinstance(ids, memoryview) else np.asarray([i & 2**64 - 1 for i in ids], np.uint64)
+            part = np.asarray(whole).astype(np.uint64, copy=False)
         keys[first : first + len(ids)] = part
         first += len(ids)
     return keys
@@ -201,7 +203,7 @@ class _Lacking(_Wrapped):
             end = start + len(batch.gaussian)
             bad = self._lacks(start, end)
             count = 0 if bad is None else int(bad.sum())
-            yield ModelBatch(batch.gaussian, None, bad, (f"no partner in {self.source}",) * min(count, 10))
+            yield ModelBatch(batch.gaussian, bad, (f"no partner in {self.source}",) * min(count, 10))
             start = end
 
     def image_rows(self, rows: Iterable[int]) -> "list[Any]":
@@ -306,7 +308,7 @@ class _Sorted(_Wrapped):
             bad = self._is_bad[first:end] | (self._places[first:end] < 0)
             told = [self._told(row, skip=skip) for row in (first + np.flatnonzero(bad)[:10]).tolist()]
             is_bad = torch.from_numpy(bad) if told else None
-            yield ModelBatch(Gaussian(mean, scale, template.event_dims), None, is_bad, tuple(told))
+            yield ModelBatch(Gaussian(mean, scale, template.event_dims), is_bad, tuple(told))
 
     def _told(self, row: int, *, skip: bool) -> str:
         """What is wrong with a row, which is read once more.

@@ -110,15 +110,15 @@ class ModelRows(Rows):
         size, step = max(1, _READ // self._numbers), max(1, _BATCH // self._numbers)
         first = rows.start
         parts = [model.batches(rows.start, rows.stop, size, skip=self.skip) for model in self.models]
+        keys = next((m.ids_of(rows.start, rows.stop, size) for m in self.models if m.has_ids), None)
         for read in zip(*parts, strict=True):
-            yield from self._batches(read, first, step)
-            first += len(read[0].gaussian)
+            last = first + len(read[0].gaussian)
+            yield from self._batches(read, range(first, last) if keys is None else next(keys), first, step)
+            first = last
 
-    def _batches(self, read: "tuple[ModelBatch, ...]", first: int, step: int) -> Iterator[RowBatch]:
-        count = len(read[0].gaussian)
-        ids = next((batch.ids for batch in read if batch.ids is not None), range(first, first + count))
+    def _batches(self, read: "tuple[ModelBatch, ...]", ids: Sequence[Any], first: int, step: int) -> Iterator[RowBatch]:
         gaussians = tuple(batch.gaussian for batch in read)
-        numbers = torch.arange(first, first + count, device="cpu")
+        numbers = torch.arange(first, first + len(ids), device="cpu")
         skipped = NONE_SKIPPED
         wrong = [batch for batch in read if batch.bad is not None]
         if wrong:
