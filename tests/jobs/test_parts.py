@@ -124,10 +124,12 @@ def test_what_identifies_inputs(tmp_path):
     (tmp_path / "folder").mkdir()
     for name in ("folder/one.npy", "folder/.hidden", "mu.npy", "logvar.npy"):
         (tmp_path / name).write_bytes(b"1234")
-    stamps = fingerprint([str(tmp_path / "folder"), f"{tmp_path}/mu.npy,{tmp_path}/logvar.npy", "s3://bucket/a.npz"])
+    stamps = fingerprint(
+        [str(tmp_path / "folder"), f"{tmp_path}/mu.npy,{tmp_path}/logvar.npy", "memory://bucket/a.npz"]
+    )
     assert [os.path.basename(path) for path in stamps] == ["one.npy", "mu.npy", "logvar.npy", "a.npz"]
     assert stamps[str(tmp_path / "mu.npy")] == [4, os.stat(tmp_path / "mu.npy").st_mtime_ns]
-    assert stamps["s3://bucket/a.npz"] == []
+    assert stamps["memory://bucket/a.npz"] == []
 
 
 def test_the_mean_is_that_of_exact_sums():

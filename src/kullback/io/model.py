@@ -157,5 +157,5 @@ def rows_of_images(images: "Stored", rows: Iterable[int], count: int) -> "list[A
             column = images()
             return [column[row] for row in rows]
         return [next(images.batches(row, row + 1, 1))[0] for row in rows]
-    except PosteriorFileError:
+    except (PosteriorFileError, MemoryError):
         return []

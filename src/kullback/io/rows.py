@@ -94,6 +94,10 @@ def one_batch(parts: Sequence[Gaussian]) -> Gaussian:
 _READ, _BATCH = 2**21, 2**18
 
 
+# A header may state any number of rows; the list of tasks is in memory.
+_MOST_TASKS = 2**20
+
+
 @dataclass(frozen=True, eq=False)
 class ModelRows(Rows):
     """The rows of one model, or of two with as many rows in the same order."""
@@ -118,7 +122,7 @@ class ModelRows(Rows):
 
     def tasks(self, numbers: int) -> list[range]:
         """They begin where a model says that reading can begin, if one says so."""
-        least = max(1, numbers // self._numbers)
+        least = max(1, -(-numbers // self._numbers), len(self) // _MOST_TASKS)
         breaks = next((m.breaks for m in self.models if not isinstance(m.breaks, range)), range(len(self)))
         starts: list[int] = []
         for row in breaks[::least] if isinstance(breaks, range) else breaks:

@@ -15,7 +15,8 @@ from kullback.io.formats.registry import naming, safely
 from kullback.io.model import Model, ModelBatch, Posteriors, rows_of_images
 from kullback.io.numbers import real_tensor
 from kullback.io.places import Place
-from kullback.io.text import printable
+from kullback.io.stored import check_room
+from kullback.io.text import printable, unwritable_row
 from kullback.numerics.arrays import FLOATING
 
 if TYPE_CHECKING:
@@ -121,6 +122,10 @@ class StoredModel(Model):
 
     def read(self) -> Posteriors:
         """The whole model, whose ids are unique."""
+        safely(
+            self.path,
+            lambda: check_room(f"{self.source}: reading all rows at once", self.mean.stored, self.scale.stored),
+        )
         found = super().read()
         if found.ids is not None and self.key is not None and len(set(found.ids)) != len(found.ids):
             twice = next(v for v, count in Counter(found.ids).items() if count > 1)
@@ -186,6 +191,15 @@ def ids_of_column(key: NamedColumn, path: Place, start: int, stop: int, size: in
 
 def _ids(column: "Column", of: NamedColumn, first: int) -> list[Any]:
     """A column as a list of ids: integers or strings."""
+    if not isinstance(column, Tensor):
+        unwritable = unwritable_row(column)
+        if unwritable is not None:
+            where = f"column {printable(of.name)!r}, {of.stored.place(first + unwritable)}"
+            raise PosteriorFileError(f"{where}: is text that is not Unicode.")
+        if column.dtype.kind in "mM":
+            raise PosteriorFileError(
+                f"column {printable(of.name)!r} holds times; ids must be all integers or all strings."
+            )
     values = column.tolist()
     if not isinstance(values, list):
         raise PosteriorFileError(f"column {printable(of.name)!r} must hold one id for each row.")

@@ -147,10 +147,14 @@ def parts_of(kind: type[P], output: Output, plan: Plan, *, resume: bool, say: Ca
         say: is told what the user should know.
 
     Raises:
-        PosteriorFileError: if the parts that are there are of another plan, or another process writes the same output.
+        PosteriorFileError: if it cannot be written, the parts that are there are of another plan, or another process
+            writes the same output.
     """
     hidden = output.target.parent / f".{output.target.name}.kullback-parts"
-    hidden.mkdir(exist_ok=True)
+    try:
+        hidden.mkdir(exist_ok=True)
+    except OSError as error:
+        raise PosteriorFileError(f"{printable(output.name)}: cannot be written: {error.strerror}.") from error
     with _locked(hidden, output.name):
         written = hidden / "plan.json"
         parts = kind(output, hidden / plan.key, len(plan.tasks))

@@ -10,6 +10,7 @@ from kullback.cli.errors import BadInput, one_line_errors
 from kullback.cli.gate import Condition
 from kullback.cli.inputs import (
     EXIT_CODES,
+    INPUT,
     POSTERIOR_FILES,
     check_output,
     command_line,
@@ -40,7 +41,7 @@ def _list_scalars(context: click.Context, parameter: click.Parameter, value: boo
 @click.command(epilog=POSTERIOR_FILES + "\n\n" + EXIT_CODES)
 @posterior_inputs
 @running_options
-@click.argument("more", nargs=-1, type=click.Path())
+@click.argument("more", nargs=-1, type=INPUT)
 @click.option("--names", metavar="NAME,NAME,…", help="The names of the models in the output.")
 @click.option(
     "--align",
@@ -190,7 +191,7 @@ def _one_or_two(
 
 def _names(text: str, models: int) -> list[str]:
     """The names of so many models."""
-    called = [name.strip() for name in text.split(",")]
+    called = [printable(name.strip()) for name in text.split(",")]
     if not (len(called) == len(set(called)) == models and all(called)):
         raise BadInput(f"--names takes {f'{models} different names' if models > 1 else 'one name'}, got {text!r}.")
     return called
