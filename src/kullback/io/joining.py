@@ -48,11 +48,7 @@ def joined(a: Model, b: Model, *, skip: bool = False) -> ModelRows:
     Raises:
         PosteriorFileError: if the rows cannot be joined: event shapes, numbers of rows, or ids differ.
     """
-    if a.event_shape != b.event_shape:
-        raise PosteriorFileError(
-            f"{a.source} and {b.source}: latent shapes differ, {tuple(a.event_shape)} and {tuple(b.event_shape)}. A "
-            "divergence needs two Gaussians on the same space."
-        )
+    check_shapes(a, b)
     if not (a.has_ids and b.has_ids):
         if len(a) != len(b):
             raise PosteriorFileError(
@@ -81,6 +77,15 @@ def joined(a: Model, b: Model, *, skip: bool = False) -> ModelRows:
         listed = _unmatched(a, b, without)
         return ModelRows((a, reordered(b, places)), skip, Skipped(len(without), listed))
     return ModelRows((a, reordered(b, places)), skip)
+
+
+def check_shapes(a: Model, b: Model) -> None:
+    """Raise a :class:`PosteriorFileError` if the events of two models differ."""
+    if a.event_shape != b.event_shape:
+        raise PosteriorFileError(
+            f"{a.source} and {b.source}: latent shapes differ, {tuple(a.event_shape)} and {tuple(b.event_shape)}. A "
+            "divergence needs two Gaussians on the same space."
+        )
 
 
 def _lacking(a: Model, b: Model, unmatched: "np.ndarray[Any, Any]", without: "np.ndarray[Any, Any]") -> str:
