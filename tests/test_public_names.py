@@ -48,7 +48,7 @@ FUNCTIONS = {
     "nearest": "p, q, k, divergence='kl'",
     "nearest_diagonal": "p, *direction='forward'",
     "nearest_isotropic": "p, *direction='forward'",
-    "pairwise": "p, q, divergence='kl'",
+    "pairwise": "p, q, divergence='kl', *out=None, *engine=None",
     "register_with_torch": "",
     "renyi": "p, q, alpha",
     "wasserstein2": "p, q, *squared=False",

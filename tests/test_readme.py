@@ -29,6 +29,7 @@ PAGES = {
     "docs/training.md": 25,
     "docs/forum.md": 30,
     "docs/samples.md": 6,
+    "docs/formats.md": 1,
 }
 
 

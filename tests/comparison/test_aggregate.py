@@ -88,7 +88,7 @@ def test_other_priors_and_image_latents_are_aggregated(small):
 
 def test_of_many_rows_some_are_drawn_and_bounds_are_left_out_where_they_take_long(small, monkeypatch):
     (mean, std), (other, other_std) = small
-    monkeypatch.setattr(aggregate_module, "_MAX_ROWS", 30)
+    monkeypatch.setattr("kullback.comparison.compare.MAX_AGGREGATED", 30)
     monkeypatch.setattr(aggregate_module, "_MAX_DIAGONAL_WORK", 100)
     monkeypatch.setattr(aggregate_module, "_MAX_MATRIX_WORK", 100)
     comparison = compare(Gaussian.from_std(mean, std), Gaussian.from_std(other, other_std))

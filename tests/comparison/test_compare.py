@@ -71,13 +71,14 @@ def test_identical_models_are_found_identical():
 
 
 def test_rows_beyond_one_batch_are_all_counted(monkeypatch):
-    monkeypatch.setattr("kullback.comparison.compare.NUMBERS_PER_BATCH", 14)
+    monkeypatch.setattr("kullback.comparison.passes._NUMBERS", 14)
+    monkeypatch.setattr("kullback.io.rows._BATCH", 6)
     done = []
     p = Gaussian.from_std(torch.zeros(50, 2), torch.ones(2))
     comparison = compare(p, Gaussian.from_std(torch.ones(50, 2), 1.0), progress=lambda i, n: done.append((i, n)))
     assert comparison.summary.count == 50
-    assert done[:8] == [(min(7 * i, 50), 200) for i in range(1, 9)]
-    assert done[8:] == [(n, 200) for n in (100, 150, 162, 175, 188, 200)]
+    tasks = [min(7 * i, 50) for i in range(1, 9)]
+    assert done == [(n, 150) for n in (0, *tasks, 50, *(50 + n for n in tasks), 112, 125, 138, 150)]
     assert comparison.scalars()["kl_ab.mean"] == 1.0
 
 

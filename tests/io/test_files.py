@@ -130,13 +130,13 @@ def test_a_table_with_a_column_for_each_coordinate_is_not_taken_for_models(tmp_p
     parquet(tmp_path / "wide.parquet", **columns)
     with pytest.warns(UserWarning, match="mu_0 … mu_1, logvar_0 … logvar_1 are taken for the coordinates of one"):
         [whole] = Reading().models([tmp_path / "wide.parquet"])
-    np.testing.assert_array_equal(whole.gaussian.mean, MU[:, :2])
-    np.testing.assert_array_equal(whole.gaussian.scale.value, LOGVAR[:, :2])
+    np.testing.assert_array_equal(whole.read().gaussian.mean, MU[:, :2])
+    np.testing.assert_array_equal(whole.read().gaussian.scale.value, LOGVAR[:, :2])
     parquet(tmp_path / "gap.parquet", **{k: v for k, v in columns.items()}, mu_7=MU[:, 0], logvar_7=MU[:, 0])
     with pytest.raises(PosteriorFileError, match="one list column 'mu'"):
         Reading().models([tmp_path / "gap.parquet"])
     p, _ = Reading(labels=("0", "1")).models([tmp_path / "wide.parquet"])
-    assert p.gaussian.event_shape == (1,)
+    assert p.event_shape == p.read().gaussian.event_shape == (1,)
 
 
 def test_what_is_not_asked_for_cannot_fail(tmp_path):

@@ -116,7 +116,7 @@ def test_a_thousand_columns_in_several_files_open_each_file_once_at_a_time(suffi
 def test_columns_of_one_coordinate_are_models_where_labels_choose_them(tmp_path):
     pyarrow.parquet.write_table(pa.table(wide()), tmp_path / "a.parquet")
     [found] = Reading(labels=("3",)).models([tmp_path / "a.parquet"])
-    np.testing.assert_array_equal(found.gaussian.mean[:, 0], MU[:, 3])
+    np.testing.assert_array_equal(found.read().gaussian.mean[:, 0], MU[:, 3])
 
 
 @pytest.mark.parametrize("event", [(8,), (8, 4, 4)])
@@ -129,7 +129,7 @@ def test_moments_are_means_and_after_them_log_variances(event, tmp_path):
     assert torch.equal(found.scale.value, logvar)
     assert found.scale.parameterization == "logvar"
     np.savez(tmp_path / "b.npz", plain_moments=moments, beta_moments=moments + 1)
-    beta = Reading(labels=("plain", "beta")).models([tmp_path / "b.npz"])[1].gaussian
+    beta = Reading(labels=("plain", "beta")).models([tmp_path / "b.npz"])[1].read().gaussian
     assert torch.equal(beta.mean, mean + 1)
     column = open_posteriors(tmp_path / "b.npz").columns["logvar of plain_moments"]
     np.testing.assert_array_equal(np.concatenate(list(column.batches(1, 10, 4))), logvar[1:])

@@ -42,7 +42,7 @@ def test_samples_that_memory_cannot_hold_are_refused_before_they_are_read(tmp_pa
             )
             file.truncate(file.tell() + 2**40)
     for path in (tmp_path, tmp_path / "1.npy"):
-        with pytest.raises(MemoryError, match=r"reading all samples, which estimates need, needs about \d+ GB"):
+        with pytest.raises(MemoryError, match=r"reading all samples, which estimates need, needs about [\d,]+ GB"):
             read_samples(path)
 
 

@@ -16,6 +16,7 @@ from kullback.io.rows import ModelRows, Skipped
 from kullback.jobs.divergences import RowDivergence, Total, stream_divergence
 from kullback.jobs.parts import parts_of
 from kullback.jobs.plan import Plan, fingerprint
+from kullback.jobs.row_parts import RowParts
 
 COLUMNS = {"id": np.arange(3), "kl": np.array([0.5, 1.0, 2.0])}
 EMPTY = {"id": np.arange(0), "kl": np.zeros(0)}
@@ -28,7 +29,7 @@ class Killed(BaseException):
 def collect(place, plan, *, numbers, resume=False, publish=True, said=None):
     """Write these parts; without publishing, end as a killed process does not: with an exception."""
     tell = (lambda text: None) if said is None else said.append
-    with parts_of(row_output(str(place)), plan, resume=resume, say=tell) as parts:
+    with parts_of(RowParts, row_output(str(place)), plan, resume=resume, say=tell) as parts:
         found = sorted(parts.finished())
         for number in numbers:
             parts.write(number, COLUMNS, {"number": number})
@@ -57,7 +58,11 @@ def test_without_resume_parts_are_replaced_and_that_is_said(tmp_path):
     with pytest.raises(Killed):
         collect(place, plan, numbers=[0], publish=False)
     assert collect(place, plan, numbers=[0, 1], said=said) == []
-    assert said == [f"{place}: 1 parts of an interrupted run are replaced (--resume would have kept them)"]
+    assert said == [f"{place}: 1 of 2 parts are replaced, which an interrupted run had finished (--resume keeps them)"]
+    with pytest.raises(Killed):
+        collect(place, plan, numbers=[0], publish=False)
+    collect(place, Plan({}, {"other": 1}, [0, 1]), numbers=[0, 1], said=said)
+    assert "parts of another computation are replaced" in said[1]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +96,7 @@ def test_a_plan_that_is_damaged_is_said(tmp_path):
 
 def test_one_output_is_written_by_one_process(tmp_path):
     plan = Plan({}, {}, [0])
-    with parts_of(row_output(str(tmp_path / "out.csv")), plan, resume=False, say=print) as parts:
+    with parts_of(RowParts, row_output(str(tmp_path / "out.csv")), plan, resume=False, say=print) as parts:
         with pytest.raises(PosteriorFileError, match="another process is writing it"):
             collect(tmp_path / "out.csv", plan, numbers=[0])
         parts.write(0, COLUMNS, {})
@@ -102,7 +107,7 @@ def test_one_output_is_written_by_one_process(tmp_path):
 @pytest.mark.parametrize("name", ["out.csv", "out.npz", "out.parquet", "out/"])
 def test_a_result_may_have_no_rows(name, tmp_path):
     plan = Plan({}, {}, [0])
-    with parts_of(row_output(f"{tmp_path}/{name}"), plan, resume=False, say=print) as parts:
+    with parts_of(RowParts, row_output(f"{tmp_path}/{name}"), plan, resume=False, say=print) as parts:
         parts.write(0, EMPTY, {})
         parts.publish(EMPTY)
     assert os.listdir(tmp_path) == [name.rstrip("/")]
@@ -123,10 +128,12 @@ def test_what_identifies_inputs(tmp_path):
     (tmp_path / "folder").mkdir()
     for name in ("folder/one.npy", "folder/.hidden", "mu.npy", "logvar.npy"):
         (tmp_path / name).write_bytes(b"1234")
-    stamps = fingerprint([str(tmp_path / "folder"), f"{tmp_path}/mu.npy,{tmp_path}/logvar.npy", "s3://bucket/a.npz"])
+    stamps = fingerprint(
+        [str(tmp_path / "folder"), f"{tmp_path}/mu.npy,{tmp_path}/logvar.npy", "memory://bucket/a.npz"]
+    )
     assert [os.path.basename(path) for path in stamps] == ["one.npy", "mu.npy", "logvar.npy", "a.npz"]
     assert stamps[str(tmp_path / "mu.npy")] == [4, os.stat(tmp_path / "mu.npy").st_mtime_ns]
-    assert stamps["s3://bucket/a.npz"] == []
+    assert stamps["memory://bucket/a.npz"] == []
 
 
 def test_the_mean_is_that_of_exact_sums():

@@ -71,8 +71,8 @@ def test_a_killed_process_leaves_nothing_whole_and_resume_writes_the_same_bytes(
     time.sleep(0.01 * random.random())
     process.kill()
     process.communicate()
-    if process.returncode:
-        assert not (folder / name).exists()
+    # It may be killed after the result has its name.
+    assert not (folder / name).exists() or content(folder / name) == undisturbed[name]
     code, said = finish(start(folder, "kl", "a.npz", "b.npz", "-o", name, "--resume", "--workers", "3"))
     assert code == 0, said
     assert content(folder / name) == undisturbed[name]
@@ -105,7 +105,7 @@ def test_a_signal_ends_in_one_line_and_parts_stay(number, code, word, folder, un
 
     ended, said = finish(start(folder, "kl", "a.npz", "b.npz", "-o", "out.csv"))
     assert ended == 0
-    assert "parts of an interrupted run are replaced" in said
+    assert f"of {TASKS} parts are replaced, which an interrupted run had finished" in said
     assert content(folder / "out.csv") == undisturbed["out.csv"]
 
 

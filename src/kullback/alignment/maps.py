@@ -8,7 +8,6 @@ from torch import Tensor
 from kullback.alignment.rows import Rows
 from kullback.divergences.kl import kl_divergence, kl_terms
 from kullback.gaussians.gaussian import Gaussian
-from kullback.numerics.elementary import covariance_term_of_variances
 from kullback.pairs.dispatch import marginals
 
 
@@ -83,10 +82,9 @@ def remainder(p: Gaussian, q: Gaussian, g: Map) -> Remainder:
         marginal = terms.mean + terms.covariance
         return Remainder(marginal.sum(-1), marginal)
     mean, logvar = p.flat_parameters("logvar")
-    target, variance = q.flat_parameters("variance")
     spread = torch.exp(logvar) @ g.matrix.square().mT
-    difference = mean @ g.matrix.mT + g.shift - target
-    marginal = covariance_term_of_variances(spread, variance) + 0.5 * difference.square() / variance
+    terms = kl_terms(Gaussian.from_variance(mean @ g.matrix.mT + g.shift, spread, validate=False), q)
+    marginal = terms.mean + terms.covariance
     volume = logvar.sum(-1) + 2.0 * torch.linalg.slogdet(g.matrix)[1]
     # By Hadamard's inequality it is not negative; rounding alone could make it so.
     total_correlation = 0.5 * (spread.log().sum(-1) - volume).clamp(min=0.0)

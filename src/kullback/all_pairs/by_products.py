@@ -14,6 +14,7 @@ from torch import Tensor
 
 from kullback.all_pairs.expanded import ExpandedKL, expanded
 from kullback.divergences.kl import kl_divergence
+from kullback.engines.local import going_on
 from kullback.gaussians.gaussian import Gaussian
 from kullback.kernels.lowest import lowest
 from kullback.numerics.products import inner_products
@@ -58,6 +59,7 @@ def nearest_by_products(p: Gaussian, q: Gaussian, k: int) -> tuple[Tensor, Tenso
 
 def _of_rows(p: Gaussian, q: Gaussian, k: int, form: ExpandedKL) -> tuple[Tensor, Tensor, Tensor]:
     """Divergences and indices of the k nearest of each row, and whether they certainly are."""
+    going_on()
     scores, columns = lowest(_tiles(form), min(k + _SPARE, len(q)))
     scores = scores.double()
     constant, kth = form.constant.double(), scores[:, k - 1]
@@ -98,7 +100,7 @@ def _divergences(p: Gaussian, q: Gaussian, row: Tensor, column: Tensor) -> Tenso
     """The divergences of these pairs by the formula, in float64."""
     step = max(1, _ELEMENTS // max(p.event_size, 1))
     pairs = zip(row.split(step), column.split(step), strict=True)
-    return torch.cat([kl_divergence(_float64(p[i]), _float64(q[j])) for i, j in pairs])
+    return torch.cat([kl_divergence(_float64(_taken(p, i)), _float64(_taken(q, j))) for i, j in pairs])
 
 
 def _in_full(p: Gaussian, q: Gaussian, k: int) -> tuple[Tensor, Tensor]:
@@ -107,6 +109,15 @@ def _in_full(p: Gaussian, q: Gaussian, k: int) -> tuple[Tensor, Tensor]:
     parts = [kl_divergence(_float64(p), _float64(q[j : j + step])) for j in range(0, len(q), step)]
     values, indices = smallest(torch.cat(parts)[None], k)
     return values[0], indices[0]
+
+
+def _taken(g: Gaussian, index: Tensor) -> Gaussian:
+    """The Gaussians at these indices, of which none is negative: five times as fast as indexing."""
+
+    def take(x: Tensor, dims: int) -> Tensor:
+        return x.broadcast_to(len(g), *x.shape[x.ndim - dims :]).index_select(0, index) if x.ndim else x
+
+    return Gaussian(take(g.mean, g.event_dims), g.scale.map(take, g.event_dims), g.event_dims, g.array_kind)
 
 
 def _float64(g: Gaussian) -> Gaussian:

@@ -20,7 +20,7 @@ rounding error of the inverse.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -37,6 +37,9 @@ from kullback.pairs.base import have_densities
 # The smallest ratio, per term, of a divergence to the sum of its absolute terms at which the matrix product, which is
 # formed in float64, is accurate enough for a result of this dtype.
 _SMALLEST_RATIO = {torch.float32: 1.5e-9, torch.float64: 6.8e-6}
+
+# Products of smaller numbers of float32 and the rounding errors of those that it holds without all digits are tiny.
+_LARGEST = 2.0**63
 
 # Elements of the parameters that are expanded at once: they stay in the cache.
 _CHUNK_ELEMENTS = 2**17
@@ -116,10 +119,18 @@ def expanded(p: Gaussian, q: Gaussian, dtype: torch.dtype) -> ExpandedKL | None:
 
 
 def expanded_diagonals(p: Gaussian, q: Gaussian, dtype: torch.dtype) -> ExpandedKL:
-    """The vectors of diagonal covariances, for means relative to the mean of q's means."""
-    centre = _centre(q)
-    constant, left, size_p = _in_chunks(lambda chunk: _left(chunk, centre), p, p.event_size, dtype)
-    right, size_q = _in_chunks(lambda chunk: _right(chunk, centre), q, q.event_size, dtype)
+    """The vectors of diagonal covariances, for means relative to the mean of q's means.
+
+    In float32 the unit of each coordinate is the geometric mean of q's standard deviations, so that the range of
+    numbers suffices and logarithms are small. The shift of the logarithms costs digits that only float64 has use for.
+    """
+    origin = _Origin(_centre(q), _log_unit(q) if dtype == torch.float32 else None)
+    constant, left, size_p = _in_chunks(lambda chunk: _left(chunk, origin), p, p.event_size, dtype)
+    right, size_q = _in_chunks(lambda chunk: _right(chunk, origin), q, q.event_size, dtype)
+    if dtype == torch.float32:
+        # What is beyond the range of numbers has no score.
+        size_p = size_p.where(left.abs().amax(-1) < _LARGEST, torch.inf)
+        size_q = size_q.where(right.abs().amax(-1) < _LARGEST, torch.inf)
     return ExpandedKL(constant, left, right, size_p, size_q)
 
 
@@ -129,6 +140,19 @@ def expanded_matrices(p: Gaussian, q: Gaussian) -> ExpandedKL:
     constant, left, size_p, norm_p = _in_chunks(lambda chunk: _left_full(chunk, centre), p, size, torch.float64)
     right, size_q, norm_q = _in_chunks(lambda chunk: _right_full(chunk, centre), q, size, torch.float64)
     return ExpandedKL(constant, left, right, size_p, size_q, norm_p, norm_q)
+
+
+class _Origin(NamedTuple):
+    """What means are relative to; and twice the logarithm of each coordinate's unit, if it is not 1."""
+
+    centre: Tensor
+    log_unit: Tensor | None
+
+
+def _log_unit(q: Gaussian) -> Tensor:
+    """The mean of the log-variances of some thousand of q, for each coordinate."""
+    (_, log) = q[:: max(1, len(q) // 4096)].cast(torch.float64, q.device).flat_parameters("logvar")
+    return log.detach().mean(0)
 
 
 def _centre(q: Gaussian) -> Tensor:
@@ -154,14 +178,14 @@ def _in_chunks(
     return tuple(results)
 
 
-def _left(p: Gaussian, centre: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    mean, log, variance = _centred_parameters(p, centre)
+def _left(p: Gaussian, origin: _Origin) -> tuple[Tensor, Tensor, Tensor]:
+    mean, log, variance = _centred_parameters(p, origin)
     features = torch.cat([variance + mean.square(), mean, torch.ones_like(mean[:, :1])], -1)
     return -0.5 * (1.0 + log).sum(-1), features, 0.5 * mean.shape[-1] + log.detach().clamp(min=0.0).sum(-1)
 
 
-def _right(q: Gaussian, centre: Tensor) -> tuple[Tensor, Tensor]:
-    mean, log, variance = _centred_parameters(q, centre)
+def _right(q: Gaussian, origin: _Origin) -> tuple[Tensor, Tensor]:
+    mean, log, variance = _centred_parameters(q, origin)
     precision = 1.0 / variance
     slope = mean * precision
     square = mean * slope
@@ -170,11 +194,16 @@ def _right(q: Gaussian, centre: Tensor) -> tuple[Tensor, Tensor]:
     return features, size
 
 
-def _centred_parameters(g: Gaussian, centre: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The means relative to the centre, the log-variances and the variances, each ``(n, d)`` in float64."""
+def _centred_parameters(g: Gaussian, origin: _Origin) -> tuple[Tensor, Tensor, Tensor]:
+    """The means relative to the centre, the log-variances and the variances, each ``(n, d)`` in float64, in the units
+    of the origin.
+    """
     g = g.cast(torch.float64, g.device)
     mean, log, variance = g.flat_parameters("logvar", "variance")
-    return mean - centre, log, variance
+    mean = mean - origin.centre
+    if origin.log_unit is None:
+        return mean, log, variance
+    return mean * (-0.5 * origin.log_unit).exp(), log - origin.log_unit, variance * (-origin.log_unit).exp()
 
 
 def _left_full(p: Gaussian, centre: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

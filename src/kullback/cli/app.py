@@ -8,6 +8,7 @@ the process to end.
 import contextlib
 import importlib
 import io
+import logging
 import os
 import pkgutil
 import sys
@@ -19,6 +20,7 @@ from kullback._version import __version__
 from kullback.cli import commands as command_files
 from kullback.cli.errors import ClosedPipe, with_notes
 from kullback.cli.inputs import ARGUMENTS, EXIT_CODES
+from kullback.cli.patterns import as_given
 from kullback.cli.running import Terminated, heed_termination
 
 
@@ -27,7 +29,10 @@ class _Group(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[ARGUMENTS] = list(args)
-        return super().parse_args(ctx, args)
+        arguments, notes = as_given(args)
+        for note in notes:
+            click.echo(f"note: {note}", err=True)
+        return super().parse_args(ctx, arguments)
 
 
 @click.group(cls=_Group, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,6 +52,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # Some encodings lack ‖ and σ; write escape sequences instead of failing.
             stream.reconfigure(errors="backslashreplace")
+    # Of several errors that tasks of a library find at once, one is reported; asyncio would log the others.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     heed_termination()
     try:
         code = commands.main(prog_name="kullback", standalone_mode=False)

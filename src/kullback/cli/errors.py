@@ -31,8 +31,18 @@ def one_line_errors() -> Iterator[None]:
         sys.stdout.flush()
     except BrokenPipeError as error:  # an OSError, but not an error of the input
         raise ClosedPipe from error
-    except (PosteriorFileError, ShapeError, NoClosedForm, NotPositiveDefinite, OSError) as error:
+    except (PosteriorFileError, ShapeError, NoClosedForm, NotPositiveDefinite) as error:
         raise BadInput(with_notes(error)) from error
+    except OSError as error:
+        is_of_file = error.filename is not None and error.strerror is not None
+        raise BadInput(with_notes(error, f"{error.filename}: {error.strerror}." if is_of_file else None)) from error
+    except (MemoryError, RuntimeError) as error:
+        from kullback.numerics.memory import exhausted
+
+        why = exhausted(error)
+        if why is None:
+            raise
+        raise BadInput(with_notes(error, why)) from error
 
 
 def with_notes(error: BaseException, message: str | None = None) -> str:

@@ -30,6 +30,9 @@ EXIT_CODES = (
     "usage; 130 interrupted; 143 terminated."
 )
 
+INPUT = click.Path(readable=False)
+"""A path that is read; whether it can be is asked when it is opened."""
+
 ARGUMENTS = "kullback.arguments"
 """Where a context of click keeps the arguments of this process."""
 
@@ -174,8 +177,8 @@ def posterior_inputs(command: Any) -> Any:
         click.option(
             "--scale", type=click.Choice(SCALES), help="What sigma contains, or which of several scales to read."
         ),
-        click.argument("b", type=click.Path(), required=False),
-        click.argument("a", type=click.Path()),
+        click.argument("b", type=INPUT, required=False),
+        click.argument("a", type=INPUT),
     ):
         reading_command = decorate(reading_command)
     return reading_command

@@ -49,10 +49,10 @@ class Running:
         except (ImportError, ValueError) as error:
             raise BadInput(error) from error
 
-    def check_output(self, output: str | None) -> None:
+    def check_output(self, output: str | None, options: str = "--output") -> None:
         """Raise :class:`BadInput` if an interrupted run is to be continued that wrote no file."""
         if self.resume and not output:
-            raise BadInput("--resume continues the writing of a file. Give --output.")
+            raise BadInput(f"--resume continues the writing of a file. Give {options}.")
 
 
 def running_options(command: Any) -> Any:
@@ -70,7 +70,7 @@ def running_options(command: Any) -> Any:
         ),
         click.option(
             "--resume", is_flag=True,
-            help="Keep the finished parts of an interrupted run with the same inputs and options.",
+            help="Keep what an interrupted run with the same inputs and options has finished of its file.",
         ),
         click.option(
             "--workers", type=click.IntRange(min=1), metavar="N",

@@ -2,8 +2,9 @@
 prior.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, get_args, overload
 
 import torch
 
@@ -33,6 +34,8 @@ from kullback.io.text import printable
 
 R = TypeVar("R", bound=Result)
 
+OnBad = Literal["raise", "skip"]
+
 ALIGNMENTS: tuple[Kind, ...] = ("permutation", "rotation")
 """The kinds of alignment that a comparison reports if it is not asked for others."""
 
@@ -52,6 +55,8 @@ def compare(
     names: Sequence[str] | None = ...,
     images: Any = ...,
     top: int = ...,
+    on_bad: OnBad = ...,
+    engine: Engine | None = ...,
     progress: Callable[[int, int], None] | None = ...,
 ) -> OneModel: ...
 
@@ -69,6 +74,8 @@ def compare(
     names: Sequence[str] | None = ...,
     images: Any = ...,
     top: int = ...,
+    on_bad: OnBad = ...,
+    engine: Engine | None = ...,
     progress: Callable[[int, int], None] | None = ...,
 ) -> Comparison: ...
 
@@ -85,13 +92,18 @@ def compare(
     names: Sequence[str] | None = None,
     images: Any = None,
     top: int = 10,
+    on_bad: OnBad = "raise",
+    engine: Engine | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Comparison | OneModel:
     """Compare the posteriors of two models over the same inputs, or describe those of one.
 
     Models that were trained separately share latent coordinates at best up to a permutation, signs and a rotation. So
     the divergence is reported as they stand, and after the alignments that :func:`align` fits. All divergences are
-    computed in float64, in batches of rows.
+    computed in float64, in batches of rows, so that memory does not grow with the rows of files. Rows are read twice:
+    for the divergences as they stand and what alignments are fitted to, and for what these leave. Of more than about a
+    million rows, quantiles and pictures are those of a sample of more than half a million; of more than 2,000,
+    aggregated posteriors are those of 2,000.
 
     Without ``b`` the posteriors of one model are compared with the prior: its rate, its active and collapsed
     dimensions, and the parts of its rate with the total correlation of its aggregated posterior.
@@ -100,8 +112,9 @@ def compare(
         a: the posteriors of the first model: a Gaussian with one batch dimension (one row for each input), as
             :func:`encode` returns it; what :func:`as_gaussian` takes, such as a ``torch.distributions``
             Independent(Normal), an output of diffusers or pythae, or a list with a Gaussian for each input;
-            ``(mean, scale)``, two tensors or NumPy arrays of shape ``(N, d)`` or ``(N, C, H, W)``; or the path of a
-            file that contains one model, of a folder of ``.npy`` files, or of two with a comma between,
+            ``(mean, scale)``, two tensors, NumPy or dask arrays of shape ``(N, d)`` or ``(N, C, H, W)``; a dataframe
+            with the columns of a file, of pandas, Polars, PyArrow or dask; or the path of a file that contains one
+            model, of a folder, a pattern such as ``"run/*.parquet"``, or two ``.npy`` files with a comma between,
             ``"a_mu.npy,a_logvar.npy"``.
         b: the posteriors of the second model, of the same shape, or None for one model. Two files are joined by
             their ids if both have some.
@@ -116,8 +129,12 @@ def compare(
         images: the inputs as images, an array ``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)``; the report shows
             those that differ most. The column ``image`` of a file is used if there is one.
         top: how many of the inputs that differ most are listed.
+        on_bad: what to do about a row of a file with a value that is not possible, or with an id that only one of two
+            files has: ``"raise"`` an error that says where it is, or ``"skip"`` it, which the result counts and lists.
+        engine: what computes, such as ``kullback.engines.dask.Dask("tcp://host:8786")``; without one, threads of this
+            process. The caller closes it.
         progress: called now and then with the number of steps done and the number of all steps: one for each row, as
-            many again for each kind of alignment, and for the aggregated posteriors.
+            many again if there are alignments, and for the aggregated posteriors.
 
     Returns:
         A :class:`Comparison`; of one model a :class:`~kullback.comparison.OneModel`, which has its methods
@@ -146,11 +163,14 @@ def compare(
         images = of_array(checked_images(images, len(first)))
     options: dict[str, Any] = {
         "prior": prior, "aggregate": aggregate, "thresholds": thresholds, "names": names, "top": top,
-        "progress": progress, "images": images,
+        "progress": progress, "images": images, "engine": engine,
     }  # fmt: skip
+    if on_bad not in get_args(OnBad):
+        raise ValueError(f"on_bad is one of {', '.join(map(repr, get_args(OnBad)))}, got {on_bad!r}.")
+    skip = on_bad == "skip"
     if b is None:
-        return describe_rows(single(first), **options)
-    return compare_rows(paired(first, rows_of(b, "b", scale)), align=align, **options)
+        return describe_rows(single(first, skip=skip), **options)
+    return compare_rows(paired(first, rows_of(b, "b", scale), skip=skip), align=align, **options)
 
 
 def compare_rows(
@@ -198,7 +218,7 @@ def _result(
     if not isinstance(top, int) or top < 1:
         raise ValueError(f"top is how many inputs are listed, 1 or more, got {top!r}.")
     report = Progress(len(rows) * (1 + bool(alignments) + aggregate), progress)
-    with engine or Local() as running:
+    with contextlib.nullcontext(engine) if engine else Local() as running:
         passes = Passes(rows, running, state, report.add)
         summary = passes.summary(reference, top, has_plan=bool(alignments))
         if not summary.count:

@@ -105,6 +105,7 @@ def compare_all_rows(
     models: Sequence[Model],
     names: Sequence[str],
     *,
+    skip: bool = False,
     images: Images | None = None,
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
@@ -120,7 +121,7 @@ def compare_all_rows(
             if progress:
                 progress(done * total + steps, len(pairs) * total)
 
-        rows = paired(models[i], models[j])
+        rows = paired(models[i], models[j], skip=skip)
         found[i, j] = compare_rows(
             rows, names=(names[i], names[j]), images=images or _images(models), progress=of_pair, **options
         )

@@ -114,7 +114,7 @@ def _widths(comparison: "Comparison") -> str:
     """Why the two directions differ, if the posteriors of one model are wider."""
     a, b = (comparison.summary.models[model].variances.mean.flatten() for model in MODELS)
     ratio = float((0.5 * (a / b).log()).mean().exp())
-    if not (math.isfinite(ratio) and max(ratio, 1 / max(ratio, 1e-300)) > _WIDER):
+    if not (0 < ratio < math.inf and max(ratio, 1 / ratio) > _WIDER):
         return ""
     (wide, narrow), times = (comparison.names, ratio) if ratio > 1 else (comparison.names[::-1], 1 / ratio)
     return (

@@ -11,10 +11,13 @@ from kullback.alignment.maps import Map, remainder
 from kullback.alignment.rows import flattened, in_full
 from kullback.comparison.divergence_summary import Largest
 from kullback.comparison.summary import VALUES
+from kullback.comparison.summary_json import from_json, to_json
 from kullback.gaussians.gaussian import Gaussian
 from kullback.io.rows import RowBatch
 from kullback.numerics.moments import RunningMean, ValueMoments
 from kullback.numerics.sampling import RowSample, level_for
+
+FORMAT = "kullback.leftovers"
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,3 +86,16 @@ class Leftovers:
         if not self.of or not other.of:
             return self if self.of else other
         return Leftovers({kind: left.merge(other.of[kind]) for kind, left in self.of.items()})
+
+    def to_json(self) -> str:
+        """As text, to the last bit; ``docs/formats.md`` describes it."""
+        return to_json(self, FORMAT)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Leftovers":
+        """What :meth:`to_json` wrote.
+
+        Raises:
+            PosteriorFileError: if the text is of another format or version, or damaged.
+        """
+        return from_json(text, cls, FORMAT)

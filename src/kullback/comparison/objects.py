@@ -21,6 +21,11 @@ def check_scale(scale: Any) -> None:
         raise ValueError(f"scale says what the second of two arrays is: {_CHOICES}, got {scale!r}.")
 
 
+def unstated(name: str) -> str:
+    """What an error says of two arrays of which it is not known what the second one is."""
+    return f"{name} is two arrays, a mean and a scale. State what the second one is: {_CHOICES}."
+
+
 def as_posteriors(x: Any, name: str, scale: Parameterization | None) -> Gaussian:
     """``x`` as a batch of Gaussians.
 
@@ -50,7 +55,7 @@ def as_posteriors(x: Any, name: str, scale: Parameterization | None) -> Gaussian
             "one row for each input. A Gaussian or a distribution is taken by itself, not in a tuple."
         )
     if scale is None:
-        raise ValueError(f"{name} is two arrays, a mean and a scale. State what the second one is: {_CHOICES}.")
+        raise ValueError(unstated(name))
     mean, value = x
     event_dims = np.ndim(mean) - 1
     if event_dims < 1:

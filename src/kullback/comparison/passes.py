@@ -1,5 +1,6 @@
 """The passes over the rows of models: their summary, and what maps leave."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -72,6 +73,11 @@ class Leave:
         return left
 
 
+def tasks_of(rows: ModelRows) -> list[range]:
+    """The tasks of each pass, which can be computed independently and are added up in their order."""
+    return rows.tasks(_NUMBERS)
+
+
 def merged(a: M, b: M) -> M:
     """Both as one."""
     total: M = a.merge(b)
@@ -83,7 +89,7 @@ class Passes:
 
     def __init__(self, rows: ModelRows, engine: Engine, state: State | None, told: Callable[[float], None]) -> None:
         self._rows, self._engine, self._state, self._told = rows, engine, state, told
-        self._tasks = rows.tasks(_NUMBERS)
+        self._tasks = tasks_of(rows)
 
     def summary(self, prior: Gaussian, kept: int, *, has_plan: bool) -> Summary:
         """The summary of all rows, for alignments if there is to be one."""
@@ -100,7 +106,7 @@ class Passes:
 
     def _origins(self) -> Any:
         """The means of the first rows of both models: points near those of all rows."""
-        for batch in self._rows.batches(self._tasks[0]):
+        for batch in itertools.chain.from_iterable(map(self._rows.batches, self._tasks)):
             if len(batch):
                 return tuple(flattened(in_full(g)).mean.mean(0) for g in batch.gaussians)
         return tuple(torch.zeros(self._rows.event_shape.numel(), dtype=torch.float64) for _ in self._rows.models)

@@ -1,14 +1,18 @@
 """The rows of models side by side: read from files or memory, checked to be comparable, and joined."""
 
 import os
+from pathlib import Path
 from typing import Any
 
-from kullback.comparison.objects import as_posteriors, check_scale
+from kullback.comparison.objects import as_posteriors, check_scale, unstated
 from kullback.errors import ShapeError
+from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import Parameterization
+from kullback.io.columns import Named
+from kullback.io.frames import array_column, frame_columns
 from kullback.io.joining import alone, joined
 from kullback.io.model import Model, Posteriors
-from kullback.io.posteriors import open_posteriors
+from kullback.io.posteriors import models_of, open_posteriors
 from kullback.io.rows import ModelRows
 
 
@@ -16,7 +20,8 @@ def rows_of(x: Any, name: str, scale: Parameterization | None) -> Model:
     """The posteriors of a model, one row for each input.
 
     Args:
-        x: the path of a file, or what :func:`as_posteriors` takes.
+        x: the path of a file, a folder or a pattern; a dataframe with the columns of a file; a mean and a scale as dask
+            arrays; or what :func:`as_posteriors` takes.
         name: what an error calls it.
         scale: what the second of two arrays is, and a column of a file whose name does not say it.
 
@@ -29,6 +34,9 @@ def rows_of(x: Any, name: str, scale: Parameterization | None) -> Model:
     check_scale(scale)
     if isinstance(x, (str, os.PathLike)):
         return open_posteriors(x).model(scale=scale)
+    stored = _stored(x, name, scale)
+    if stored is not None:
+        return stored
     gaussian = as_posteriors(x, name, scale)
     if len(gaussian.batch_shape) != 1 or not gaussian.event_dims:
         raise ShapeError(
@@ -38,6 +46,22 @@ def rows_of(x: Any, name: str, scale: Parameterization | None) -> Model:
             "any case; for one by itself, compare(a)."
         )
     return Posteriors(name, name, gaussian)
+
+
+def _stored(x: Any, name: str, scale: Parameterization | None) -> Model | None:
+    """The model of a dataframe, or of a mean and a scale as dask arrays; None for anything else."""
+    if isinstance(x, Gaussian):
+        return None
+    if not isinstance(x, tuple):
+        columns = frame_columns(x)
+        return None if columns is None else models_of(Path(name), columns).model(scale=scale)
+    parts = {part: array_column(of) for part, of in zip(("mean", "scale"), x, strict=False)}
+    if len(x) != 2 or None in parts.values():
+        return None
+    if scale is None:
+        raise ValueError(unstated(name))
+    found = {part: column for part, column in parts.items() if column is not None}
+    return models_of(Path(name), found, [Named("mean", "scale", scale)]).model()
 
 
 def single(a: Model, *, skip: bool = False) -> ModelRows:

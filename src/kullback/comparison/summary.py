@@ -18,10 +18,13 @@ from kullback.alignment.rows import in_full
 from kullback.comparison.divergence_summary import DivergenceSummary, RowDivergences
 from kullback.comparison.pair import MODELS, Pair
 from kullback.comparison.reservoir import Reservoir
+from kullback.comparison.summary_json import from_json, to_json
 from kullback.gaussians.gaussian import Gaussian
 from kullback.io.rows import NONE_SKIPPED, RowBatch, Skipped
 from kullback.numerics.moments import RunningMean, RunningMoments
 from kullback.numerics.sampling import RowSample, level_for
+
+FORMAT = "kullback.summary"
 
 VALUES = 2**20
 """How many rows the values of divergences are kept of at most."""
@@ -147,6 +150,19 @@ class Summary:
             _merged(self.fitting, other.fitting),
             skipped,
         )
+
+    def to_json(self) -> str:
+        """The summary as text, to the last bit; ``docs/formats.md`` describes it."""
+        return to_json(self, FORMAT)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Summary":
+        """The summary that :meth:`to_json` wrote.
+
+        Raises:
+            PosteriorFileError: if the text is of another format or version, or damaged.
+        """
+        return from_json(text, cls, FORMAT)
 
 
 def _merged(a: Any, b: Any) -> Any:

@@ -82,6 +82,12 @@ class Dask:
         threads: dict[str, int] = self._client.nthreads()
         return max(1, sum(threads.values()))
 
+    @property
+    def processes(self) -> int:
+        """How many workers the cluster has."""
+        # Those of this machine may still be starting.
+        return self._processes.count if self._processes else len(self._client.nthreads())
+
     def map(
         self, work: Callable[[T], R], tasks: Sequence[T], combine: Callable[[R, R], R] | None = None
     ) -> Iterator[tuple[int, R]]:

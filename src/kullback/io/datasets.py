@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from kullback.errors import PosteriorFileError
 from kullback.io.columns import models
@@ -129,7 +130,7 @@ def _files(folder: Place) -> list[Place]:
 def _walked(folder: Path) -> Iterable[Path]:
     """The files under a folder. A folder that links lead to again is read once."""
     seen = {os.path.realpath(folder)}
-    for at, folders, names in os.walk(folder, followlinks=True):
+    for at, folders, names in os.walk(folder, onerror=_raised, followlinks=True):
         inner = []
         for name in sorted(folders):
             real = os.path.realpath(os.path.join(at, name))
@@ -140,6 +141,11 @@ def _walked(folder: Path) -> Iterable[Path]:
                 inner.append(name)
         folders[:] = inner
         yield from (Path(at, name) for name in names if not _is_hidden(name))
+
+
+def _raised(error: OSError) -> NoReturn:
+    """A folder that is closed may hold rows, which are not left out in silence."""
+    raise PosteriorFileError(f"{printable(error.filename)}: cannot be read: {error.strerror}.") from error
 
 
 def _is_hidden(name: str) -> bool:

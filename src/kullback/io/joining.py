@@ -48,11 +48,7 @@ def joined(a: Model, b: Model, *, skip: bool = False) -> ModelRows:
     Raises:
         PosteriorFileError: if the rows cannot be joined: event shapes, numbers of rows, or ids differ.
     """
-    if a.event_shape != b.event_shape:
-        raise PosteriorFileError(
-            f"{a.source} and {b.source}: latent shapes differ, {tuple(a.event_shape)} and {tuple(b.event_shape)}. A "
-            "divergence needs two Gaussians on the same space."
-        )
+    check_shapes(a, b)
     if not (a.has_ids and b.has_ids):
         if len(a) != len(b):
             raise PosteriorFileError(
@@ -61,9 +57,10 @@ def joined(a: Model, b: Model, *, skip: bool = False) -> ModelRows:
             )
         return ModelRows((a, b), skip)
     keys, others = _keys(a), _keys(b)
-    order, other_order = _sorted_keys(a, keys), _sorted_keys(b, others)
-    if len(keys) == len(others) and (keys == others).all():
+    order = _sorted_keys(a, keys)
+    if np.array_equal(keys, others):
         return ModelRows((a, b), skip)
+    other_order = _sorted_keys(b, others)
     positions = np.searchsorted(others, keys, sorter=other_order)
     found = positions < len(others)
     places = np.full(len(keys), -1, np.int64)
@@ -80,6 +77,15 @@ def joined(a: Model, b: Model, *, skip: bool = False) -> ModelRows:
         listed = _unmatched(a, b, without)
         return ModelRows((a, reordered(b, places)), skip, Skipped(len(without), listed))
     return ModelRows((a, reordered(b, places)), skip)
+
+
+def check_shapes(a: Model, b: Model) -> None:
+    """Raise a :class:`PosteriorFileError` if the events of two models differ."""
+    if a.event_shape != b.event_shape:
+        raise PosteriorFileError(
+            f"{a.source} and {b.source}: latent shapes differ, {tuple(a.event_shape)} and {tuple(b.event_shape)}. A "
+            "divergence needs two Gaussians on the same space."
+        )
 
 
 def _lacking(a: Model, b: Model, unmatched: "np.ndarray[Any, Any]", without: "np.ndarray[Any, Any]") -> str:
@@ -111,7 +117,8 @@ def _keys(model: Model) -> "np.ndarray[Any, Any]":
             digests = b"".join(blake2b(i.encode("utf-8", "surrogatepass"), digest_size=8).digest() for i in ids)
             part = np.frombuffer(digests, np.uint64)
         else:
-            part = np.asarray([i & 0xFFFFFFFFFFFFFFFF for i in ids], np.uint64)
+            whole = ids if isinstance(ids, memoryview) else np.asarray([i & 2**64 - 1 for i in ids], np.uint64)
+            part = np.asarray(whole).astype(np.uint64, copy=False)
         keys[first : first + len(ids)] = part
         first += len(ids)
     return keys
@@ -201,7 +208,7 @@ class _Lacking(_Wrapped):
             end = start + len(batch.gaussian)
             bad = self._lacks(start, end)
             count = 0 if bad is None else int(bad.sum())
-            yield ModelBatch(batch.gaussian, None, bad, (f"no partner in {self.source}",) * min(count, 10))
+            yield ModelBatch(batch.gaussian, bad, (f"no partner in {self.source}",) * min(count, 10))
             start = end
 
     def image_rows(self, rows: Iterable[int]) -> "list[Any]":
@@ -231,7 +238,7 @@ class _Sorted(_Wrapped):
         self._folder = Path(tempfile.mkdtemp(prefix="kullback-sorted-"))
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._rows = max(_ROWS, -(-len(places) // _FILES))
-        self._bad: dict[int, str] = {}
+        self._is_bad = np.zeros(len(places), bool)
         self._columns = self._write()
 
     def _write(self) -> "_Columns":
@@ -246,9 +253,8 @@ class _Sorted(_Wrapped):
             columns = columns or _Columns(g[:0], tuple((x.dtype, x.shape[1:]) for x in arrays))
             rows = targets[first : first + len(g)]
             if batch.bad is not None:
-                told = iter(batch.places)
-                for row in batch.bad.nonzero().flatten().tolist():
-                    self._bad[int(rows[row])] = next(told, f"{self.source}, row {first + row:,}")
+                moved = rows[batch.bad.numpy()]
+                self._is_bad[moved[moved >= 0]] = True
             self._append(rows, arrays)
             first += len(g)
         assert columns is not None
@@ -272,6 +278,11 @@ class _Sorted(_Wrapped):
         count = min(self._rows, len(self) - start)
         path = self._folder / f"{number}.rows"
         rows = np.fromfile(path, np.int64) - start if path.exists() else np.empty(0, np.int64)
+        if len(rows) != (self._places[start : start + count] >= 0).sum():
+            raise FileNotFoundError(
+                f"{self._folder}: not all rows that were sorted are here. The workers of a cluster read them: set "
+                "TMPDIR to a folder that all of them see."
+            )
         found = []
         for i, (dtype, shape) in enumerate(self._columns.kinds):
             sorted_rows = np.ones((count, *shape), dtype)
@@ -299,12 +310,18 @@ class _Sorted(_Wrapped):
             template = self._columns.template
             mean = next(tensors)
             scale = template.scale.map(lambda x, _, left=tensors: next(left), template.event_dims)  # type: ignore[misc]
-            wrong = sorted(row for row in self._bad if first <= row < end)
-            if wrong and not skip:
-                raise PosteriorFileError(f"{self.source}: {self._bad[wrong[0]]}")
-            bad = self._lacks(first, end)
-            told = [self._bad[row] for row in wrong]
-            if wrong:
-                bad = torch.zeros(end - first, dtype=torch.bool) if bad is None else bad
-                bad[torch.tensor(wrong) - first] = True
-            yield ModelBatch(Gaussian(mean, scale, template.event_dims), None, bad, tuple(told[:10]))
+            bad = self._is_bad[first:end] | (self._places[first:end] < 0)
+            told = [self._told(row, skip=skip) for row in (first + np.flatnonzero(bad)[:10]).tolist()]
+            is_bad = torch.from_numpy(bad) if told else None
+            yield ModelBatch(Gaussian(mean, scale, template.event_dims), is_bad, tuple(told))
+
+    def _told(self, row: int, *, skip: bool) -> str:
+        """What is wrong with a row, which is read once more.
+
+        Raises:
+            PosteriorFileError: for a value that is not possible, unless ``skip`` is true.
+        """
+        place = int(self._places[row])
+        if place < 0:
+            return f"no partner in {self.source}"
+        return next(iter(self._model.batches(place, place + 1, 1, skip=skip))).places[0]

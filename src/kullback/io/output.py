@@ -33,8 +33,11 @@ def finite(x: T) -> T:
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path that replaces ``path`` when the block ends, and is deleted if the block raises an exception."""
-    path = Path(path).resolve()
-    handle, temporary = tempfile.mkstemp(prefix=".kullback-", suffix=path.suffix, dir=path.parent)
+    named, path = path, Path(os.path.realpath(path))
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=".kullback-", suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        raise PosteriorFileError(f"{printable(named)}: cannot be written: {error.strerror}.") from error
     os.close(handle)
     try:
         yield Path(temporary)
@@ -68,9 +71,12 @@ def sync(path: Path) -> None:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file, completely or not at all."""
+    """Write a text file, completely or not at all.
+
+    A byte of the name of a file that is not UTF-8 is written as an escape sequence, which in JSON means the same.
+    """
     with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str], folders: Sequence[str] = ()) -> None:
@@ -84,8 +90,11 @@ def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str], folder
     if path.suffix.lower() not in suffixes:
         raise PosteriorFileError(f"{printable(path)}: unknown kind of file to write; known are {', '.join(suffixes)}.")
     check_place(path)
-    if path.is_dir() and path.suffix.lower() not in folders:
-        raise PosteriorFileError(f"{printable(path)}: is a folder.")
+    if path.is_dir():
+        if path.suffix.lower() not in folders:
+            raise PosteriorFileError(f"{printable(path)}: is a folder.")
+    elif path.exists() and not path.is_file():
+        raise PosteriorFileError(f"{printable(path)}: is a pipe or a device, which a file cannot replace.")
 
 
 def check_place(path: Path) -> None:
@@ -96,10 +105,10 @@ def check_place(path: Path) -> None:
     """
     try:
         os.stat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     except OSError as error:  # links that run in a circle, a name that is too long, a folder that is closed
-        raise PosteriorFileError(f"{printable(path)}: {error.strerror}.") from error
+        raise PosteriorFileError(f"{printable(path)}: cannot be written: {error.strerror}.") from error
     # Behind a link, what it points to is written.
     folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent
     if not folder.is_dir():

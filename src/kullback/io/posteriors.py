@@ -27,12 +27,15 @@ from kullback.io.gathering import gathered
 from kullback.io.model import Model, Posteriors, rows_of_images
 from kullback.io.numbers import real_tensor
 from kullback.io.places import Place, place
-from kullback.io.stored import Stored
+from kullback.io.stored import Stored, check_room
 from kullback.io.stored_model import NamedColumn, StoredModel, ids_of_column
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
-    from kullback.io.formats.registry import Column, Columns
+    from kullback.io.formats.registry import Columns
+
+# How many models, or shapes of columns, a message lists.
+_MAX_LISTED = 12
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,8 @@ class PosteriorFile:
         for name, columns in self.models.items():
             if label is not None and label in (name, columns.label):
                 return name
-        held = ", ".join(repr(printable(name)) for name in self.models)
+        held = ", ".join(repr(printable(name)) for name in list(self.models)[:_MAX_LISTED])
+        held += ", …" * (len(self.models) > _MAX_LISTED)
         if label is not None:
             raise PosteriorFileError(f"{self.where}: no model {printable(label)!r}; it holds {held}.")
         if self.is_wide:
@@ -75,11 +79,8 @@ class PosteriorFile:
     def is_wide(self) -> bool:
         """Whether the columns look like single coordinates of one model rather than like several models."""
         models = list(self.models.values())
-        return len(models) > 1 and all(m.label.isdigit() for m in models) and self.column(models[0].mean).ndim == 1
-
-    def column(self, name: str) -> "Column":
-        """A column as it is stored in the file."""
-        return safely(self.path, self.columns[name])
+        are_numbered = len(models) > 1 and all(m.label.isdigit() for m in models)
+        return are_numbered and len(self.columns[models[0].mean].shape) == 1
 
     def posteriors(
         self, label: str | None = None, *, scale: Parameterization | None = None, ids: bool = True
@@ -140,9 +141,7 @@ class PosteriorFile:
 
     def _shape_of(self, column: NamedColumn) -> tuple[int, ...]:
         """The shape of a row, of a column that has rows of real numbers."""
-        first = safely(self.path, lambda: next(column.stored.batches(0, 1, 1), None))
-        real_tensor(column.stored() if first is None else first, column.name)
-        return column.stored.shape[1:]
+        return safely(self.path, lambda: _shape(column.stored, column.name))[1:]
 
     def _check_ids(self, key: NamedColumn | None, rows: int) -> None:
         if key is not None and safely(self.path, lambda: len(key.stored)) != rows:
@@ -155,9 +154,13 @@ class PosteriorFile:
         column = covariance_column(columns, scale)
         if column is None:
             return None
+        names = columns.mean, column
+        safely(
+            self.path,
+            lambda: check_room(f"{self.where}: reading all covariances", *(self.columns[name] for name in names)),
+        )
         mean, matrix = (
-            safely(self.path, functools.partial(lambda n: real_tensor(self.columns[n](), n), name))
-            for name in (columns.mean, column)
+            safely(self.path, functools.partial(lambda n: real_tensor(self.columns[n](), n), name)) for name in names
         )
         with naming(self.path):
             return with_covariances(mean, matrix, columns.mean, column, self.where)
@@ -212,13 +215,19 @@ def models_of(at: Place, columns: "Columns", named: Sequence[Named] = (), *, by_
 
 
 def _shapes(path: Place, columns: "Columns") -> dict[str, tuple[int, ...]]:
-    """The shapes of the columns that contain numbers."""
+    """The shapes of the first columns that contain numbers."""
     found = {}
-    for name in columns:
-        with contextlib.suppress(PosteriorFileError):
-            column = safely(path, columns[name])
-            found[name] = tuple(real_tensor(column, name).shape)
+    for name in list(columns)[:_MAX_LISTED]:
+        with contextlib.suppress(PosteriorFileError, MemoryError):
+            found[name] = safely(path, functools.partial(_shape, columns[name], name))
     return found
+
+
+def _shape(column: Stored, name: str) -> tuple[int, ...]:
+    """The shape of a column that has rows of real numbers."""
+    has_numbers = 0 not in (column.shape or (0,))
+    real_tensor(next(column.batches(0, 1, 1)) if has_numbers else column(), name)
+    return column.shape
 
 
 def read_posteriors(path: str | os.PathLike[str], *, scale: Parameterization | None = None) -> Posteriors:

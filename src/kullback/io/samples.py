@@ -10,10 +10,9 @@ from kullback.io.columns import models, role
 from kullback.io.datasets import is_table, open_dataset
 from kullback.io.formats.registry import naming, safely
 from kullback.io.numbers import real_tensor
-from kullback.io.places import Place, place
-from kullback.io.stored import Stored
+from kullback.io.places import place
+from kullback.io.stored import check_room
 from kullback.io.text import printable
-from kullback.numerics.memory import check_room
 
 
 def read_samples(path: str | os.PathLike[str], column: str | None = None) -> Tensor:
@@ -43,7 +42,7 @@ def read_samples(path: str | os.PathLike[str], column: str | None = None) -> Ten
             listed = ", ".join(map(printable, columns)) or "none"
             raise PosteriorFileError(f"there is no column {printable(column)!r}. Columns are {listed}.")
         chosen = [column] if column is not None else [name for name in columns if not _identifies_rows(name)]
-        _check_room(at, [columns[name] for name in chosen])
+        check_room(f"{printable(at)}: reading all samples, which estimates need,", *(columns[name] for name in chosen))
         rows = _combined({name: tensor(name) for name in chosen}, is_table=is_table(at))
         bad = ~torch.isfinite(rows)
         if bool(bad.any()):
@@ -52,16 +51,6 @@ def read_samples(path: str | os.PathLike[str], column: str | None = None) -> Ten
             where = f"row {row}" + (f", coordinate {','.join(map(str, coordinate))}" if coordinate else "")
             raise PosteriorFileError(f"{where}: {float(rows[tuple(index)])}; samples must be finite numbers.")
     return rows
-
-
-def _check_room(path: Place, columns: list[Stored]) -> None:
-    """Raise a MemoryError if the columns are larger than the memory of this machine, before they are read."""
-    size = 0
-    for column in columns:
-        # Of a column that has to be read whole, the size is not known before.
-        if len(column) and column.is_sliced:
-            size += next(column.batches(0, 1, 1)).nbytes * len(column)
-    check_room(size, f"{printable(path)}: reading all samples, which estimates need,")
 
 
 def _identifies_rows(name: str) -> bool:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from kullback.io.stored import Column
 
 
+# How many bytes are read without a question whether there is room for them.
+_LARGE = 2**27
+
+
 class Sliced(Stored):
     """A column of something that has a shape and gives its rows by slices, as an array does."""
 
@@ -64,12 +68,25 @@ class Sliced(Stored):
     def _slices(self, start: int, stop: int, size: int) -> "Iterator[Column]":
         with self.opened() as rows:
             for first in range(start, stop, size):
-                yield self.taken(rows[first : min(first + size, stop)])
+                last = min(first + size, stop)
+                _check_room(rows, last - first)
+                yield self.taken(rows[first:last])
 
     def __call__(self) -> "Column":
         """The whole column."""
         with self.opened() as rows:
+            _check_room(rows, *(rows.shape or ())[:1])
             return self.taken(rows[...])
+
+
+def _check_room(rows: Any, count: int = 1) -> None:
+    """Raise a MemoryError if so many of these rows do not fit into memory: a header may state any shape."""
+    from kullback.numerics.memory import check_room
+
+    shape = (count, *(rows.shape or ())[1:])
+    size = math.prod(shape) * rows.dtype.itemsize
+    if size > _LARGE:
+        check_room(size, f"an array of shape {shape}")
 
 
 @dataclass(frozen=True)
@@ -118,7 +135,7 @@ class Reader:
     """Rows of an open file."""
 
     def __init__(self, file: IO[bytes], layout: Layout) -> None:
-        self._file, self._layout, self.shape = file, layout, layout.shape
+        self._file, self._layout, self.shape, self.dtype = file, layout, layout.shape, layout.dtype
 
     def __getitem__(self, rows: slice | EllipsisType) -> "Column":
         layout = self._layout

@@ -54,3 +54,15 @@ class Stored(abc.ABC):
     def __call__(self) -> "Column":
         """The whole column."""
         return next(self.batches(0, len(self), max(1, len(self))))
+
+
+def check_room(what: str, *columns: Stored) -> None:
+    """Raise a MemoryError if columns of a file are together larger than the memory of this machine, before they are
+    read; ``what`` says what needs it.
+    """
+    from kullback.numerics.memory import check_room as check
+
+    # Of a column that has to be read whole, the size is not known before.
+    known = [x for x in columns if x.is_sliced and 0 not in (x.shape or (0,))]
+    size = sum(next(x.batches(0, 1, 1)).nbytes * len(x) for x in known)
+    check(size, what)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,9 +14,10 @@ from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
 from kullback.io.formats.registry import naming, safely
 from kullback.io.model import Model, ModelBatch, Posteriors, rows_of_images
-from kullback.io.numbers import real_tensor
+from kullback.io.numbers import is_integer, real_tensor
 from kullback.io.places import Place
-from kullback.io.text import printable
+from kullback.io.stored import check_room
+from kullback.io.text import printable, unwritable_row
 from kullback.numerics.arrays import FLOATING
 
 if TYPE_CHECKING:
@@ -86,7 +88,6 @@ class StoredModel(Model):
 
     def batches(self, start: int, stop: int, size: int, *, skip: bool = False) -> Iterator[ModelBatch]:
         """Rows of both columns in step."""
-        keys = iter(()) if self.key is None else self.ids_of(start, stop, size)
         first = start
         for columns in zip(
             self.mean.rows(self.path, start, stop, size), self.scale.rows(self.path, start, stop, size), strict=True
@@ -94,11 +95,11 @@ class StoredModel(Model):
             with naming(self.path):
                 batch = self._batch(*columns, first=first, skip=skip)
             first += len(batch.gaussian)
-            yield ModelBatch(batch.gaussian, next(keys, None), batch.bad, batch.places)
+            yield batch
 
     def _batch(self, means: "Column", scales: "Column", *, first: int, skip: bool) -> ModelBatch:
         mean, scale = (numbers_of(x, of.name) for x, of in ((means, self.mean), (scales, self.scale)))
-        places: list[str] = []
+        places: dict[int, str] = {}
         bad = None
         for x, of, kind in ((mean, self.mean, None), (scale, self.scale, self.kind)):
             wrong = _impossible(x, kind)
@@ -107,13 +108,14 @@ class StoredModel(Model):
             if not skip:
                 raise PosteriorFileError(_told(x, wrong, of, kind, first, hint=True))
             rows = wrong.flatten(1).any(1)
-            places += [_told(x, wrong, of, kind, first, row=row) for row in rows.nonzero().flatten().tolist()[:_TOLD]]
+            for row in rows.nonzero().flatten().tolist()[:_TOLD]:
+                places.setdefault(row, _told(x, wrong, of, kind, first, row=row))
             bad = rows if bad is None else bad | rows
         if mean.shape != scale.shape:
             scale = scale.reshape(len(mean), *[1] * (mean.ndim - 1)).expand(mean.shape)
         make = getattr(Gaussian, f"from_{self.kind}")
         gaussian: Gaussian = make(mean, scale, event_dims=mean.ndim - 1, validate=False)
-        return ModelBatch(gaussian, None, bad, tuple(places))
+        return ModelBatch(gaussian, bad, tuple(places[row] for row in sorted(places)[:_TOLD]))
 
     def image_rows(self, rows: Iterable[int]) -> "list[Any]":
         """What the column of images contains for some rows."""
@@ -121,6 +123,10 @@ class StoredModel(Model):
 
     def read(self) -> Posteriors:
         """The whole model, whose ids are unique."""
+        safely(
+            self.path,
+            lambda: check_room(f"{self.source}: reading all rows at once", self.mean.stored, self.scale.stored),
+        )
         found = super().read()
         if found.ids is not None and self.key is not None and len(set(found.ids)) != len(found.ids):
             twice = next(v for v, count in Counter(found.ids).items() if count > 1)
@@ -174,7 +180,7 @@ def _told(
     return text
 
 
-def ids_of_column(key: NamedColumn, path: Place, start: int, stop: int, size: int) -> Iterator[list[Any]]:
+def ids_of_column(key: NamedColumn, path: Place, start: int, stop: int, size: int) -> Iterator[Sequence[Any]]:
     """The ids of consecutive rows, in batches."""
     first = start
     for column in key.rows(path, start, stop, size):
@@ -184,8 +190,20 @@ def ids_of_column(key: NamedColumn, path: Place, start: int, stop: int, size: in
         yield ids
 
 
-def _ids(column: "Column", of: NamedColumn, first: int) -> list[Any]:
-    """A column as a list of ids: integers or strings."""
+def _ids(column: "Column", of: NamedColumn, first: int) -> Sequence[Any]:
+    """A column as a sequence of ids, integers or strings of Python; integers stay where they lie."""
+    if not isinstance(column, Tensor):
+        unwritable = unwritable_row(column)
+        if unwritable is not None:
+            where = f"column {printable(of.name)!r}, {of.stored.place(first + unwritable)}"
+            raise PosteriorFileError(f"{where}: is text that is not Unicode.")
+        if column.dtype.kind in "mM":
+            raise PosteriorFileError(
+                f"column {printable(of.name)!r} holds times; ids must be all integers or all strings."
+            )
+    if column.ndim == 1 and is_integer(column):
+        array: Any = np.asarray(column)
+        return memoryview(array.astype(array.dtype.newbyteorder("="), copy=False))
     values = column.tolist()
     if not isinstance(values, list):
         raise PosteriorFileError(f"column {printable(of.name)!r} must hold one id for each row.")

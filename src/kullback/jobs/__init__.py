@@ -1,6 +1,8 @@
 """Long computations over stored rows: a plan of tasks, an engine that runs them, and results in parts that are
 published when all are there.
 
-``plan.py`` says what a computation does, ``parts.py`` keeps and publishes its parts, and ``divergences.py`` computes a
-divergence for each row, ``all_pairs.py`` the nearest of another model and the matrix of all pairs.
+``plan.py`` says what a computation does, and ``unfinished.py`` keeps what was found until an output is whole:
+``parts.py`` the parts of it, which are published together, and ``checkpoint.py`` how far passes over rows have come.
+``divergences.py`` computes a divergence for each row, ``all_pairs.py`` the nearest of another model and the matrix of
+all pairs.
 """

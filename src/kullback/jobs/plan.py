@@ -26,7 +26,7 @@ class Plan:
 
     def to_json(self) -> str:
         """The plan as text."""
-        return json.dumps(self._content(), ensure_ascii=False)
+        return json.dumps(self._content())
 
     @property
     def key(self) -> str:

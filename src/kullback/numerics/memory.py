@@ -5,8 +5,10 @@ of 32 MiB and more, which are never kept for reuse, that takes longer than the a
 fewer.
 """
 
+import errno
 import math
 import mmap
+import re
 import sys
 from collections.abc import Sequence
 
@@ -38,13 +40,44 @@ def check_room(size: int, what: str) -> None:
     """
     free = _available()
     if free is not None and size > free:
-        raise MemoryError(f"{what} needs about {size / 1e9:.0f} GB of memory, and {free / 1e9:.1f} GB are available.")
+        raise NoRoom(f"{what} needs about {size / 1e9:,.0f} GB of memory, and {free / 1e9:.1f} GB are available.")
+
+
+class NoRoom(MemoryError):
+    """Memory that was not asked for, because there is less; the message names what needs it, and how much."""
+
+
+def exhausted(error: BaseException) -> str | None:
+    """What to say of an error that means that memory ran out, of whichever library; None for another error.
+
+    torch raises a RuntimeError, Python's mmap an OSError, and NumPy and Arrow a MemoryError.
+    """
+    text = str(error).strip().split("\n")[0]
+    if isinstance(error, NoRoom):
+        return text
+    is_of_torch = isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
+    if not (is_of_torch or isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM):
+        return None
+    asked = re.search(r"allocate (\d+) bytes|of size (\d+)", text)
+    size = f"{int(asked[1] or asked[2]) / 1e9:,.1f} GB were asked for" if asked else text
+    free = _available()
+    known = [size] * bool(size) + ([] if free is None else [f"{free / 1e9:.1f} GB are available"])
+    return f"memory ran out{': ' * bool(known)}{', and '.join(known)}."
 
 
 def _available() -> int | None:
     """The bytes that Linux says a new process could take without swapping; None elsewhere."""
+    return _of_linux("MemAvailable")
+
+
+def installed() -> int:
+    """The bytes of memory that this machine has; 8 GB where that is not known."""
+    return _of_linux("MemTotal") or 8 * 10**9
+
+
+def _of_linux(name: str) -> int | None:
     try:
         with open("/proc/meminfo", encoding="ascii") as lines:
-            return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+            return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
     except (OSError, StopIteration):
         return None

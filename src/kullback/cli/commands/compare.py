@@ -1,7 +1,9 @@
 """``kullback compare``, of one model, of two or of more."""
 
+import contextlib
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +12,7 @@ from kullback.cli.errors import BadInput, one_line_errors
 from kullback.cli.gate import Condition
 from kullback.cli.inputs import (
     EXIT_CODES,
+    INPUT,
     POSTERIOR_FILES,
     check_output,
     command_line,
@@ -18,6 +21,7 @@ from kullback.cli.inputs import (
     read_models,
 )
 from kullback.cli.progress import progress
+from kullback.cli.running import Running, running_options, say, say_skipped
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from kullback.comparison.compare_all import Comparisons
     from kullback.comparison.result import Result
     from kullback.io.reading import Reading
+    from kullback.io.rows import ModelRows
+    from kullback.jobs.checkpoint import Checkpoint
 
 
 def _list_scalars(context: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001
@@ -38,7 +44,8 @@ def _list_scalars(context: click.Context, parameter: click.Parameter, value: boo
 
 @click.command(epilog=POSTERIOR_FILES + "\n\n" + EXIT_CODES)
 @posterior_inputs
-@click.argument("more", nargs=-1, type=click.Path())
+@running_options
+@click.argument("more", nargs=-1, type=INPUT)
 @click.option("--names", metavar="NAME,NAME,…", help="The names of the models in the output.")
 @click.option(
     "--align",
@@ -108,6 +115,7 @@ def compare(
     b: str | None,
     more: tuple[str, ...],
     reading: "Reading",
+    running: Running,
     names: str | None,
     alignments: str,
     aggregate: bool | None,
@@ -144,15 +152,18 @@ def compare(
         for path, suffixes in outputs:
             check_writable(path, suffixes)
             check_output(path, (a, b, *more))
+        written = [path for path, _ in outputs]
+        running.check_output(next(iter(written), None), "--json FILE or --report FILE")
         result: Result | Comparisons
-        if more:
-            result = _several((a, str(b), *more), names, reading, options)
-        else:
-            result = _one_or_two(a, b, names, reading, options)
-        if json_path and not to_stdout:
-            write_text(json_path, result.to_json() + "\n")
-        if report_path:
-            result.report(report_path, command=command_line())
+        with contextlib.ExitStack() as unfinished:
+            if more:
+                result = _several((a, str(b), *more), names, reading, running, options)
+            else:
+                result = _one_or_two(a, b, names, reading, running, options, written, unfinished)
+            if json_path and not to_stdout:
+                write_text(json_path, result.to_json() + "\n")
+            if report_path:
+                result.report(report_path, command=command_line())
         if to_stdout:
             click.echo(result.to_json())
         elif brief:
@@ -160,7 +171,7 @@ def compare(
                 click.echo(finding)
         else:
             _print(result)
-        for path, _ in outputs:
+        for path in written:
             click.echo(f"wrote {printable(path)}", err=True)
         failures = _failures(gates, result)
     if failures:
@@ -168,40 +179,76 @@ def compare(
         raise click.exceptions.Exit(1)
 
 
-def _one_or_two(a: str, b: str | None, names: str | None, reading: "Reading", options: dict[str, Any]) -> "Result":
+def _one_or_two(
+    a: str,
+    b: str | None,
+    names: str | None,
+    reading: "Reading",
+    running: Running,
+    options: dict[str, Any],
+    outputs: Sequence[str],
+    unfinished: contextlib.ExitStack,
+) -> "Result":
+    """The comparison, or the description of one model; what is found on the way is kept until ``unfinished`` ends."""
     from kullback.comparison.compare import compare_rows, describe_rows
 
-    rows, called = load_rows(a, b, reading)
+    rows, called = load_rows(a, b, reading, skip=running.skips)
     many = len(rows.models)
     if names:
         called = _names(names, many)
-    with progress("comparing" if many > 1 else "describing") as update:
-        if many == 2:
-            return compare_rows(rows, names=called, progress=update, **options)
+    if many == 1:
         del options["align"]
-        return describe_rows(rows, names=called, progress=update, **options)
+    if outputs:
+        what = {"align": options.get("align", ()), "top": options["top"], "on_bad": running.on_bad}
+        state = _checkpoint(rows, [path for path in (a, b) if path], reading, what, outputs[0], resume=running.resume)
+        options["state"] = unfinished.enter_context(state)
+    with running.start() as engine, progress("comparing" if many > 1 else "describing", unit="rows") as update:
+        options |= {"names": called, "engine": engine, "progress": update}
+        result = compare_rows(rows, **options) if many == 2 else describe_rows(rows, **options)
+    say_skipped(result.summary.skipped)
+    return result
+
+
+def _checkpoint(
+    rows: "ModelRows", paths: Sequence[str], reading: "Reading", what: dict[str, Any], output: str, *, resume: bool
+) -> "contextlib.AbstractContextManager[Checkpoint]":
+    """Where the progress of the passes over rows is kept, beside an output. ``what`` else determines their results."""
+    from kullback.comparison.leftover import Leftovers
+    from kullback.comparison.passes import tasks_of
+    from kullback.comparison.summary import Summary
+    from kullback.jobs.checkpoint import checkpoint
+    from kullback.jobs.plan import Plan, fingerprint
+
+    parameters = {"files": list(paths), "reading": repr(reading), **what, "align": list(what["align"])}
+    plan = Plan(fingerprint(paths), parameters, [[task.start, task.stop] for task in tasks_of(rows)])
+    read = {"summary": Summary.from_json, "leftovers": Leftovers.from_json}
+    return checkpoint(Path(output), output, plan, read, resume=resume, say=say)
 
 
 def _names(text: str, models: int) -> list[str]:
     """The names of so many models."""
-    called = [name.strip() for name in text.split(",")]
+    called = [printable(name.strip()) for name in text.split(",")]
     if not (len(called) == len(set(called)) == models and all(called)):
         raise BadInput(f"--names takes {f'{models} different names' if models > 1 else 'one name'}, got {text!r}.")
     return called
 
 
-def _several(paths: Sequence[str], names: str | None, reading: "Reading", options: dict[str, Any]) -> "Comparisons":
+def _several(
+    paths: Sequence[str], names: str | None, reading: "Reading", running: Running, options: dict[str, Any]
+) -> "Comparisons":
     from kullback.comparison.compare_all import compare_all_rows
     from kullback.io.posteriors import distinct_names
 
+    if running.resume:
+        raise BadInput("--resume continues the comparison of two models, or the description of one; leave it out.")
     if reading.labels:
         raise BadInput("--models chooses two models; of three files or more, each must hold one.")
     models = read_models(paths, reading)
     called = distinct_names([printable(model.name) for model in models], paths)
     if names:
         called = _names(names, len(models))
-    with progress(f"comparing {len(models)} models") as update:
-        return compare_all_rows(models, called, progress=update, **options)
+    with running.start() as engine, progress(f"comparing {len(models)} models") as update:
+        return compare_all_rows(models, called, skip=running.skips, engine=engine, progress=update, **options)
 
 
 def _failures(gates: "Sequence[Condition]", result: "Result | Comparisons") -> list[str]:

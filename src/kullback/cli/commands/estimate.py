@@ -3,14 +3,14 @@
 import click
 
 from kullback.cli.errors import BadInput, one_line_errors
-from kullback.cli.inputs import EXIT_CODES, SAMPLE_FILES, check_output
+from kullback.cli.inputs import EXIT_CODES, INPUT, SAMPLE_FILES, check_output
 from kullback.cli.progress import progress
 from kullback.io.text import printable
 
 
 @click.command(epilog=SAMPLE_FILES + "\n\n" + EXIT_CODES)
-@click.argument("x", type=click.Path())
-@click.argument("y", type=click.Path(), required=False)
+@click.argument("x", type=INPUT)
+@click.argument("y", type=INPUT, required=False)
 @click.option("--method", default="auto", show_default=True, help="calibrated (auto), gaussian or knn.")
 @click.option("--seed", type=int, help="A seed that makes the result reproducible.")
 @click.option(
@@ -41,10 +41,7 @@ def estimate(
         first, _, second = (name.strip() for name in (columns or "").partition(","))
         if y is None and second:
             raise BadInput(f"--columns has a second name, {printable(second)!r}, but there is one file. Leave it out.")
-        try:
-            samples = [read_samples(path, name or None) for path, name in ((x, first), (y, second or first)) if path]
-        except MemoryError as error:
-            raise BadInput(error) from None
+        samples = [read_samples(path, name or None) for path, name in ((x, first), (y, second or first)) if path]
         if y is None and method != "auto":
             raise BadInput("--method is for two files: the entropy of one has a single method.")
         try:

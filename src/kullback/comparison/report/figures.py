@@ -87,8 +87,10 @@ def _matching(comparison: "Result") -> Figure:
     matches = {match.a: match for match in found.matches}
     matched = sorted(of_a, key=lambda a: not matches[a].are_partners)
     of_b = [matches[a].b for a in matched]
+    # What is infinity minus infinity, NaN, is left blank.
     values = np.clip(found.pair_divergences.numpy(), 1e-3, MAX_DRAWABLE)
-    limits = {"vmin": max(values.min(), 1e-2 * values.max()), "vmax": values.max() * (1 + 1e-9)}
+    low, high = np.fmin.reduce(values, None, initial=MAX_DRAWABLE), np.fmax.reduce(values, None, initial=1e-3)
+    limits = {"vmin": max(low, 1e-2 * high) if low < high else high, "vmax": high * (1 + 1e-9)}
     # Few enough colours for a colour bar of vector graphics.
     colours = matplotlib.colormaps["viridis_r"].resampled(32)
     figure = style.figure(3.2)

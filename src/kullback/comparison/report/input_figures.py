@@ -133,9 +133,14 @@ def _moments(posterior: Gaussian, dims: list[int]) -> tuple[Any, Any]:
 
 
 def _draw_ellipses(axes: Any, mean: Any, std: Any, colour: str, label: str | None) -> None:
-    """Draw the 1σ and 2σ ellipses of a diagonal Gaussian; intervals if it has one coordinate."""
+    """Draw the 1σ and 2σ ellipses of a diagonal Gaussian; intervals if it has one coordinate, and nothing where no axis
+    reaches.
+    """
     x, y = (*(float(v) for v in mean), 0.0)[:2]
     std_x, std_y = (*(float(v) for v in std), 0.0)[:2]
+    if not max(abs(x), abs(y), 4 * std_x, 4 * std_y) < MAX_DRAWABLE:
+        axes.plot([], [], color=colour, label=label)
+        return
     for k, width in ((1, 1.6), (2, 0.8)):
         axes.add_patch(
             Ellipse(

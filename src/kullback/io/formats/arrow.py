@@ -87,7 +87,17 @@ def _opened(path: "Place", columns: list[int] | None) -> Iterator[tuple[Any, Any
         stack.callback(source.close)
         if is_file:
             reader = stack.enter_context(pa.ipc.open_file(source, options=options))
-            yield reader, lambda first: map(reader.get_batch, range(first, reader.num_record_batches))
+            yield reader, lambda first: map(_valid, map(reader.get_batch, range(first, reader.num_record_batches)))
         else:
             reader = stack.enter_context(pa.ipc.open_stream(source, options=options))
-            yield reader, lambda first: itertools.islice(reader, first, None)
+            yield reader, lambda first: map(_valid, itertools.islice(reader, first, None))
+
+
+def _valid(batch: Any) -> Any:
+    """A record batch whose buffers hold what it states: Arrow itself would read beyond their ends.
+
+    Raises:
+        ArrowInvalid: if they do not.
+    """
+    batch.validate(full=True)
+    return batch

@@ -6,7 +6,7 @@ import io
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from kullback.errors import PosteriorFileError
 from kullback.io.arrow import arrow_array, one_of_each
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SUFFIXES, HOLDS, IS_TABLE = (".csv",), "posteriors", True
 
 _BLOCK = 2**23
+_LONGEST = 2**26
 # As many blocks are kept as columns of two files, or a few threads, read in step.
 _KEPT = 4
 
@@ -46,7 +47,7 @@ def read(path: "Place") -> "Columns":
     import pyarrow.csv
 
     with path.open("rb") as file:
-        header = file.readline()
+        header = _rest_of_line(file)
     first = header.decode("utf-8-sig", errors="replace")
     delimiter = max(",;\t", key=first.count)
     cells = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), [])]
@@ -81,6 +82,14 @@ class CsvColumn(Chunked):
             yield arrow_array(column, self.name, self.place, self.starts[block])
 
 
+def _rest_of_line(file: IO[bytes]) -> bytes:
+    """A file without ends of lines is not read whole."""
+    line = file.readline(_LONGEST)
+    if len(line) == _LONGEST:
+        raise PosteriorFileError(f"has a line of {_LONGEST // 2**20:,} MiB or more.")
+    return line
+
+
 def _scanned(table: _Table, offset: int) -> _Table:
     """The table with its blocks, and with types that hold what all of them hold."""
     import pyarrow as pa
@@ -90,7 +99,7 @@ def _scanned(table: _Table, offset: int) -> _Table:
     with table.path.open("rb") as file:
         file.seek(offset)
         while data := file.read(_BLOCK):
-            data += file.readline()
+            data += _rest_of_line(file)
             try:
                 found = _parsed(table, data)
             except pa.ArrowInvalid as error:

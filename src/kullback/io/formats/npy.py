@@ -30,7 +30,7 @@ class NpyRows(RawRows):
         with self.path.open("rb") as file:
             layout, is_fortran = npy_header(file)
             if layout.offset + layout.size > file.seek(0, 2):
-                raise EOFError("it ends early")
+                raise EOFError(f"it ends early: an array of shape {layout.shape} has {layout.size:,} bytes")
             return layout, is_fortran
 
     @property
@@ -62,7 +62,7 @@ class _Copied:
     """An array that is mapped from a file, whose slices are copied."""
 
     def __init__(self, mapped: Any) -> None:
-        self._mapped, self.shape = mapped, mapped.shape
+        self._mapped, self.shape, self.dtype = mapped, mapped.shape, mapped.dtype
 
     def __getitem__(self, rows: Any) -> Any:
         import numpy as np
@@ -75,6 +75,7 @@ def npy_header(file: IO[bytes]) -> tuple[Layout, bool]:
 
     Raises:
         PosteriorFileError: if it holds pickled objects.
+        ValueError: if it is no header of an array.
     """
     from numpy.lib import format as npy
 
@@ -83,4 +84,6 @@ def npy_header(file: IO[bytes]) -> tuple[Layout, bool]:
     shape, is_fortran, dtype = read(file)
     if dtype.hasobject:
         raise PosteriorFileError("is pickled, and kullback never unpickles. Save an array of numbers.")
+    if min(shape, default=0) < 0:
+        raise ValueError(f"its shape is {shape}")
     return Layout(file.tell(), dtype, shape), is_fortran

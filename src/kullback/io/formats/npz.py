@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kullback.errors import PosteriorFileError
+from kullback.io.arrow import one_of_each
 from kullback.io.formats.npy import npy_header
 from kullback.io.slices import Layout, RawRows, Reader, checked
 from kullback.io.text import printable
@@ -27,7 +28,9 @@ def read(path: "Place") -> "Columns":
         if file.read(2) != b"PK":
             raise PosteriorFileError("is no .npz archive.")
         with zipfile.ZipFile(file) as archive:
-            return {member.removesuffix(".npy"): Member(path, member) for member in archive.namelist()}
+            members = archive.namelist()
+    names = one_of_each(member.removesuffix(".npy") for member in members)
+    return {name: Member(path, member) for name, member in zip(names, members, strict=True)}
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar, cast
 
 from kullback.errors import PosteriorFileError
@@ -67,8 +68,8 @@ def open_columns(path: Place, holding: Contents) -> Columns:
     if suffix not in known:
         raise PosteriorFileError(f"{printable(path)}: unknown kind of file; known are {', '.join(known)}.")
     module = _formats()[suffix]
-    if not path.exists():
-        raise PosteriorFileError(f"{printable(path)}: no such file.")
+    if not (path.is_file() or path.is_dir()):
+        raise PosteriorFileError(f"{printable(path)}: {_why_no_file(path)}.")
     columns = safely(path, lambda: module.read(path))
     return type(columns)((name, OfFile(path, column)) for name, column in columns.items())
 
@@ -112,6 +113,19 @@ class OfFile(Stored):
         return safely(self.path, self.column)
 
 
+def _why_no_file(path: Place) -> str:
+    """Why something is no file to read: it is not there, it cannot be reached, or it is a pipe or a device."""
+    if not isinstance(path, Path):
+        return "no such file"
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return "no such file"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return "is no regular file"
+
+
 @contextlib.contextmanager
 def naming(path: object) -> Iterator[None]:
     """Put the name of the file before the message of a :class:`PosteriorFileError` that is raised in the block."""
@@ -130,6 +144,10 @@ def safely(path: Place, read: Callable[[], T]) -> T:
     """The result of ``read``, with any exception that it raises turned into a :class:`PosteriorFileError`.
 
     Files are foreign input, and libraries raise exceptions of many types for damaged ones.
+
+    Raises:
+        PosteriorFileError: if the file cannot be read.
+        MemoryError: if memory runs out, which says nothing against the file.
     """
     with naming(path):
         try:
@@ -137,5 +155,12 @@ def safely(path: Place, read: Callable[[], T]) -> T:
         except PosteriorFileError:
             raise
         except Exception as error:
+            from kullback.numerics.memory import NoRoom, exhausted
+
+            where, why = f"{printable(path)}: ", exhausted(error)
+            if why is not None:
+                raise NoRoom(why if why.startswith(where) else where + why) from error
+            if isinstance(error, OSError) and error.errno is not None:
+                raise PosteriorFileError(f"cannot be read: {error.strerror}.") from error
             reason = printable(str(error).strip().split("\n")[0])[:160] or type(error).__name__
             raise PosteriorFileError(f"cannot be read as {path.suffix}, or is damaged ({reason}).") from error

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kullback.errors import PosteriorFileError
+from kullback.io.arrow import one_of_each
 from kullback.io.formats.registry import Unnamed
 from kullback.io.slices import Sliced
+from kullback.io.text import printable
 
 if TYPE_CHECKING:
     from kullback.io.formats.registry import Columns
@@ -42,11 +44,7 @@ class _Entry(Sliced):
     @contextlib.contextmanager
     def opened(self) -> "Iterator[Any]":
         """The tensor, mapped or in memory."""
-        import numpy as np
-        from torch import Tensor
-
-        value = _entries(_load(self.path))[self.name]
-        yield value.detach() if isinstance(value, Tensor) else np.asarray(value)
+        yield _plain(self.name, _entries(_load(self.path))[self.name])
 
     def taken(self, rows: Any) -> "Column":
         """A copy, which a change of the file does not change."""
@@ -56,11 +54,8 @@ class _Entry(Sliced):
 
     def __call__(self) -> "Column":
         """The whole tensor."""
-        from torch import Tensor
-
         with self.opened() as rows:
-            is_strided = isinstance(rows, Tensor) and rows.layout.__str__() == "torch.strided"
-            return self.taken(rows[...]) if is_strided else rows
+            return self.taken(rows[...])
 
 
 def _is_mapped(path: "Place") -> bool:
@@ -104,5 +99,40 @@ def _entries(loaded: Any) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for key, value in loaded.items():
         # Two models are often saved as one dict for each.
-        table |= {f"{key}.{inner}": x for inner, x in value.items()} if isinstance(value, dict) else {str(key): value}
+        named = {f"{key}.{inner}": x for inner, x in value.items()} if isinstance(value, dict) else {str(key): value}
+        one_of_each([*table, *named])
+        table |= named
     return {name: x for name, x in table.items() if isinstance(x, (Tensor, list))}
+
+
+def _plain(name: str, x: Any) -> "Column":
+    """A tensor, or a list as an array.
+
+    Raises:
+        PosteriorFileError: if the tensor has no numbers that lie in rows.
+        MemoryError: if it is an expanded view of a few numbers that are too many for memory.
+    """
+    import numpy as np
+    import torch
+    from torch import Tensor
+
+    from kullback.numerics.memory import check_room
+
+    if not isinstance(x, Tensor):
+        return np.asarray(x)
+    kinds = {
+        "nested": x.is_nested,
+        "sparse": x.layout is not torch.strided,
+        "quantized": x.is_quantized,
+        "meta": x.is_meta,
+    }
+    for kind, is_so in kinds.items():
+        if is_so:
+            raise PosteriorFileError(
+                f"column {printable(name)!r} is a {kind} tensor of {x.dtype}; expected plain real numbers. Save a "
+                "dense tensor with one row for each input."
+            )
+    size = x.numel() * x.element_size()
+    if size > x.untyped_storage().nbytes():
+        check_room(size, f"column {printable(name)!r}, a view of shape {tuple(x.shape)} of fewer numbers,")
+    return x.detach()

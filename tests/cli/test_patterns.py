@@ -1,0 +1,50 @@
+"""Arguments that a shell made of a pattern."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from click.testing import CliRunner
+
+from kullback.cli.app import commands
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    for run in "ab":
+        (tmp_path / run).mkdir()
+        for part in range(3):
+            mu, logvar = random.normal(size=(2, 4, 2))
+            table = pa.table({"id": np.arange(4) + 4 * part, "mu": list(mu), "logvar": list(logvar)})
+            pyarrow.parquet.write_table(table, tmp_path / run / f"part-{part}.parquet")
+    monkeypatch.chdir(tmp_path)
+
+
+def kl(*arguments):
+    return CliRunner().invoke(commands, ["kl", *arguments])
+
+
+def parts(run, *numbers):
+    return [f"{run}/part-{number}.parquet" for number in numbers]
+
+
+def test_all_parts_of_two_folders_are_two_models(runs):
+    want, found = kl("a/", "b/"), kl(*parts("a", 0, 1, 2), *parts("b", 0, 1, 2))
+    assert (want.exit_code, found.exit_code) == (0, 0)
+    assert found.stdout == want.stdout
+    assert (
+        found.stderr == "note: the 3 files of a are read as one model\nnote: the 3 files of b are read as one model\n"
+    )
+
+
+def test_some_of_the_parts_of_a_folder_ask_for_quotes(runs):
+    found = kl(*parts("a", 0, 1), "b/")
+    assert found.exit_code == 2
+    assert "the folder holds others. If the shell expanded a pattern, quote it: 'a/*.parquet'" in found.stderr
+    assert kl("a/part-[01].parquet", "b/part-[01].parquet").exit_code == 0
+
+
+def test_single_parts_are_two_files(runs):
+    found = kl(*parts("a", 0), *parts("b", 0))
+    assert (found.exit_code, found.stderr) == (0, "")
