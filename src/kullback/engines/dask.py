@@ -85,7 +85,8 @@ class Dask:
     @property
     def processes(self) -> int:
         """How many workers the cluster has."""
-        return len(self._client.nthreads())
+        # Those of this machine may still be starting.
+        return self._processes.count if self._processes else len(self._client.nthreads())
 
     def map(
         self, work: Callable[[T], R], tasks: Sequence[T], combine: Callable[[R, R], R] | None = None
