@@ -12,6 +12,7 @@ from kullback.comparison.findings_of_model import (
     divergence,
     estimate_text,
     largest,
+    left_out,
     model_as_a_whole,
     parts_of_rate,
 )
@@ -50,6 +51,7 @@ def findings(comparison: "Comparison") -> list[str]:
         *divergence(comparison, Pair.BA, "As they stand, "),
         *_differences(comparison),
         *(model_as_a_whole(comparison, model, name) for model, name in zip(MODELS, comparison.names, strict=True)),
+        *left_out(comparison),
     ]
 
 

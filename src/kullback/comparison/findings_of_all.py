@@ -39,6 +39,10 @@ def findings(comparisons: "Comparisons") -> list[str]:
             f"No better than chance is the alignment of {'; '.join(unrelated)}: none of the maps relates their "
             "coordinates."
         )
+    skipped = {pair: comparison.summary.skipped.count for pair, comparison in comparisons.pairs.items()}
+    if any(skipped.values()):
+        counts = "; ".join(f"{count:,} of {_pair(comparisons, pair)}" for pair, count in skipped.items() if count)
+        sentences.append(f"Rows were left out, for a value that is not possible or an id of one model alone: {counts}.")
     missing = {comparison.aligned for comparison in comparisons.pairs.values() if not comparison.coordinates}
     return sentences + sorted(str(reason) for reason in missing)
 

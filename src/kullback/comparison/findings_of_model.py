@@ -29,6 +29,7 @@ def findings(result: "OneModel") -> list[str]:
         *divergence(result, Pair.RATE_A),
         *(["Every posterior is the prior."] if is_prior else largest(result, Pair.RATE_A)),
         *(sentence for sentence in aggregated if sentence != NOT_ASKED),
+        *left_out(result),
     ]
 
 
@@ -58,11 +59,24 @@ def parts_of_rate(found: Aggregate, model: str, name: str) -> str:
     )
 
 
+def left_out(result: "Result") -> list[str]:
+    """How many rows were left out, and where the first is."""
+    skipped = result.summary.skipped
+    if not skipped.count:
+        return []
+    rows, first = ("row was", "") if skipped.count == 1 else ("rows were", "the first: ")
+    return [
+        f"{skipped.count:,} {rows} left out, for a value that is not possible or an id that only one model has; {first}"
+        f"{printable(skipped.first[0])}{'' if skipped.first[0].endswith('.') else '.'}"
+    ]
+
+
 def divergence(result: "Result", pair: Pair, opening: str = "") -> list[str]:
     """The mean and spread of one divergence over inputs, and for how many inputs it is not finite."""
     s = result.statistics(pair)
     label, count = pair.label(*result.names), result.summary.count
     inputs = f"{count:,} input{'s' * (count != 1)}"
+    sampled = f" of a sample of {result.summary.sampled:,}" if result.summary.sampled else ""
     shares = ""
     # A singular Gaussian has a divergence along its support, whose parts are not finite.
     if s["mean"] > 0 and all(map(math.isfinite, (s[x] for x in ("mean", "from_means", "from_variances")))):
@@ -72,7 +86,7 @@ def divergence(result: "Result", pair: Pair, opening: str = "") -> list[str]:
             shares += f", {s['from_correlations'] / s['mean']:.0%} from correlations between dimensions"
     sentences = [
         f"{opening}{label} is {plus_minus(s)} nats per input (mean ± standard error over {inputs}; median "
-        f"{number(s['median'])}, 5–95 % range {number(s['p05'])} to {number(s['p95'])}){shares}."
+        f"{number(s['median'])}, 5–95 % range {number(s['p05'])} to {number(s['p95'])}{sampled}){shares}."
     ]
     found = result.summary.divergences[pair]
     unknown, overflowed = found.unknown, found.infinite

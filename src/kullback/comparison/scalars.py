@@ -36,7 +36,8 @@ _PARTS_OF_RATE = {
 
 def scalars(found: "Result") -> dict[str, float]:
     """All numbers by name; those of alignments if there are any."""
-    result: dict[str, float] = {"rows": found.summary.count, "dimensions": math.prod(found.event_shape)}
+    result: dict[str, float] = {"rows": found.summary.count, "skipped_rows": found.summary.skipped.count}
+    result["dimensions"] = math.prod(found.event_shape)
     for pair in found.summary.divergences:
         result |= {f"{pair.key}.{name}": value for name, value in found.statistics(pair).items()}
     for model in found.summary.models:
@@ -87,7 +88,11 @@ def _key(kind: str) -> str:
 def documented() -> dict[str, str]:
     """What each number is, by its name."""
     default = Thresholds()
-    result = {"rows": "number of inputs", "dimensions": "number of latent dimensions"}
+    result = {
+        "rows": "number of inputs",
+        "skipped_rows": "number of rows that were left out, with on_bad='skip' or --on-bad skip",
+        "dimensions": "number of latent dimensions",
+    }
     labels = {pair: pair.label("A", "B") for pair in Pair}
     for pair, label in labels.items():
         result |= {f"{pair.key}.{name}": f"{label}, nats: {text}" for name, text in _STATISTICS.items()}

@@ -85,6 +85,11 @@ class Summary:
         """The divergences between the models, and those of each from the prior."""
         return self.between | {Pair.rate(name): model.rate for name, model in self.models.items()}
 
+    @property
+    def sampled(self) -> int | None:
+        """Of how many rows the values are kept; None if those of all are."""
+        return None if self.values is None or len(self.values) == self.count else len(self.values)
+
     def rows(self, pair: Pair) -> Tensor:
         """The values of one divergence in the order of rows: of all of them, or of a sample if there are more than a
         million.

@@ -280,7 +280,7 @@ class _Sorted(_Wrapped):
         rows = np.fromfile(path, np.int64) - start if path.exists() else np.empty(0, np.int64)
         if len(rows) != (self._places[start : start + count] >= 0).sum():
             raise FileNotFoundError(
-                f"{self._folder}: not all rows that were sorted are here. The workers of a cluster read them: set "
+                f"{self._folder}: not all rows that were sorted by id are here. Workers of a cluster read them: set "
                 "TMPDIR to a folder that all of them see."
             )
         found = []

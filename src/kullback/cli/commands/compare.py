@@ -248,7 +248,10 @@ def _several(
     if names:
         called = _names(names, len(models))
     with running.start() as engine, progress(f"comparing {len(models)} models") as update:
-        return compare_all_rows(models, called, skip=running.skips, engine=engine, progress=update, **options)
+        result = compare_all_rows(models, called, skip=running.skips, engine=engine, progress=update, **options)
+    for pair in result.pairs.values():
+        say_skipped(pair.summary.skipped)
+    return result
 
 
 def _failures(gates: "Sequence[Condition]", result: "Result | Comparisons") -> list[str]:

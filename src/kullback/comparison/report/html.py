@@ -21,6 +21,7 @@ from kullback.comparison.pair import Pair
 from kullback.comparison.report.figures import draw
 from kullback.comparison.report.images import addresses
 from kullback.comparison.report.svg import svg
+from kullback.comparison.statistics import of_sample
 from kullback.io.output import check_writable, write_text
 from kullback.io.text import printable
 
@@ -55,6 +56,9 @@ _CAPTIONS = {
     "most. Left: the aggregated posterior of each model, without correlations between dimensions. Right: the "
     "posteriors of the input that differs most.",
 }
+
+# What is added to those of values of inputs where there are too many.
+_SAMPLED, _OF_INPUTS = " The inputs are a random sample.", ("distribution", "directions")
 
 _STATISTICS = {
     "median": "median",
@@ -140,7 +144,7 @@ def view(comparison: "Result", *, figures: Collection[str] | None = None, prefix
     names = dict(_STATISTICS)
     if any(values["from_correlations"] for values in statistics.values()):
         names["mean from correlations"] = "from_correlations"
-    labels = comparison.labels()
+    labels, sampled = comparison.labels(), comparison.summary.sampled
     drawn = draw(comparison, figures)
     return {
         "names": comparison.names,
@@ -150,7 +154,12 @@ def view(comparison: "Result", *, figures: Collection[str] | None = None, prefix
         "findings": comparison.findings(),
         "statistics": statistics,
         "statistic_names": names,
-        "pictures": [picture(figure, f"{prefix}{name}", _CAPTIONS[name]) for name, figure in drawn.items()],
+        "of_sample": of_sample(sampled) if sampled else None,
+        "skipped": comparison.summary.skipped,
+        "pictures": [
+            picture(figure, f"{prefix}{name}", _CAPTIONS[name] + (_SAMPLED if sampled and name in _OF_INPUTS else ""))
+            for name, figure in drawn.items()
+        ],
         "found": comparison.coordinates,
         "maps": MAPS,
         "dimension_name": comparison.dimension_name,

@@ -67,7 +67,8 @@ def distribution(comparison: "Result") -> Figure:
                 arrowprops={"arrowstyle": "->", "color": INK},
             )
     axes.set_xlabel("KL of one input, nats")
-    axes.set_ylabel("inputs")
+    sampled = comparison.summary.sampled
+    axes.set_ylabel(f"inputs, of a sample of {sampled:,}" if sampled else "inputs")
     legend_above(axes)
     return figure
 
@@ -85,7 +86,8 @@ def directions(comparison: "Result") -> Figure:
     if len(x) > _MAX_POINTS:
         chosen = np.linspace(0, len(x) - 1, _MAX_POINTS).astype(int)
         x, y = x[chosen], y[chosen]
-        axes.set_title(f"{_MAX_POINTS:,} of {comparison.summary.count:,} inputs, evenly spaced", fontsize=10)
+        how = "drawn at random" if comparison.summary.sampled else "evenly spaced"
+        axes.set_title(f"{_MAX_POINTS:,} of {comparison.summary.count:,} inputs, {how}", fontsize=10)
     finite = (x < MAX_DRAWABLE) & (y < MAX_DRAWABLE)
     x, y = x[finite], y[finite]
     if len(x):

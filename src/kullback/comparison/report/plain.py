@@ -8,6 +8,7 @@ from torch import Tensor
 from kullback._version import __version__
 from kullback.comparison.divergence_summary import DivergenceSummary
 from kullback.comparison.format import exact
+from kullback.comparison.statistics import rank_errors
 from kullback.io.output import finite, json_of
 from kullback.io.text import printable
 
@@ -20,6 +21,7 @@ SCHEMA = 1
 
 def to_dict(result: "Result") -> dict[str, Any]:
     """All results as lists, strings and numbers; None stands for a number that is not finite."""
+    sampled = result.summary.sampled
     everything = {
         "schema": SCHEMA,
         "kullback": __version__,
@@ -28,6 +30,10 @@ def to_dict(result: "Result") -> dict[str, Any]:
         "findings": result.findings(),
         "event_shape": list(result.event_shape),
         "scalars": result.scalars(),
+        "skipped": {"count": result.summary.skipped.count, "first": list(result.summary.skipped.first)},
+        # Of how many rows quantiles are, and the standard errors of their ranks; None where they are those of all.
+        "sampled_rows": sampled,
+        "rank_standard_errors": rank_errors(sampled) if sampled else None,
         **{pair.value: _divergence(divergence) for pair, divergence in result.summary.divergences.items()},
         "coordinates": _coordinates(result),
         "aggregate": _aggregate(result),
@@ -48,6 +54,10 @@ def to_text(result: "Result") -> str:
     """One line of ``key: value`` for each result; no key occurs twice."""
     lines = [f"finding.{i}: {finding}" for i, finding in enumerate(result.findings(), 1)]
     lines += [f"{key}: {exact(value)}" for key, value in result.scalars().items()]
+    lines += [f"skipped.{i}: {printable(place)}" for i, place in enumerate(result.summary.skipped.first, 1)]
+    if result.summary.sampled:
+        lines.append(f"sampled_rows: {result.summary.sampled}")
+        lines += [f"rank_standard_error.{key}: {exact(x)}" for key, x in rank_errors(result.summary.sampled).items()]
     for model in result.summary.models:
         lines.append(f"active_{model}: {_dimension_names(result, result.active(model))}")
         lines.append(f"collapsed_{model}: {_dimension_names(result, result.collapsed(model))}")

@@ -11,6 +11,7 @@ from rich.text import Text
 from kullback.comparison.findings import MAPS
 from kullback.comparison.format import number, plus_minus
 from kullback.comparison.pair import MODELS, Pair
+from kullback.comparison.statistics import of_sample
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def _coordinates(comparison: "Result") -> list[Table]:
 
 def _statistics(comparison: "Result") -> Table:
     table = _table(f"Over {comparison.summary.count:,} inputs", "", *_columns(comparison).values())
+    if comparison.summary.sampled:
+        table.caption, table.caption_justify = of_sample(comparison.summary.sampled), "left"
     statistics = [comparison.statistics(pair) for pair in _columns(comparison)]
     table.add_row("mean ± standard error", *(plus_minus(s) for s in statistics))
     for name, key in (("median", "median"), ("5 %", "p05"), ("95 %", "p95"), ("largest", "max")):
