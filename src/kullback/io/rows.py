@@ -112,9 +112,7 @@ class ModelRows(Rows):
             yield from self._batches(read, range(first, last) if keys is None else next(keys), first, step)
             first = last
 
-    def _batches(
-        self, read: "tuple[ModelBatch, ...]", ids: Sequence[Any], first: int, step: int
-    ) -> Iterator[RowBatch]:
+    def _batches(self, read: "tuple[ModelBatch, ...]", ids: Sequence[Any], first: int, step: int) -> Iterator[RowBatch]:
         gaussians = tuple(batch.gaussian for batch in read)
         numbers = torch.arange(first, first + len(ids), device="cpu")
         skipped = NONE_SKIPPED
