@@ -202,14 +202,16 @@ def _ids(column: "Column", of: NamedColumn, first: int) -> Sequence[Any]:
                 f"column {printable(of.name)!r} holds times; ids must be all integers or all strings."
             )
     if column.ndim == 1 and is_integer(column):
-        array: Any = np.asarray(column)
-        return memoryview(array.astype(array.dtype.newbyteorder("="), copy=False))
+        array = np.asarray(column)
+        return memoryview(array.astype(array.dtype.newbyteorder("="), copy=False))  # type: ignore[arg-type]
     values = column.tolist()
     if not isinstance(values, list):
         raise PosteriorFileError(f"column {printable(of.name)!r} must hold one id for each row.")
     if not values:
         return values
     kind = str if isinstance(values[0], str) else int
+    if set(map(type, values)) == {kind}:
+        return values
     wrong = next((row for row, v in enumerate(values) if not isinstance(v, kind) or isinstance(v, bool)), None)
     if wrong is not None:
         raise PosteriorFileError(
