@@ -105,11 +105,7 @@ def test_a_signal_ends_in_one_line_and_parts_stay(number, code, word, folder, un
 
     ended, said = finish(start(folder, "kl", "a.npz", "b.npz", "-o", "out.csv"))
     assert ended == 0
-<<<<<<< HEAD
     assert "parts of another computation are replaced, which an interrupted run had finished" in said
-=======
-    assert "are replaced, which an interrupted run had finished" in said
->>>>>>> s16-engines
     assert content(folder / "out.csv") == undisturbed["out.csv"]
 
 
