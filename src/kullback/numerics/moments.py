@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Values beyond this are divided by it before they are squared, so that squares stay within the range of float64.
-_UNIT = 2.0**400
+# Where a value is beyond the first, all are divided by the second, so that squares stay within the range of float64.
+_LARGE, _UNIT = 2.0**400, 2.0**600
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ class ValueMoments:
     def of(cls, values: Tensor) -> "ValueMoments":
         """The moments of the values of some rows."""
         finite = values[values.isfinite()]
-        unit = _UNIT if len(finite) and float(finite.abs().max()) > _UNIT else 1.0
+        unit = _UNIT if len(finite) and float(finite.abs().max()) > _LARGE else 1.0
         if not len(values):
             return cls(RunningMoments(0, values.new_zeros(()), values.new_zeros(())), unit)
         return cls(RunningMoments.of(values / unit if unit != 1.0 else values), unit)
