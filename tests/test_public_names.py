@@ -17,10 +17,10 @@ FUNCTIONS = {
     "chi_squared": "p, q",
     "compare": "a, b=None, *scale=None, *prior=None, *align=('permutation', 'rotation'), *aggregate=True, "
     "*thresholds=Thresholds(active_variance=0.01, collapsed_nats=0.01, partner_share=0.5), *names=None, "
-    "*images=None, *top=10, *progress=None",
+    "*images=None, *top=10, *on_bad='raise', *engine=None, *progress=None",
     "compare_all": "models, *names=None, *scale=None, *prior=None, *align=('permutation', 'rotation'), "
     "*aggregate=False, *thresholds=Thresholds(active_variance=0.01, collapsed_nats=0.01, partner_share=0.5), "
-    "*images=None, *top=10, *progress=None",
+    "*images=None, *top=10, *on_bad='raise', *engine=None, *progress=None",
     "cross_entropy": "p, q",
     "cross_entropy_bounds": "p, q",
     "cross_entropy_estimate": "p, q, *tolerance=None, *n=None, *seed=None",

@@ -8,7 +8,6 @@ import kullback
 from kullback import Gaussian, nearest
 from kullback.all_pairs import by_products
 from kullback.all_pairs import nearest as module
-from kullback.all_pairs.nearest import nearest_on
 
 D, N, M, K = 6, 300, 1500, 7
 
@@ -75,21 +74,12 @@ def test_the_error_bound_holds_for_the_scores():
         assert ((scores - want).abs() <= bound)[bound.isfinite()].all(), regime
 
 
-class Backwards:
-    """An engine that works from the last task to the first."""
-
-    def map(self, work, tasks, combine=None):
-        done = [work(tasks[i]) for i in reversed(range(len(tasks)))]
-        yield from ((1, result) for result in reversed(done))
-
-
 @pytest.mark.parametrize("divergence", ["kl", "wasserstein2"])
-@pytest.mark.parametrize("engine", [None, Backwards()])
-def test_blocks_of_p_and_of_q_merge(divergence, engine, monkeypatch):
+def test_blocks_of_p_and_of_q_merge(divergence, monkeypatch):
     p, q = batch(N, 0, torch.float32), batch(M, 1, torch.float32)
     whole = nearest(p, q, 80, divergence)
     monkeypatch.setattr(module, "block_size", lambda p, q: 70)
-    parts = nearest_on(engine, p, q, 80, divergence)
+    parts = nearest(p, q, 80, divergence)
     assert_close(parts.values, whole.values, rtol=1e-6, atol=0)
     # Equal but for the order of what float32 does not tell apart.
     assert (parts.indices.sort(1).values == whole.indices.sort(1).values).float().mean() > 0.999

@@ -40,7 +40,7 @@ def read(path):
 @pytest.mark.parametrize("divergence", ["kl", "jeffreys", "wasserstein2"])
 @pytest.mark.parametrize("engine", [None, Reversed()])
 def test_the_file_has_what_the_matrix_has(tmp_path, monkeypatch, suffix, divergence, engine):
-    monkeypatch.setattr(module, "_BLOCK", (30, 40))
+    monkeypatch.setattr(module, "BLOCK", (30, 40))
     p, q = batch(70, 0), batch(90, 1)
     path = pairwise(p, q, divergence, out=tmp_path / f"out{suffix}", engine=engine)
     assert path == tmp_path / f"out{suffix}"
@@ -60,7 +60,7 @@ def test_one_block_is_the_matrix_to_the_bit_and_the_array_says_what_it_is(tmp_pa
 
 @pytest.mark.parametrize("suffix", [".zarr", ".npy"])
 def test_an_interrupted_run_leaves_what_was_there(tmp_path, monkeypatch, suffix):
-    monkeypatch.setattr(module, "_BLOCK", (30, 40))
+    monkeypatch.setattr(module, "BLOCK", (30, 40))
     path = tmp_path / f"out{suffix}"
     calls = []
 

@@ -73,7 +73,7 @@ def test_the_nearest_are_those_of_the_matrix():
         (["nearest", "a.npz", "b.npz", "-k", "26", "-o", "o.csv"], "k is a whole number from 1 to 25"),
         (["nearest", "a.npz", "b.npz", "-o", "o.zarr"], "unknown kind of file"),
         (["pairwise", "a.npz", "b.npz", "-o", "a.npz"], "is an input"),
-        (["pairwise", "a.npz", "wide.npz", "-o", "o.npy"], "event shape"),
+        (["pairwise", "a.npz", "wide.npz", "-o", "o.npy"], "latent shapes differ"),
         (["pairwise", "large.npz", "-o", "o.csv"], "too many for CSV"),
     ],
 )

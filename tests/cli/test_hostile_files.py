@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from truth.hostile import KINDS, LOGVAR, MU, write_good
+from truth.hostile import LOGVAR, MU, write_good
+from truth.hostile_stores import KINDS
 
 from kullback.cli.app import commands
 
@@ -70,6 +71,9 @@ def test_a_hostile_file_gives_one_line_and_exit_code_2(kind, folder):
         "claims of 10^14 rows, .npz",
         "path: a loop of links is written",
         "path: a pipe is read",
+        "arrow: ids beyond their characters",
+        "zarr: pickled objects",
+        "csv: a terabyte without an end of line",
     ],
 )
 def test_a_process_says_the_same(kind, folder):

@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import sys
-import threading
+import time
 
 import pytest
 from engines.work import Large, as_list, bad_at_five, deadly, joined, process_of, slow
@@ -56,13 +56,22 @@ def test_workers_that_are_killed_change_nothing(engine, combine, capfd):
     for _, result in engine.map(slow if combine is None else as_list, range(200), combine):
         done += [result] if combine is None else result
         if len(done) % 40 == 1 or combine:
-            pids = [n.process.pid for n in engine._client.cluster.workers.values() if n.process and n.process.pid]
+            pids = engine._processes.pids()
             if pids:
                 os.kill(pids[kills % len(pids)], 9)
                 kills += 1
     assert done == list(range(200))
     assert kills >= 2
     assert capfd.readouterr() == ("", "")
+
+
+def test_workers_that_are_killed_while_they_start_change_nothing(engine):
+    for seconds in (0, 0.1, 0.4, 0.8):
+        time.sleep(seconds)
+        for pid in engine._processes.pids():
+            os.kill(pid, 9)
+        engine._processes.mend()
+    assert [n for _, n in engine.map(slow, range(10))] == list(range(10))
 
 
 def test_a_task_that_kills_its_workers_is_given_up(monkeypatch):
@@ -101,7 +110,7 @@ def test_a_scheduler_that_runs_is_used_and_its_loss_is_said(scheduler, capfd):
             engine = Dask(address)
             break
         except ConnectionError:
-            threading.Event().wait(0.1)
+            time.sleep(0.1)
     with engine:
         assert [n for _, n in engine.map(slow, range(5))] == list(range(5))
         results = engine.map(slow, range(1000))

@@ -16,6 +16,7 @@ from kullback.io.rows import ModelRows, Skipped
 from kullback.jobs.divergences import RowDivergence, Total, stream_divergence
 from kullback.jobs.parts import parts_of
 from kullback.jobs.plan import Plan, fingerprint
+from kullback.jobs.row_parts import RowParts
 
 COLUMNS = {"id": np.arange(3), "kl": np.array([0.5, 1.0, 2.0])}
 EMPTY = {"id": np.arange(0), "kl": np.zeros(0)}
@@ -28,7 +29,7 @@ class Killed(BaseException):
 def collect(place, plan, *, numbers, resume=False, publish=True, said=None):
     """Write these parts; without publishing, end as a killed process does not: with an exception."""
     tell = (lambda text: None) if said is None else said.append
-    with parts_of(row_output(str(place)), plan, resume=resume, say=tell) as parts:
+    with parts_of(RowParts, row_output(str(place)), plan, resume=resume, say=tell) as parts:
         found = sorted(parts.finished())
         for number in numbers:
             parts.write(number, COLUMNS, {"number": number})
@@ -95,7 +96,7 @@ def test_a_plan_that_is_damaged_is_said(tmp_path):
 
 def test_one_output_is_written_by_one_process(tmp_path):
     plan = Plan({}, {}, [0])
-    with parts_of(row_output(str(tmp_path / "out.csv")), plan, resume=False, say=print) as parts:
+    with parts_of(RowParts, row_output(str(tmp_path / "out.csv")), plan, resume=False, say=print) as parts:
         with pytest.raises(PosteriorFileError, match="another process is writing it"):
             collect(tmp_path / "out.csv", plan, numbers=[0])
         parts.write(0, COLUMNS, {})
@@ -106,7 +107,7 @@ def test_one_output_is_written_by_one_process(tmp_path):
 @pytest.mark.parametrize("name", ["out.csv", "out.npz", "out.parquet", "out/"])
 def test_a_result_may_have_no_rows(name, tmp_path):
     plan = Plan({}, {}, [0])
-    with parts_of(row_output(f"{tmp_path}/{name}"), plan, resume=False, say=print) as parts:
+    with parts_of(RowParts, row_output(f"{tmp_path}/{name}"), plan, resume=False, say=print) as parts:
         parts.write(0, EMPTY, {})
         parts.publish(EMPTY)
     assert os.listdir(tmp_path) == [name.rstrip("/")]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from kullback.all_pairs.expanded import ExpandedKL, expanded
 from kullback.divergences.kl import kl_divergence
+from kullback.engines.local import going_on
 from kullback.gaussians.gaussian import Gaussian
 from kullback.kernels.lowest import lowest
 from kullback.numerics.products import inner_products
@@ -58,6 +59,7 @@ def nearest_by_products(p: Gaussian, q: Gaussian, k: int) -> tuple[Tensor, Tenso
 
 def _of_rows(p: Gaussian, q: Gaussian, k: int, form: ExpandedKL) -> tuple[Tensor, Tensor, Tensor]:
     """Divergences and indices of the k nearest of each row, and whether they certainly are."""
+    going_on()
     scores, columns = lowest(_tiles(form), min(k + _SPARE, len(q)))
     scores = scores.double()
     constant, kth = form.constant.double(), scores[:, k - 1]

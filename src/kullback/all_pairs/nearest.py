@@ -1,16 +1,15 @@
 """The nearest Gaussians under a divergence, exactly, without storing the matrix of all divergences."""
 
-import functools
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from kullback.all_pairs.blocks import Block, Blocks, results
 from kullback.all_pairs.by_products import nearest_by_products
 from kullback.all_pairs.pairwise import Function, as_batches, as_torch, pairwise
 from kullback.divergences.kl import kl_divergence
-from kullback.engines.base import Engine
+from kullback.engines.local import going_on
 from kullback.gaussians.gaussian import Gaussian
 from kullback.numerics.arrays import common_array_kind, from_callers_type, to_callers_type
 from kullback.numerics.screened import smallest
@@ -68,18 +67,19 @@ def nearest(p: Any, q: Any, k: int, divergence: str | Function = "kl") -> Neighb
         >>> nearest(Gaussian.from_std(torch.tensor([[2.8]]), torch.ones(1, 1)), q, k=2).indices
         tensor([[2, 1]])
     """
-    return nearest_on(None, p, q, k, divergence)
-
-
-def nearest_on(engine: Engine | None, p: Any, q: Any, k: int, divergence: str | Function = "kl") -> Neighbours:
-    """:func:`nearest` by an engine, which searches blocks at the same time."""
     p, q, function = as_batches("nearest({}, k)", p, q, divergence)
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= len(q):
         raise ValueError(f"k is a whole number from 1 to {len(q)} (the Gaussians of q), got {k!r}.")
     kind = common_array_kind((p.array_kind, q.array_kind))
     with no_autocast(common_device([*p.tensors(), *q.tensors()])):
         p, q = as_torch(p.detach(), q.detach())
-        values, indices = nearest_by_blocks(p, q, k, function, engine)
+        values = torch.empty(len(p), k, dtype=p.mean.dtype, device=p.device)
+        indices = torch.empty(len(p), k, dtype=torch.int64, device=p.device)
+        size = block_size(p, q)
+        blocks = [q[start : start + size] for start in range(0, len(q), size)]
+        for start in range(0, len(p), size):
+            rows = slice(start, start + size)
+            values[rows], indices[rows] = nearest_in_blocks(p[rows], blocks, k, function)
     return Neighbours(to_callers_type(values, kind), to_callers_type(indices, kind))
 
 
@@ -89,38 +89,28 @@ def block_size(p: Gaussian, q: Gaussian) -> int:
     return max(_ROWS, _BLOCK_ELEMENTS // (2 * d + 1 if p.scale.is_diagonal and q.scale.is_diagonal else d * (d + 1)))
 
 
-def nearest_by_blocks(
-    p: Gaussian, q: Gaussian, k: int, function: Function, engine: Engine | None
-) -> tuple[Tensor, Tensor]:
-    """The divergences, in the dtype of p, and the indices of the nearest: those of blocks of p and q, merged."""
-    values = torch.empty(len(p), k, dtype=p.mean.dtype, device=p.device)
-    indices = torch.empty(len(p), k, dtype=torch.int64, device=p.device)
-    size = block_size(p, q)
-    blocks = Blocks.of(p, q, size, size)
-    found: tuple[Tensor, Tensor] | None = None
-    for (rows, columns), part in results(functools.partial(_of_block, k, function), blocks, engine):
-        further = part[0], part[1] + columns.start
-        found = merged(found, further, k) if found is not None and columns.start else further
-        if columns.stop == len(q):
-            values[rows], indices[rows] = found
-    return values, indices
-
-
-def _of_block(k: int, function: Function, block: Block) -> tuple[Tensor, Tensor]:
-    return nearest_in_block(block.p, block.q, k, function)
-
-
-def nearest_in_block(p: Gaussian, q: Gaussian, k: int, function: Function) -> tuple[Tensor, Tensor]:
-    """The divergences in float64 and the indices of the nearest of a part of q: k of them, or as many as it has.
-
-    :func:`merged` merges those of two parts.
+def nearest_in_blocks(p: Gaussian, blocks: Iterable[Gaussian], k: int, function: Function) -> tuple[Tensor, Tensor]:
+    """The divergences in float64 and the indices of the k nearest, ``(n, k)``, in blocks of q of which at least one has
+    a Gaussian; fewer if they have fewer. Every Gaussian has the same dtype, and memory holds a block at a time.
     """
-    k = min(k, len(q))
+    found: tuple[Tensor, Tensor] | None = None
+    start = 0
+    for q in blocks:
+        going_on()
+        values, indices = _in_block(p, q, min(k, len(q)), function)
+        further = values, indices + start
+        found = further if found is None else _merged(found, further, k)
+        start += len(q)
+    assert found is not None
+    return found
+
+
+def _in_block(p: Gaussian, q: Gaussian, k: int, function: Function) -> tuple[Tensor, Tensor]:
     found = nearest_by_products(p, q, k) if function is kl_divergence and len(p) else None
     return _in_full(p, q, k, function) if found is None else found
 
 
-def merged(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor], k: int) -> tuple[Tensor, Tensor]:
+def _merged(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor], k: int) -> tuple[Tensor, Tensor]:
     """The k nearest of those of two parts of q."""
     values, indices = (torch.cat(x, 1) for x in zip(a, b, strict=True))
     values, order = values.topk(min(k, values.shape[1]), largest=False)

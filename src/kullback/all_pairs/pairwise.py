@@ -34,7 +34,7 @@ from kullback.numerics.tensors import common_device, no_autocast
 _ELEMENTS = 2**18
 
 # Rows and columns of a block that is computed and written at once; whole chunks of a Zarr array.
-_BLOCK = (4096, 8192)
+BLOCK = (4096, 8192)
 
 Function = Callable[[Any, Any], Any]
 
@@ -119,7 +119,7 @@ def _in_blocks(
     p: Gaussian, q: Gaussian, function: Function, engine: Engine | None, put: Callable[[Place, Tensor], None]
 ) -> None:
     """The matrix block by block, each of which is put in its place."""
-    for place, values in results(functools.partial(_of_block, function), Blocks.of(p, q, *_BLOCK), engine):
+    for place, values in results(functools.partial(_of_block, function), Blocks.of(p, q, *BLOCK), engine):
         put(place, values)
 
 

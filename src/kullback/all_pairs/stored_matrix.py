@@ -1,6 +1,8 @@
 """A matrix that is written block by block into a file, which has its name only when all blocks are there."""
 
 import contextlib
+import functools
+import itertools
 import os
 import shutil
 import tempfile
@@ -17,7 +19,8 @@ SUFFIXES = (".zarr", ".npy")
 # Rows and columns of a chunk of a Zarr array: up to 4 MiB in float32.
 _CHUNK = 1024
 
-Write = Callable[[tuple[slice, slice], torch.Tensor], None]
+Place = tuple[slice, slice]
+Write = Callable[[Place, torch.Tensor], None]
 
 
 @contextlib.contextmanager
@@ -35,39 +38,73 @@ def matrix_file(path: Path, shape: tuple[int, int], dtype: torch.dtype, attribut
         raise ValueError(f"out is a path that ends in {' or '.join(SUFFIXES)}, got {str(path)!r}.")
     if not path.absolute().parent.is_dir():
         raise ValueError(f"out={str(path)!r}: there is no folder {str(path.parent)!r}. Make it first.")
-    opened = _zarr if path.suffix.lower() == ".zarr" else _npy
-    name = str(dtype).removeprefix("torch.")
     with _published(path.absolute()) as temporary:
-        yield opened(temporary, shape, name, {**attributes, "kullback": __version__})
+        create(temporary, shape, dtype, attributes)
+        yield functools.partial(write, temporary)
 
 
-def _zarr(path: Path, shape: tuple[int, int], dtype: str, attributes: dict[str, Any]) -> Write:
+def create(path: Path, shape: tuple[int, int], dtype: torch.dtype, attributes: dict[str, Any]) -> None:
+    """Make a Zarr array or a NumPy file of a matrix whose blocks are to be written.
+
+    Raises:
+        ImportError: if Zarr is not installed.
+    """
+    name = str(dtype).removeprefix("torch.")
+    if path.suffix.lower() == ".zarr":
+        chunks = tuple(max(1, min(size, _CHUNK)) for size in shape)
+        attributes = {**attributes, "kullback": __version__}
+        _zarr().create_array(store=str(path), shape=shape, chunks=chunks, dtype=name, attributes=attributes)
+        return
+    import numpy as np
+
+    if 0 in shape:
+        np.save(path, np.empty(shape, name))
+    else:
+        np.lib.format.open_memmap(path, "w+", name, shape)
+
+
+def write(path: Path, place: Place, values: torch.Tensor) -> None:
+    """Write a block, which has whole chunks of a Zarr array, so that several processes can write at a time. It is on
+    the disk when this returns.
+    """
+    rows, columns = place
+    if path.suffix.lower() == ".zarr":
+        array = _zarr().open_array(str(path), mode="r+")
+        array[place] = values.cpu().numpy()
+        chunks = (range(x.start // size, -(-x.stop // size)) for x, size in zip(place, array.chunks, strict=True))
+        for chunk in itertools.product(*chunks):
+            file = path / array.metadata.encode_chunk_key(chunk)
+            if file.exists():  # a chunk of zeros has none
+                _sync(file)
+        return
+    import numpy as np
+
+    numbers = np.ascontiguousarray(values.cpu().numpy())
+    # Not by mapping it: two machines that see the same file would write each other's pages.
+    with path.open("r+b") as file:
+        np.lib.format.read_magic(file)
+        (_, width), _, dtype = np.lib.format.read_array_header_1_0(file)
+        start = file.tell()
+        for row, part in zip(range(rows.start, rows.stop), numbers, strict=True):
+            file.seek(start + (row * width + columns.start) * dtype.itemsize)
+            file.write(part.data)
+    _sync(path)
+
+
+def _zarr() -> Any:
     try:
         import zarr
     except ImportError as error:
         raise ImportError("a .zarr array needs Zarr: pip install 'kullback[zarr]'.") from error
-    chunks = tuple(max(1, min(size, _CHUNK)) for size in shape)
-    array = zarr.create_array(store=str(path), shape=shape, chunks=chunks, dtype=dtype, attributes=attributes)
-
-    def write(place: tuple[slice, slice], values: torch.Tensor) -> None:
-        array[place] = values.cpu().numpy()
-
-    return write
+    return zarr
 
 
-def _npy(path: Path, shape: tuple[int, int], dtype: str, attributes: dict[str, Any]) -> Write:
-    import numpy as np
-
-    if 0 in shape:
-        np.save(path, np.empty(shape, dtype))
-        return lambda place, values: None
-    array = np.lib.format.open_memmap(path, "w+", dtype, shape)
-
-    def write(place: tuple[slice, slice], values: torch.Tensor) -> None:
-        array[place] = values.cpu().numpy()
-        array.flush()
-
-    return write
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager

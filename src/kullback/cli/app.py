@@ -8,6 +8,7 @@ the process to end.
 import contextlib
 import importlib
 import io
+import logging
 import os
 import pkgutil
 import sys
@@ -51,6 +52,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # Some encodings lack ‖ and σ; write escape sequences instead of failing.
             stream.reconfigure(errors="backslashreplace")
+    # Of several errors that tasks of a library find at once, one is reported; asyncio would log the others.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     heed_termination()
     try:
         code = commands.main(prog_name="kullback", standalone_mode=False)

@@ -165,12 +165,21 @@ def compare(
         "prior": prior, "aggregate": aggregate, "thresholds": thresholds, "names": names, "top": top,
         "progress": progress, "images": images, "engine": engine,
     }  # fmt: skip
-    if on_bad not in get_args(OnBad):
-        raise ValueError(f"on_bad is one of {', '.join(map(repr, get_args(OnBad)))}, got {on_bad!r}.")
-    skip = on_bad == "skip"
+    skip = skips(on_bad)
     if b is None:
         return describe_rows(single(first, skip=skip), **options)
     return compare_rows(paired(first, rows_of(b, "b", scale), skip=skip), align=align, **options)
+
+
+def skips(on_bad: OnBad) -> bool:
+    """Whether rows with values that are not possible are left out.
+
+    Raises:
+        ValueError: if ``on_bad`` is not known.
+    """
+    if on_bad not in get_args(OnBad):
+        raise ValueError(f"on_bad is one of {', '.join(map(repr, get_args(OnBad)))}, got {on_bad!r}.")
+    return on_bad == "skip"
 
 
 def compare_rows(

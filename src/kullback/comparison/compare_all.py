@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from kullback.alignment.fits import Kind
-from kullback.comparison.compare import ALIGNMENTS, DEFAULT_THRESHOLDS, compare_rows
+from kullback.comparison.compare import ALIGNMENTS, DEFAULT_THRESHOLDS, OnBad, compare_rows, skips
 from kullback.comparison.comparison import Comparison
 from kullback.comparison.images import Images, checked_images, of_array
 from kullback.comparison.pair import Pair
 from kullback.comparison.rows import paired, rows_of
 from kullback.comparison.statistics import Thresholds
+from kullback.engines.base import Engine
 from kullback.gaussians.scales.diagonal import Parameterization
 from kullback.io.model import Model
 from kullback.io.posteriors import distinct_names
@@ -40,6 +41,8 @@ def compare_all(
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
     images: Any = None,
     top: int = 10,
+    on_bad: OnBad = "raise",
+    engine: Engine | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> "Comparisons":
     """Compare the posteriors of several models over the same inputs, each with each.
@@ -57,6 +60,8 @@ def compare_all(
         thresholds: as for :func:`compare`.
         images: as for :func:`compare`.
         top: as for :func:`compare`.
+        on_bad: as for :func:`compare`.
+        engine: as for :func:`compare`.
         progress: called now and then with the number of steps done and the number of all steps.
 
     Returns:
@@ -96,7 +101,9 @@ def compare_all(
         aggregate=aggregate,
         thresholds=thresholds,
         top=top,
+        skip=skips(on_bad),
         images=images,
+        engine=engine,
         progress=progress,
     )
 

@@ -26,6 +26,10 @@ class Engine(Protocol):
     def workers(self) -> int:
         """How many tasks are worked on at a time."""
 
+    @property
+    def processes(self) -> int:
+        """How many other processes work, each of which holds what a function holds."""
+
     def close(self) -> None:
         """Release what was started. An engine is a context manager that calls it."""
 

@@ -5,11 +5,13 @@ import functools
 import logging
 import queue
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from kullback.engines.local import check_workers, cores
 from kullback.engines.ordered import ordered
+from kullback.engines.processes import Processes
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -51,6 +53,7 @@ class Dask:
             raise ImportError("Dask is not installed. Install it: pip install 'kullback[dask]'.") from error
 
         self._scheduler = scheduler
+        self._processes: Processes | None = None
         with contextlib.ExitStack() as stack:
             # What goes wrong is raised as an exception, or mended; both have nothing to say on the terminal.
             stack.enter_context(silence_logging_cmgr(logging.CRITICAL + 1))
@@ -65,15 +68,25 @@ class Dask:
                         f"no Dask scheduler answers at {scheduler}. Start one, dask scheduler, and give its address."
                     ) from error
             else:
-                cluster = stack.enter_context(_processes(workers or cores()))
-                self._client = stack.enter_context(Client(cluster, set_as_default=False))  # type: ignore[no-untyped-call]
+                self._processes = stack.enter_context(Processes(workers or cores()))
+                self._client = stack.enter_context(
+                    Client(self._processes.cluster, set_as_default=False)  # type: ignore[no-untyped-call]
+                )
             self._stack = stack.pop_all()
 
     @property
     def workers(self) -> int:
         """How many tasks are worked on at a time."""
+        if self._processes:
+            return self._processes.count
         threads: dict[str, int] = self._client.nthreads()
         return max(1, sum(threads.values()))
+
+    @property
+    def processes(self) -> int:
+        """How many workers the cluster has."""
+        # Those of this machine may still be starting.
+        return self._processes.count if self._processes else len(self._client.nthreads())
 
     def map(
         self, work: Callable[[T], R], tasks: Sequence[T], combine: Callable[[R, R], R] | None = None
@@ -130,24 +143,31 @@ class Dask:
 
     def _next(self, finished: "queue.SimpleQueue[Any]") -> Any:
         """The next future that is done."""
+        started = time.monotonic()
         while True:
-            try:
-                return finished.get(timeout=_TIMEOUT)
-            except queue.Empty:
-                if self._scheduler and not self._client.nthreads():
+            if self._processes:
+                self._processes.mend()
+            with contextlib.suppress(queue.Empty):
+                return finished.get(timeout=1)
+            if self._scheduler and time.monotonic() - started > _TIMEOUT:
+                if not self._client.nthreads():
                     raise ConnectionError(
                         f"the Dask scheduler {self._scheduler} has no workers. Start some: dask worker "
                         f"{self._scheduler}."
-                    ) from None
+                    )
+                started = time.monotonic()
 
     def _result(self, future: Any) -> Any:
         from concurrent.futures import CancelledError
 
         try:
-            return future.result()
+            result = future.result()
         except CancelledError as error:
             where = f" {self._scheduler}" if self._scheduler else ""
             raise ConnectionError(f"the connection to the Dask scheduler{where} was lost.") from error
+        if self._processes:
+            self._processes.succeed()
+        return result
 
     def close(self) -> None:
         """Leave the cluster, and end it if this object started it."""
@@ -169,26 +189,6 @@ def _knock(scheduler: str) -> None:
     get_backend(scheme)
     if scheme in ("tcp", "tls", "ws", "wss"):
         socket.create_connection(parse_host_port(place), timeout=_TIMEOUT).close()
-
-
-def _processes(workers: int) -> Any:
-    """A cluster of processes of this machine, which say nothing."""
-    import dask
-    from distributed import LocalCluster
-
-    # A process reads this when it imports distributed, before anything can be told to it.
-    with dask.config.set({"distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": "critical"}):
-        return LocalCluster(  # type: ignore[no-untyped-call]
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=None,
-            # Without a dashboard the scheduler still serves HTTP: at any port, and for this machine alone.
-            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-            silence_logs=logging.CRITICAL + 1,
-            # Ctrl-C reaches every process of a terminal; this one ends the others.
-            preload=["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],
-        )
 
 
 def _itself(work: T) -> T:

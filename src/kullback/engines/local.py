@@ -44,6 +44,11 @@ class Local:
         """How many tasks are worked on at a time."""
         return self._workers
 
+    @property
+    def processes(self) -> int:
+        """None: threads share what a function holds."""
+        return 0
+
     def map(
         self, work: Callable[[T], R], tasks: Sequence[T], combine: Callable[[R, R], R] | None = None
     ) -> Iterator[tuple[int, R]]:

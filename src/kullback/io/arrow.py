@@ -29,6 +29,8 @@ def arrow_array(
     place: Callable[[int], str] = "row {:,}".format,
     start: int = 0,
     width: "tuple[int, ...] | None" = None,
+    *,
+    is_own: bool = False,
 ) -> "np.ndarray[Any, Any]":
     """A column, or rows of it, as an array; a column of lists, of equal lengths, has more dimensions.
 
@@ -38,6 +40,7 @@ def arrow_array(
         place: where a row of the column is, for an error.
         start: which row of the column the first is.
         width: the shape of a row before them, if it is known.
+        is_own: whether nobody else has the memory of the rows: then the array may be written, where that is possible.
 
     Raises:
         PosteriorFileError: if a value is missing, or lists differ in length.
@@ -78,7 +81,10 @@ def arrow_array(
             raise error(item, f"{lengths[item]} numbers where row 0 has {expected}.")
         array = array.flatten()
         shape.append(expected)
-    return np.asarray(array.to_numpy(zero_copy_only=False)).reshape(shape)
+    values = np.asarray(array.to_numpy(zero_copy_only=False))
+    if is_own and pa.types.is_primitive(array.type) and not values.flags.writeable and array.buffers()[1].is_mutable:
+        values = np.frombuffer(array.buffers()[1], values.dtype, len(array), array.offset * values.itemsize)
+    return values.reshape(shape)
 
 
 def arrow_rows(
@@ -88,11 +94,11 @@ def arrow_rows(
     start: int,
     width: "tuple[int, ...] | None",
 ) -> "np.ndarray[Any, Any]":
-    """Rows of a column of a record batch; of several columns of single numbers, these side by side."""
+    """Rows of a column of a record batch of a file; of several columns of single numbers, these side by side."""
     import numpy as np
 
     if len(names) == 1:
-        return arrow_array(batch.column(names[0]), names[0], place, start, width)
+        return arrow_array(batch.column(names[0]), names[0], place, start, width, is_own=True)
     columns = [arrow_array(batch.column(name), name, place, start) for name in names]
     for name, column in zip(names, columns, strict=True):
         if column.ndim != 1:

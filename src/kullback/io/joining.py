@@ -6,7 +6,6 @@ import warnings
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,9 @@ from kullback.io.text import printable
 
 # Rows read at a time, numbers that are moved in memory, and files that rows are sorted into.
 _ROWS, _IN_MEMORY, _FILES = 2**16, 2**26, 512
+
+# Sets the keys of strings apart: the hash of the empty string is 0, which is the key of an integer.
+_OF_TEXT = np.uint64(0x9E3779B97F4A7C15)
 
 
 def alone(a: Model, *, skip: bool = False) -> ModelRows:
@@ -48,11 +50,7 @@ def joined(a: Model, b: Model, *, skip: bool = False) -> ModelRows:
     Raises:
         PosteriorFileError: if the rows cannot be joined: event shapes, numbers of rows, or ids differ.
     """
-    if a.event_shape != b.event_shape:
-        raise PosteriorFileError(
-            f"{a.source} and {b.source}: latent shapes differ, {tuple(a.event_shape)} and {tuple(b.event_shape)}. A "
-            "divergence needs two Gaussians on the same space."
-        )
+    check_shapes(a, b)
     if not (a.has_ids and b.has_ids):
         if len(a) != len(b):
             raise PosteriorFileError(
@@ -61,9 +59,10 @@ def joined(a: Model, b: Model, *, skip: bool = False) -> ModelRows:
             )
         return ModelRows((a, b), skip)
     keys, others = _keys(a), _keys(b)
-    order, other_order = _sorted_keys(a, keys), _sorted_keys(b, others)
-    if len(keys) == len(others) and (keys == others).all():
+    order = _sorted_keys(a, keys)
+    if np.array_equal(keys, others):
         return ModelRows((a, b), skip)
+    other_order = _sorted_keys(b, others)
     positions = np.searchsorted(others, keys, sorter=other_order)
     found = positions < len(others)
     places = np.full(len(keys), -1, np.int64)
@@ -80,6 +79,15 @@ def joined(a: Model, b: Model, *, skip: bool = False) -> ModelRows:
         listed = _unmatched(a, b, without)
         return ModelRows((a, reordered(b, places)), skip, Skipped(len(without), listed))
     return ModelRows((a, reordered(b, places)), skip)
+
+
+def check_shapes(a: Model, b: Model) -> None:
+    """Raise a :class:`PosteriorFileError` if the events of two models differ."""
+    if a.event_shape != b.event_shape:
+        raise PosteriorFileError(
+            f"{a.source} and {b.source}: latent shapes differ, {tuple(a.event_shape)} and {tuple(b.event_shape)}. A "
+            "divergence needs two Gaussians on the same space."
+        )
 
 
 def _lacking(a: Model, b: Model, unmatched: "np.ndarray[Any, Any]", without: "np.ndarray[Any, Any]") -> str:
@@ -103,15 +111,15 @@ def _id_at(model: Model, row: int) -> Any:
 
 
 def _keys(model: Model) -> "np.ndarray[Any, Any]":
-    """64 bits for each id: an integer itself, of a string a hash."""
+    """64 bits for each id: an integer itself, of a string the hash of this process."""
     keys = np.empty(len(model), np.uint64)
     first = 0
     for ids in model.ids_of(0, len(model), _ROWS):
         if ids and isinstance(ids[0], str):
-            digests = b"".join(blake2b(i.encode("utf-8", "surrogatepass"), digest_size=8).digest() for i in ids)
-            part = np.frombuffer(digests, np.uint64)
+            part = np.fromiter(map(hash, ids), np.int64, len(ids)).view(np.uint64) ^ _OF_TEXT
         else:
-            part = np.asarray([i & 0xFFFFFFFFFFFFFFFF for i in ids], np.uint64)
+            whole = ids if isinstance(ids, memoryview) else np.asarray([i & 2**64 - 1 for i in ids], np.uint64)
+            part = np.asarray(whole).astype(np.uint64, copy=False)
         keys[first : first + len(ids)] = part
         first += len(ids)
     return keys
@@ -201,7 +209,7 @@ class _Lacking(_Wrapped):
             end = start + len(batch.gaussian)
             bad = self._lacks(start, end)
             count = 0 if bad is None else int(bad.sum())
-            yield ModelBatch(batch.gaussian, None, bad, (f"no partner in {self.source}",) * min(count, 10))
+            yield ModelBatch(batch.gaussian, bad, (f"no partner in {self.source}",) * min(count, 10))
             start = end
 
     def image_rows(self, rows: Iterable[int]) -> "list[Any]":
@@ -306,7 +314,7 @@ class _Sorted(_Wrapped):
             bad = self._is_bad[first:end] | (self._places[first:end] < 0)
             told = [self._told(row, skip=skip) for row in (first + np.flatnonzero(bad)[:10]).tolist()]
             is_bad = torch.from_numpy(bad) if told else None
-            yield ModelBatch(Gaussian(mean, scale, template.event_dims), None, is_bad, tuple(told))
+            yield ModelBatch(Gaussian(mean, scale, template.event_dims), is_bad, tuple(told))
 
     def _told(self, row: int, *, skip: bool) -> str:
         """What is wrong with a row, which is read once more.

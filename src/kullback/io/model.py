@@ -24,7 +24,6 @@ class ModelBatch:
     """Consecutive rows of a model."""
 
     gaussian: Gaussian
-    ids: Sequence[Any] | None
     bad: Tensor | None = None
     """Which rows have a value that is not possible; None if no row has one."""
     places: tuple[str, ...] = ()
@@ -58,7 +57,7 @@ class Model(abc.ABC):
 
     @abc.abstractmethod
     def ids_of(self, start: int, stop: int, size: int) -> Iterator[Sequence[Any]]:
-        """The ids of consecutive rows, in batches."""
+        """The ids of consecutive rows, in batches as those of the rows."""
 
     @property
     @abc.abstractmethod
@@ -89,7 +88,8 @@ class Model(abc.ABC):
         """The whole model in memory."""
         size = max(1, len(self))
         batch = next(self.batches(0, len(self), size))
-        return Posteriors(self.name, self.source, batch.gaussian, batch.ids, self.image_rows)
+        ids = list(next(self.ids_of(0, len(self), size))) if self.has_ids else None
+        return Posteriors(self.name, self.source, batch.gaussian, ids, self.image_rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,8 +136,7 @@ class Posteriors(Model):
     def batches(self, start: int, stop: int, size: int, *, skip: bool = False) -> Iterator[ModelBatch]:
         """Slices."""
         for first in range(start, stop, size):
-            rows = slice(first, min(first + size, stop))
-            yield ModelBatch(self.gaussian[rows], None if self.ids is None else self.ids[rows])
+            yield ModelBatch(self.gaussian[first : min(first + size, stop)])
 
     def image_rows(self, rows: Iterable[int]) -> "list[Any]":
         """What the column of images contains; none if it cannot be read, or has another number of rows."""

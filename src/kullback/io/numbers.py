@@ -20,6 +20,14 @@ _NUMBERS = {*FLOATING, *(getattr(torch, name) for name in (*_INTEGERS, *_EIGHT_B
 _MAX_DIMENSIONS = 64
 
 
+def is_integer(column: "Column") -> bool:
+    """Whether a column contains integers."""
+    if isinstance(column, np.ndarray):
+        return column.dtype.kind in "iu"
+    other = column.is_floating_point() or column.is_complex() or column.is_quantized
+    return not other and column.dtype != torch.bool
+
+
 def real_tensor(column: "Column", name: str) -> Tensor:
     """A column as a tensor of its own dtype.
 

@@ -61,7 +61,7 @@ class _Parquet(RowFormat):
         from pyarrow import parquet
 
         schema = _common_schema(parts)
-        with parquet.ParquetWriter(output, schema) as writer:
+        with parquet.ParquetWriter(output, schema, **_PARQUET) as writer:
             for part in parts:
                 table = _read_table(part, schema)
                 writer.write_table(table, row_group_size=max(1, len(table)))
@@ -78,11 +78,15 @@ class _Parquet(RowFormat):
                 changed.replace(part)
 
 
+# Ids and values hardly occur twice: a dictionary of them takes time, and makes the file larger.
+_PARQUET: dict[str, Any] = {"use_dictionary": False}
+
+
 def _write_table(table: Any, path: Path) -> None:
     """Write a table in one row group."""
     from pyarrow import parquet
 
-    parquet.write_table(table, path, row_group_size=max(1, len(table)))
+    parquet.write_table(table, path, row_group_size=max(1, len(table)), **_PARQUET)
 
 
 def _read_table(path: Path, schema: Any) -> Any:
@@ -186,10 +190,12 @@ def id_array(ids: Sequence[Any]) -> "np.ndarray[Any, Any]":
     """Ids, all integers or all strings, as an array of int64, uint64 or strings."""
     import numpy as np
 
-    if isinstance(ids, np.ndarray):
-        array: np.ndarray[Any, Any] = ids
-    elif not len(ids):
+    if not len(ids):
         return np.empty(0, dtype=np.int64)
+    if isinstance(ids, np.ndarray | memoryview):
+        array: np.ndarray[Any, Any] = np.asarray(ids)
+    elif isinstance(ids, range):
+        array = np.arange(ids.start, ids.stop, ids.step)
     else:
         # NumPy would by itself convert a list with integers of 64 unsigned bits to float64.
         unsigned = isinstance(ids[0], int) and max(ids) > np.iinfo(np.int64).max

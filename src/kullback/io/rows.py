@@ -1,6 +1,7 @@
 """Rows of one model, or of two side by side, read in batches of a size that memory bounds."""
 
 import abc
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from kullback.gaussians.gaussian import Gaussian
 from kullback.io.model import Model, ModelBatch
+from kullback.io.row_formats import concatenated, id_array
 from kullback.io.text import printable
 
 # How many rows that were left out are listed.
@@ -38,7 +40,8 @@ class RowBatch:
 
     numbers: Tensor
     """The number of each row in the data, counted from 0: int64, ascending."""
-    ids: Sequence[Any]
+    ids: Any
+    """A sequence or an array."""
     gaussians: tuple[Gaussian, ...]
     """A batch ``(n,)`` of each model."""
     skipped: Skipped
@@ -60,6 +63,30 @@ class Rows(abc.ABC):
     @abc.abstractmethod
     def batches(self, rows: range) -> Iterator[RowBatch]:
         """These rows, in batches of a bounded number of numbers."""
+
+    def together(self, rows: range) -> RowBatch:
+        """These rows, of which there is one at least, as one batch, with the ids as an array."""
+        batches = list(self.batches(rows))
+        skipped = functools.reduce(Skipped.merge, (batch.skipped for batch in batches))
+        batches = [batch for batch in batches if len(batch)] or batches[:1]
+        gaussians = tuple(map(one_batch, zip(*(batch.gaussians for batch in batches), strict=True)))
+        ids = concatenated([id_array(batch.ids) for batch in batches])
+        return RowBatch(torch.cat([batch.numbers for batch in batches]), ids, gaussians, skipped)
+
+
+def one_batch(parts: Sequence[Gaussian]) -> Gaussian:
+    """Batches of one kind, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def joined(tensors: Sequence[Tensor], dims: int) -> Tensor:
+        events = (x.broadcast_to(len(g), *x.shape[x.ndim - dims :]) for x, g in zip(tensors, parts, strict=True))
+        return torch.cat(list(events))
+
+    first, dims = parts[0], parts[0].event_dims
+    columns = zip(*([x for x, _ in g.scale.parts(dims)] for g in parts), strict=True)
+    scale = first.scale.map(lambda _, kept: joined(next(columns), kept), dims)
+    return Gaussian(joined([g.mean for g in parts], dims), scale, dims, first.array_kind)
 
 
 # How many numbers of the means are read at a time, and how many of a mean or of matrices are in a batch: larger ones
@@ -110,15 +137,15 @@ class ModelRows(Rows):
         size, step = max(1, _READ // self._numbers), max(1, _BATCH // self._numbers)
         first = rows.start
         parts = [model.batches(rows.start, rows.stop, size, skip=self.skip) for model in self.models]
+        keys = next((m.ids_of(rows.start, rows.stop, size) for m in self.models if m.has_ids), None)
         for read in zip(*parts, strict=True):
-            yield from self._batches(read, first, step)
-            first += len(read[0].gaussian)
+            last = first + len(read[0].gaussian)
+            yield from self._batches(read, range(first, last) if keys is None else next(keys), first, step)
+            first = last
 
-    def _batches(self, read: "tuple[ModelBatch, ...]", first: int, step: int) -> Iterator[RowBatch]:
-        count = len(read[0].gaussian)
-        ids = next((batch.ids for batch in read if batch.ids is not None), range(first, first + count))
+    def _batches(self, read: "tuple[ModelBatch, ...]", ids: Sequence[Any], first: int, step: int) -> Iterator[RowBatch]:
         gaussians = tuple(batch.gaussian for batch in read)
-        numbers = torch.arange(first, first + count, device="cpu")
+        numbers = torch.arange(first, first + len(ids), device="cpu")
         skipped = NONE_SKIPPED
         wrong = [batch for batch in read if batch.bad is not None]
         if wrong:

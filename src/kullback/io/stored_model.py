@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
 from kullback.io.formats.registry import naming, safely
 from kullback.io.model import Model, ModelBatch, Posteriors, rows_of_images
-from kullback.io.numbers import real_tensor
+from kullback.io.numbers import is_integer, real_tensor
 from kullback.io.places import Place
 from kullback.io.stored import check_room
 from kullback.io.text import printable, unwritable_row
@@ -87,7 +88,6 @@ class StoredModel(Model):
 
     def batches(self, start: int, stop: int, size: int, *, skip: bool = False) -> Iterator[ModelBatch]:
         """Rows of both columns in step."""
-        keys = iter(()) if self.key is None else self.ids_of(start, stop, size)
         first = start
         for columns in zip(
             self.mean.rows(self.path, start, stop, size), self.scale.rows(self.path, start, stop, size), strict=True
@@ -95,7 +95,7 @@ class StoredModel(Model):
             with naming(self.path):
                 batch = self._batch(*columns, first=first, skip=skip)
             first += len(batch.gaussian)
-            yield ModelBatch(batch.gaussian, next(keys, None), batch.bad, batch.places)
+            yield batch
 
     def _batch(self, means: "Column", scales: "Column", *, first: int, skip: bool) -> ModelBatch:
         mean, scale = (numbers_of(x, of.name) for x, of in ((means, self.mean), (scales, self.scale)))
@@ -115,7 +115,7 @@ class StoredModel(Model):
             scale = scale.reshape(len(mean), *[1] * (mean.ndim - 1)).expand(mean.shape)
         make = getattr(Gaussian, f"from_{self.kind}")
         gaussian: Gaussian = make(mean, scale, event_dims=mean.ndim - 1, validate=False)
-        return ModelBatch(gaussian, None, bad, tuple(places[row] for row in sorted(places)[:_TOLD]))
+        return ModelBatch(gaussian, bad, tuple(places[row] for row in sorted(places)[:_TOLD]))
 
     def image_rows(self, rows: Iterable[int]) -> "list[Any]":
         """What the column of images contains for some rows."""
@@ -180,7 +180,7 @@ def _told(
     return text
 
 
-def ids_of_column(key: NamedColumn, path: Place, start: int, stop: int, size: int) -> Iterator[list[Any]]:
+def ids_of_column(key: NamedColumn, path: Place, start: int, stop: int, size: int) -> Iterator[Sequence[Any]]:
     """The ids of consecutive rows, in batches."""
     first = start
     for column in key.rows(path, start, stop, size):
@@ -190,8 +190,8 @@ def ids_of_column(key: NamedColumn, path: Place, start: int, stop: int, size: in
         yield ids
 
 
-def _ids(column: "Column", of: NamedColumn, first: int) -> list[Any]:
-    """A column as a list of ids: integers or strings."""
+def _ids(column: "Column", of: NamedColumn, first: int) -> Sequence[Any]:
+    """A column as a sequence of ids, integers or strings of Python; integers stay where they lie."""
     if not isinstance(column, Tensor):
         unwritable = unwritable_row(column)
         if unwritable is not None:
@@ -201,12 +201,17 @@ def _ids(column: "Column", of: NamedColumn, first: int) -> list[Any]:
             raise PosteriorFileError(
                 f"column {printable(of.name)!r} holds times; ids must be all integers or all strings."
             )
+    if column.ndim == 1 and is_integer(column):
+        array = np.asarray(column)
+        return memoryview(array.astype(array.dtype.newbyteorder("="), copy=False))  # type: ignore[arg-type]
     values = column.tolist()
     if not isinstance(values, list):
         raise PosteriorFileError(f"column {printable(of.name)!r} must hold one id for each row.")
     if not values:
         return values
     kind = str if isinstance(values[0], str) else int
+    if set(map(type, values)) == {kind}:
+        return values
     wrong = next((row for row, v in enumerate(values) if not isinstance(v, kind) or isinstance(v, bool)), None)
     if wrong is not None:
         raise PosteriorFileError(

@@ -15,8 +15,7 @@ from kullback.io.row_formats import concatenated, csv_text, id_array
 from kullback.io.row_outputs import RowOutput
 from kullback.io.rows import Rows, Skipped
 from kullback.io.text import printable
-from kullback.jobs.parts import Parts, parts_of
-from kullback.jobs.plan import Plan, fingerprint
+from kullback.jobs.row_parts import receipt_of, skipped_of, write_rows
 
 if TYPE_CHECKING:
     from kullback.io.row_formats import Columns
@@ -86,22 +85,14 @@ class RowDivergence:
         sums = (float(np.sum(columns[self.column], dtype=np.float64)),)
         return columns, Total(len(columns["id"]), sums, total.skipped)
 
+    def part(self, rows: range) -> "tuple[Columns, dict[str, Any]]":
+        """The same, with what is known of them as JSON can express it."""
+        columns, total = self.compute(rows)
+        return columns, {"sums": total.sums, **receipt_of(total.skipped)}
+
     def empty(self) -> "Columns":
         """The columns without rows."""
         return {"id": id_array(()), self.column: np.empty(0)}
-
-
-@dataclass(frozen=True)
-class _ToPart:
-    work: RowDivergence
-    parts: Parts
-
-    def __call__(self, task: tuple[int, range]) -> int:
-        number, rows = task
-        columns, total = self.work.compute(rows)
-        receipt = {"sums": total.sums, "skipped": total.skipped.count, "first": total.skipped.first}
-        self.parts.write(number, columns, receipt)
-        return len(rows)
 
 
 @dataclass(frozen=True)
@@ -139,25 +130,15 @@ def write_divergence(
         progress: is told how many rows are done, and of how many.
         say: is told what the user should know.
 
-    Raises as :meth:`RowDivergence.compute` and :func:`~kullback.jobs.parts.parts_of` do.
+    Raises as :meth:`RowDivergence.compute` and :func:`~kullback.jobs.row_parts.write_rows` do.
     """
-    tasks = work.rows.tasks(_NUMBERS)
     parameters = {"divergence": work.divergence, **work.parameters, **reading}
-    plan = Plan(fingerprint(inputs), parameters, [[task.start, task.stop] for task in tasks])
-    with parts_of(output, plan, resume=resume, say=say) as parts:
-        finished = parts.finished()
-        if finished:
-            say(f"{printable(output.name)}: {len(finished):,} of {len(tasks):,} parts were finished")
-        done = sum(len(tasks[number]) for number in finished)
-        missing = [(number, task) for number, task in enumerate(tasks) if number not in finished]
-        for _, rows in engine.map(_ToPart(work, parts), missing):
-            done += rows
-            progress(done, len(work.rows))
-        total = Total()
-        for receipt in parts.finished().values():
-            skipped = Skipped(receipt["skipped"], tuple(receipt["first"]))
-            total = total.merge(Total(receipt["rows"], tuple(receipt["sums"]), skipped))
-        parts.publish(work.empty())
+    receipts = write_rows(
+        work, work.rows.tasks(_NUMBERS), output, inputs, parameters, engine, resume=resume, progress=progress, say=say
+    )
+    total = Total()
+    for receipt in receipts:
+        total = total.merge(Total(receipt["rows"], tuple(receipt["sums"]), skipped_of(receipt)))
     return total
 
 

@@ -1,55 +1,61 @@
 """Results that are written in parts, in a hidden folder beside the output, and published when all parts are there.
 
-``.OUT.kullback-parts/`` holds ``plan.json`` and a folder of the plan's own, with ``data/``, a file for each part, and
-``receipts/``, what is said about each. A file gets its name when it is complete, data when they are on the disk, and a
-part is finished when its receipt is there and names the size of its data. So a process that is killed at any moment
-leaves finished parts and nothing that looks whole.
+``.OUT.kullback-parts/`` holds ``plan.json`` and a folder of the plan's own, with ``data/`` and ``receipts/``, what is
+said about each part. A receipt gets its name when the data are on the disk; :meth:`Parts.is_whole` compares it with
+them. So a process that is killed at any moment leaves finished parts and nothing that looks whole.
 """
 
+import abc
 import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 
-from kullback.io.output import publish, sync
-from kullback.io.row_formats import FOLDER
-from kullback.io.row_outputs import RowOutput
+from kullback.engines.base import Engine
+from kullback.io.output import sync
 from kullback.io.text import printable
 from kullback.jobs.plan import Plan
 from kullback.jobs.unfinished import placed, remove, unfinished
 
-if TYPE_CHECKING:
-    from kullback.io.row_formats import Columns
+T = TypeVar("T")
+P = TypeVar("P", bound="Parts")
+
+
+class Output(Protocol):
+    """What is written."""
+
+    @property
+    def name(self) -> str:
+        """As the caller gave it."""
+
+    @property
+    def target(self) -> Path:
+        """Where it is: behind a link, what the link points to."""
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The parts of one output. It can be pickled: a worker of a cluster that sees the same folders writes parts."""
+class Parts(abc.ABC):
+    """The parts of one output. They can be pickled: a worker of a cluster that sees the same folders writes parts."""
 
-    output: RowOutput
+    output: Any
+    """An :class:`Output`."""
     folder: Path
     """Of this plan, in the hidden folder."""
     tasks: int
 
-    def write(self, number: int, columns: "Columns", receipt: dict[str, Any]) -> dict[str, Any]:
-        """Write the rows of a task, and return its receipt, with the number of the rows and of the bytes.
+    @abc.abstractmethod
+    def is_whole(self, number: int, receipt: dict[str, Any]) -> bool:
+        """Whether the data are there that this receipt is about. It may raise an OSError or a KeyError if not."""
 
-        Raises:
-            OSError: if they cannot be written.
-        """
-        rows = len(next(iter(columns.values())))
-        path = self._data(number)
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Errors of files name the folder."""
         try:
-            if rows:
-                with placed(path) as temporary:
-                    self.output.format.write(temporary, columns)
-            receipt = {**receipt, "rows": rows, "bytes": path.stat().st_size if rows else 0}
-            with placed(self._receipt(number), is_synced=False) as temporary:
-                temporary.write_text(json.dumps(receipt), encoding="utf-8")
+            yield
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"{printable(self.folder)}: there is no such folder here. The workers of a cluster write beside the "
@@ -57,72 +63,82 @@ class Parts:
             ) from error
         except OSError as error:
             raise OSError(error.errno, error.strerror or str(error), str(self.folder.parent)) from error
-        return receipt
+
+    def _confirm(self, number: int, receipt: dict[str, Any]) -> None:
+        """Say that a part is finished."""
+        with placed(self._receipt(number), is_synced=False) as temporary:
+            temporary.write_text(json.dumps(receipt), encoding="utf-8")
 
     def receipt(self, number: int) -> dict[str, Any] | None:
         """What is said about a part; None if it is not finished."""
         try:
             receipt: dict[str, Any] = json.loads(self._receipt(number).read_text(encoding="utf-8"))
-            whole = not receipt["rows"] or self._data(number).stat().st_size == receipt["bytes"]
+            return receipt if self.is_whole(number, receipt) else None
         except (OSError, ValueError, KeyError):
             return None
-        return receipt if whole else None
 
     def finished(self) -> dict[int, dict[str, Any]]:
         """The receipts of the parts that are finished, by their numbers."""
         receipts = ((number, self.receipt(number)) for number in range(self.tasks))
         return {number: receipt for number, receipt in receipts if receipt is not None}
 
-    def publish(self, empty: "Columns") -> None:
-        """Put the parts together, give the result its name, and remove the folder.
-
-        Args:
-            empty: the columns without rows, for a result that has none.
-        """
-        paths = [self._data(number) for number, receipt in self.finished().items() if receipt["rows"]]
-        if not paths:
-            paths = [self._data(0)]
-            self.output.format.write(paths[0], empty)
-        hidden = self.folder.parent
-        if self.output.is_folder:
-            self._publish_folder(paths)
-        else:
-            whole = hidden / f"whole{self.output.format.suffix}"
-            try:
-                self.output.format.assemble(paths, whole)
-                publish(whole, self.output.target)
-            except OSError as error:
-                raise OSError(error.errno, error.strerror or str(error), str(self.output.target)) from error
-        remove(hidden)
-
-    def _publish_folder(self, paths: list[Path]) -> None:
-        """Give the folder of the data the name of the output."""
-        data, before = self.folder / "data", self.folder.parent / "before"
-        for temporary in data.glob(".*"):  # of a worker that was killed
-            temporary.unlink()
-        FOLDER.agree(paths)
-        sync(data)
+    def put_in_place(self, data: Path) -> None:
+        """Give a folder the name of the output, in the place of an older one."""
+        before = self.folder.parent / "before"
         shutil.rmtree(before, ignore_errors=True)
         if self.output.target.exists():
             os.replace(self.output.target, before)
         os.replace(data, self.output.target)
         sync(self.output.target.parent)
 
-    def _data(self, number: int) -> Path:
-        return self.folder / "data" / f"part-{number:05}{self.output.format.suffix}"
+    def remove(self) -> None:
+        """Remove the hidden folder."""
+        remove(self.folder.parent)
 
     def _receipt(self, number: int) -> Path:
         return self.folder / "receipts" / f"{number}.json"
 
 
+def finish(
+    parts: Parts,
+    work: Callable[[tuple[int, T]], Any],
+    tasks: Sequence[T],
+    size: Callable[[T], int],
+    engine: Engine,
+    progress: Callable[[int, int], None],
+    say: Callable[[str], None],
+) -> list[dict[str, Any]]:
+    """Write the parts that are not finished, and return all receipts in order.
+
+    Args:
+        parts: where they are written.
+        work: writes the part of a number and its task.
+        tasks: those of all parts.
+        size: how much of the whole a task is.
+        engine: what computes.
+        progress: is told how much is done, and of how much.
+        say: is told what the user should know.
+    """
+    finished = parts.finished()
+    if finished:
+        say(f"{printable(parts.output.name)}: {len(finished):,} of {len(tasks):,} parts were finished")
+    missing = [(number, task) for number, task in enumerate(tasks) if number not in finished]
+    done, whole = sum(size(tasks[number]) for number in finished), sum(map(size, tasks))
+    for (_, task), _ in zip(missing, engine.map(work, missing), strict=True):
+        done += size(task)
+        progress(done, whole)
+    return list(parts.finished().values())
+
+
 @contextlib.contextmanager
-def parts_of(output: RowOutput, plan: Plan, *, resume: bool, say: Callable[[str], None]) -> Iterator[Parts]:
+def parts_of(kind: type[P], output: Output, plan: Plan, *, resume: bool, say: Callable[[str], None]) -> Iterator[P]:
     """The parts of an output, to be written, and published at the end of the block.
 
     If the block ends with an exception, finished parts stay for ``--resume``, and the exception gets a note of that;
     but not where other inputs or parameters are needed, after a ValueError.
 
     Args:
+        kind: what the parts consist of.
         output: what is written.
         plan: what is going to be done.
         resume: whether parts that are finished are kept.
@@ -134,11 +150,11 @@ def parts_of(output: RowOutput, plan: Plan, *, resume: bool, say: Callable[[str]
     """
 
     def said(folder: Path) -> str:
-        count = len(Parts(output, folder, len(plan.tasks)).finished())
+        count = len(kind(output, folder, len(plan.tasks)).finished())
         return f"{count:,} of {len(plan.tasks):,} parts are" if count else ""
 
     with unfinished(output.target, output.name, plan, said, resume=resume, say=say) as folder:
-        parts = Parts(output, folder, len(plan.tasks))
+        parts = kind(output, folder, len(plan.tasks))
         for name in ("data", "receipts"):
             (folder / name).mkdir(exist_ok=True)
         yield parts

@@ -5,6 +5,7 @@ shape, filled up with -1. A record of no rows is the single number 0, so that it
 nothing here waits for a device to tell a value, except ``Header.of``.
 """
 
+import functools
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -41,9 +42,15 @@ def write(count: int, code: int, event: torch.Size, lines: Tensor) -> Tensor:
             f"metrics take at most {_MOST_EVENT_DIMS} event dimensions, got event shape {tuple(event)}: flatten some."
         )
     shape = [*event, *[_NO_DIMENSION] * (_MOST_EVENT_DIMS - len(event))]
-    head = lines.new_tensor([[count, code, *shape]])
+    head = _line((count, code, *shape), lines.device)
     width = max(HEADER_WIDTH, lines.shape[1])
     return torch.cat([torch.nn.functional.pad(x, (0, width - x.shape[1])) for x in (head, lines)])
+
+
+@functools.lru_cache(maxsize=64)
+def _line(numbers: tuple[int, ...], device: torch.device) -> Tensor:
+    """A line of numbers. Batches are mostly of one size, and to copy numbers to a device is to wait for it."""
+    return torch.tensor([numbers], dtype=torch.float64, device=device)
 
 
 def merged_head(a: Tensor, b: Tensor) -> Tensor:

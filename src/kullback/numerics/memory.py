@@ -67,8 +67,17 @@ def exhausted(error: BaseException) -> str | None:
 
 def _available() -> int | None:
     """The bytes that Linux says a new process could take without swapping; None elsewhere."""
+    return _of_linux("MemAvailable")
+
+
+def installed() -> int:
+    """The bytes of memory that this machine has; 8 GB where that is not known."""
+    return _of_linux("MemTotal") or 8 * 10**9
+
+
+def _of_linux(name: str) -> int | None:
     try:
         with open("/proc/meminfo", encoding="ascii") as lines:
-            return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+            return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
     except (OSError, StopIteration):
         return None

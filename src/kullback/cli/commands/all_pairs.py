@@ -1,17 +1,22 @@
 """``kullback pairwise`` and ``kullback nearest``."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from kullback.cli.errors import BadInput, one_line_errors
-from kullback.cli.inputs import EXIT_CODES, POSTERIOR_FILES, check_output, posterior_inputs, read_models
+from kullback.cli.errors import BadInput, one_line_errors, with_notes
+from kullback.cli.inputs import EXIT_CODES, POSTERIOR_FILES, check_output, noted, posterior_inputs, read_models
+from kullback.cli.progress import progress
+from kullback.cli.running import Running, running_options, say, say_skipped
 from kullback.divergences.registry import RECORDS
+from kullback.io.row_outputs import ROW_SUFFIXES
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
-    from kullback.io.model import Posteriors
+    from kullback.io.model import Model
     from kullback.io.reading import Reading
 
     Decorator = Callable[[Any], Any]
@@ -24,73 +29,112 @@ _divergence: "Decorator" = click.option(
 )  # fmt: skip
 
 
+def _output(kinds: str) -> "Decorator":
+    return click.option("-o", "--output", type=click.Path(), metavar="OUT", required=True,
+                        help=f"The file to write, {kinds}.")  # fmt: skip
+
+
 @click.command(epilog=_EPILOG)
 @posterior_inputs
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(),
-    metavar="OUT",
-    required=True,
-    help="The file to write, .zarr, .npy, or .csv of up to a million numbers.",
-)
+@_output(".zarr, .npy, or .csv of up to a million numbers")
 @_divergence
-def pairwise(*, a: str, b: str | None, reading: "Reading", output: str, divergence: str) -> None:
+@running_options
+def pairwise(*, a: str, b: str | None, reading: "Reading", output: str, divergence: str, running: Running) -> None:
     """The divergences of all rows of A from all rows of B.
 
     A matrix with a row for each row of A and a column for each of B, in the order of the files; their numbers and ids
     may differ. It is written block by block and may be larger than memory; it appears under its name when it is
-    complete. A and B are files; a single file may hold both models. If it holds one, that is compared with itself.
+    complete, and --resume continues a .zarr or .npy. A and B are files; a single file may hold both models. If it holds
+    one, that is compared with itself. --on-bad skip leaves out the rows and the columns of the rows that it skips.
     """
     with one_line_errors():
-        from kullback.jobs.all_pairs import MATRIX_SUFFIXES, write_pairwise
+        from kullback.io.kept import kept
+        from kullback.io.output import check_writable
+        from kullback.io.rows import Skipped
+        from kullback.jobs.pairwise import MATRIX_SUFFIXES, write_pairwise
 
-        p, q = _two_models(a, b, reading, output, MATRIX_SUFFIXES)
-        _run(lambda: write_pairwise(p, q, output, divergence))
+        inputs = _inputs(a, b, output)
+        check_writable(output, MATRIX_SUFFIXES, folders=(".zarr",))
+        models = _models(inputs, reading)
+        with running.start() as engine, progress("pairwise", unit="numbers") as update, _one_line():
+            copies = len(models) * (1 + engine.processes)
+            read = noted(lambda: [kept(model, skip=running.skips, copies=copies) for model in models])
+            p, q = read[0], read[-1]
+            write_pairwise(
+                p, q, output, inputs, divergence, engine, reading=_read_as(inputs, reading, running),
+                resume=running.resume, progress=update, say=say,
+            )  # fmt: skip
+        say_skipped(functools.reduce(Skipped.merge, (of.skipped for of in read)))
         click.echo(f"wrote {len(p):,} × {len(q):,} divergences to {printable(output)}", err=True)
 
 
 @click.command(epilog=_EPILOG)
 @posterior_inputs
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many rows of B for each of A.")
-@click.option(
-    "-o", "--output", type=click.Path(), metavar="OUT", required=True, help="The file to write, .parquet, .csv or .npz."
-)
+@_output(f"{', '.join(ROW_SUFFIXES)}, or a folder of Parquet files, OUT/")
 @_divergence
-def nearest(*, a: str, b: str | None, reading: "Reading", k: int, output: str, divergence: str) -> None:
+@running_options
+def nearest(
+    *, a: str, b: str | None, reading: "Reading", k: int, output: str, divergence: str, running: Running
+) -> None:
     """The K rows of B that are nearest to each row of A, exactly.
 
     The result has K rows for each row of A, nearest first, with the columns id, rank (from 1), neighbour (the id in B)
     and the divergence. A row without an id has its number, counted from 0. The numbers and ids of the rows of A and B
     may differ. A and B are files; a single file may hold both models. If it holds one, that is searched itself, and
     each row is its own nearest.
+
+    A is read some rows at a time. B is held in memory, by each process of Dask, where all of these copies take at most
+    half of the memory of this machine; where they would take more, B is read in blocks, again for each part of A.
     """
     with one_line_errors():
-        from kullback.io.row_outputs import ROW_SUFFIXES
-        from kullback.jobs.all_pairs import write_nearest
+        from kullback.io.joining import alone
+        from kullback.io.kept import kept
+        from kullback.io.row_outputs import row_output
+        from kullback.jobs.nearest import Nearest, write_nearest
 
-        p, q = _two_models(a, b, reading, output, ROW_SUFFIXES)
-        _run(lambda: write_nearest(p, q, k, output, divergence))
-        click.echo(f"wrote the {k:,} nearest of {len(q):,} for each of {len(p):,} to {printable(output)}", err=True)
+        inputs = _inputs(a, b, output)
+        place = row_output(output)
+        models = _models(inputs, reading)
+        with running.start() as engine, progress("nearest", unit="rows") as update, _one_line():
+            rows = noted(lambda: alone(models[0], skip=running.skips))
+            searched = noted(lambda: kept(models[-1], skip=running.skips, copies=1 + engine.processes))
+            count, skipped = write_nearest(
+                Nearest(rows, searched, k, divergence), place, inputs, engine,
+                reading=_read_as(inputs, reading, running), resume=running.resume, progress=update, say=say,
+            )  # fmt: skip
+        say_skipped(skipped if len(models) == 1 else skipped.merge(searched.skipped))
+        click.echo(
+            f"wrote the {k:,} nearest of {len(searched):,} for each of {count:,} to {printable(output)}", err=True
+        )
 
 
-def _two_models(
-    a: str, b: str | None, reading: "Reading", output: str, suffixes: Sequence[str]
-) -> "tuple[Posteriors, Posteriors]":
-    from kullback.io.output import check_writable
-
+def _inputs(a: str, b: str | None, output: str) -> list[str]:
     paths = [a] if b is None else [a, b]
     check_output(output, paths)
-    check_writable(output, suffixes, folders=(".zarr",))
-    models = [model.read() for model in read_models(paths, reading)]
-    return models[0], models[-1]
+    return paths
 
 
-def _run(write: Any) -> None:
+def _models(inputs: list[str], reading: "Reading") -> "list[Model]":
+    """One model, which is compared with itself, or two, whose rows need not match."""
+    from kullback.io.joining import check_shapes
+
+    models = read_models(inputs, reading)
+    check_shapes(models[0], models[-1])
+    return models
+
+
+def _read_as(inputs: list[str], reading: "Reading", running: Running) -> dict[str, Any]:
+    """What determines the rows, beside the files."""
+    return {"files": inputs, "reading": repr(reading), "on_bad": running.on_bad}
+
+
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
     try:
-        write()
+        yield
     except (ValueError, ImportError) as error:
-        raise BadInput(error) from error
+        raise BadInput(with_notes(error)) from error
 
 
 COMMANDS = (pairwise, nearest)

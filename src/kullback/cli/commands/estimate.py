@@ -41,10 +41,7 @@ def estimate(
         first, _, second = (name.strip() for name in (columns or "").partition(","))
         if y is None and second:
             raise BadInput(f"--columns has a second name, {printable(second)!r}, but there is one file. Leave it out.")
-        try:
-            samples = [read_samples(path, name or None) for path, name in ((x, first), (y, second or first)) if path]
-        except MemoryError as error:
-            raise BadInput(error) from None
+        samples = [read_samples(path, name or None) for path, name in ((x, first), (y, second or first)) if path]
         if y is None and method != "auto":
             raise BadInput("--method is for two files: the entropy of one has a single method.")
         try:

@@ -1,5 +1,6 @@
 """``.parquet``, by row groups."""
 
+import bisect
 import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
@@ -46,12 +47,21 @@ class ParquetColumn(Chunked):
     def pieces(self, chunk: int, size: int) -> "Iterator[Column]":
         """The rows from a row group on."""
         with _opened(self.path) as file:
-            groups = list(range(chunk, len(self._starts) - 1))
             row, width = self._starts[chunk], None
-            for batch in file.iter_batches(size, row_groups=groups, columns=list(self.names), use_threads=False):
-                array = arrow_rows(batch, self.names, self.place, row, width)
-                row, width = row + len(array), array.shape[1:]
-                yield array
+            for groups in self._groups(chunk, size):
+                for batch in file.iter_batches(size, row_groups=groups, columns=list(self.names), use_threads=False):
+                    array = arrow_rows(batch, self.names, self.place, row, width)
+                    row, width = row + len(array), array.shape[1:]
+                    yield array
+
+    def _groups(self, chunk: int, rows: int) -> Iterator[list[int]]:
+        """The row groups from one on, so many together as have these rows: each that Arrow is told of takes time,
+        whether it is read or not.
+        """
+        while chunk < len(self._starts) - 1:
+            end = min(bisect.bisect_left(self._starts, self._starts[chunk] + rows), len(self._starts) - 1)
+            yield list(range(chunk, end))
+            chunk = end
 
     def beside(self, others: Sequence[Stored]) -> "ParquetColumn | None":
         """These columns as one, for which the file is opened once."""

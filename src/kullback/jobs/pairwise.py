@@ -1,0 +1,175 @@
+"""The matrix of the divergences of all rows of one model from all rows of another, written block by block."""
+
+import csv
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kullback.all_pairs.pairwise import BLOCK, as_batches, as_torch, pairwise
+from kullback.all_pairs.stored_matrix import SUFFIXES, Place, create, write
+from kullback.engines.base import Engine
+from kullback.errors import PosteriorFileError
+from kullback.io.kept import Kept
+from kullback.io.output import publish, sync, whole_file
+from kullback.io.text import printable
+from kullback.jobs.parts import Parts, finish, parts_of
+from kullback.jobs.plan import Plan, fingerprint
+
+MATRIX_SUFFIXES = (*SUFFIXES, ".csv")
+"""The suffixes of files that :func:`write_pairwise` can write."""
+
+# The most entries of a matrix that is written as text.
+_MOST_AS_TEXT = 10**6
+
+
+@dataclass(frozen=True)
+class MatrixOutput:
+    """A Zarr array or a NumPy file that is going to be written."""
+
+    name: str
+
+    @property
+    def target(self) -> Path:
+        """Where it is: behind a link, what the link points to."""
+        return Path(os.path.realpath(self.name))
+
+
+class MatrixParts(Parts):
+    """Blocks of one matrix."""
+
+    output: MatrixOutput
+
+    @property
+    def data(self) -> Path:
+        """The matrix."""
+        return self.folder / "data" / f"matrix{Path(self.output.name).suffix.lower()}"
+
+    def create(self, shape: tuple[int, int], dtype: torch.dtype, attributes: Mapping[str, Any]) -> None:
+        """Make the matrix, unless blocks of it are finished."""
+        if not self.finished():
+            with self._writing():
+                shutil.rmtree(self.data, ignore_errors=True)
+                create(self.data, shape, dtype, dict(attributes))
+
+    def write(self, number: int, place: Place, values: torch.Tensor) -> None:
+        """Write a block, and its receipt.
+
+        Raises:
+            OSError: if they cannot be written.
+        """
+        with self._writing():
+            write(self.data, place, values)
+            self._confirm(number, {})
+
+    def is_whole(self, number: int, receipt: dict[str, Any]) -> bool:
+        """A receipt is written when the block is on the disk."""
+        return self.data.exists()
+
+    def publish(self) -> None:
+        """Give the matrix its name, and remove the folder."""
+        if self.data.is_dir():
+            sync(self.data)
+            self.put_in_place(self.data)
+        else:
+            publish(self.data, self.output.target)
+        self.remove()
+
+
+@dataclass(frozen=True)
+class _ToMatrix:
+    p: Kept
+    q: Kept
+    divergence: str
+    parts: MatrixParts
+
+    def __call__(self, task: tuple[int, tuple[range, range]]) -> None:
+        number, (rows, columns) = task
+        values = pairwise(self.p.part(rows.start, rows.stop), self.q.part(columns.start, columns.stop), self.divergence)
+        place = slice(rows.start, rows.stop), slice(columns.start, columns.stop)
+        self.parts.write(number, place, values)
+
+
+def write_pairwise(
+    p: Kept,
+    q: Kept,
+    output: str,
+    inputs: Sequence[str],
+    divergence: str,
+    engine: Engine,
+    *,
+    reading: Mapping[str, Any],
+    resume: bool,
+    progress: Callable[[int, int], None],
+    say: Callable[[str], None],
+) -> None:
+    """Write the matrix of the divergences of all rows of p from all rows of q, in the order of the data.
+
+    A ``.zarr`` array or a ``.npy`` file has the numbers alone; a ``.csv`` has the ids of p in the first column and
+    those of q in the first row.
+
+    Args:
+        p: the rows of the matrix.
+        q: its columns.
+        output: the file or the array.
+        inputs: the paths that the rows are read from.
+        divergence: its short name.
+        engine: what computes the blocks.
+        reading: what else determines the rows.
+        resume: whether blocks of an interrupted run are kept.
+        progress: is told how many numbers are done, and of how many.
+        say: is told what the user should know.
+
+    Raises:
+        PosteriorFileError: if a matrix of more than a million numbers is to be written as CSV, or one as CSV is to be
+            continued.
+    """
+    if Path(output).suffix.lower() == ".csv":
+        if resume:
+            raise PosteriorFileError(
+                f"{printable(output)}: --resume continues .zarr and .npy. A matrix as CSV is small and written at once."
+            )
+        _write_text(p, q, output, divergence)
+        return
+    shape = len(p), len(q)
+    tasks = list(itertools.product(_cut(len(p), BLOCK[0]), _cut(len(q), BLOCK[1])))
+    parameters = {"pairwise": divergence, **reading}
+    plan = Plan(fingerprint(inputs), parameters, [[x.stop for x in task] for task in tasks])
+    with parts_of(MatrixParts, MatrixOutput(output), plan, resume=resume, say=say) as parts:
+        one, other, _ = as_batches("pairwise({})", p.part(0, 1), q.part(0, 1), divergence)
+        parts.create(shape, as_torch(one, other)[0].mean.dtype, {"divergence": divergence})
+        finish(parts, _ToMatrix(p, q, divergence, parts), tasks, _size, engine, progress, say)
+        parts.publish()
+
+
+def _cut(count: int, size: int) -> list[range]:
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _size(task: tuple[range, range]) -> int:
+    rows, columns = task
+    return len(rows) * len(columns)
+
+
+def _write_text(p: Kept, q: Kept, output: str, divergence: str) -> None:
+    if len(p) * len(q) > _MOST_AS_TEXT:
+        raise PosteriorFileError(
+            f"{printable(output)}: {len(p):,} × {len(q):,} divergences are too many for CSV, which takes "
+            f"{_MOST_AS_TEXT:,}. Write a .zarr or .npy file."
+        )
+    values = pairwise(p.part(0, len(p)), q.part(0, len(q)), divergence)
+    with whole_file(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["id", *_all_ids(q)])
+        writer.writerows([key, *map(str, row)] for key, row in zip(_all_ids(p), values.numpy(), strict=True))
+
+
+def _all_ids(kept: Kept) -> list[Any]:
+    ids: list[Any] = kept.ids(np.arange(len(kept))).tolist()
+    return ids

@@ -1,0 +1,73 @@
+"""Ids of rows that are read in batches: integers of any type, strings, and none."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from kullback.errors import PosteriorFileError
+from kullback.io.joining import joined
+from kullback.io.reading import Reading
+
+ROWS = 23
+IDS = {
+    "i1": np.arange(-5, ROWS - 5, dtype="i1"),
+    "u4": np.arange(2**32 - ROWS, 2**32).astype("u4"),
+    ">i8": np.arange(-3, ROWS - 3).astype(">i8"),
+    "u8": np.uint64(2**63 - 4) + np.arange(ROWS, dtype="u8"),
+    "text": np.array(["", *(f"cell {i}" for i in range(1, ROWS))]),
+}
+
+
+def rows_of(folder, ids, order, *, skip=False):
+    """The rows of two archives, of which the second has the ids in this order, and its ids as means."""
+    means = np.arange(len(ids), dtype=float)[:, None] * [1.0, -1.0]
+    np.savez(folder / "a.npz", id=ids, mu=means, logvar=np.zeros((len(ids), 2)))
+    np.savez(folder / "b.npz", id=ids[order], mu=means[order], logvar=np.zeros((len(order), 2)))
+    [a], [b] = (Reading().models([folder / name]) for name in ("a.npz", "b.npz"))
+    return joined(a, b, skip=skip)
+
+
+@pytest.mark.parametrize("order", [range(ROWS), range(ROWS - 1, -1, -1)], ids=["same", "reversed"])
+@pytest.mark.parametrize("kind", IDS)
+def test_ids_are_integers_and_strings_of_python_and_join_rows(kind, order, tmp_path):
+    rows = rows_of(tmp_path, IDS[kind], np.array(order))
+    found = [batch for start in (0, 9) for batch in rows.batches(range(start, start + 9 if start == 0 else ROWS))]
+    ids = [key for batch in found for key in batch.ids]
+    assert ids == IDS[kind].tolist()
+    assert {type(key) for key in ids} == {str if kind == "text" else int}
+    for batch in found:
+        p, q = batch.gaussians
+        np.testing.assert_array_equal(p.mean, q.mean)
+
+
+@pytest.mark.parametrize("kind", IDS)
+def test_an_id_that_occurs_twice_is_named(kind, tmp_path):
+    ids = IDS[kind].copy()
+    ids[17] = ids[4]
+    with pytest.raises(PosteriorFileError, match=rf"'?{ids[4]}'? occurs more than once"):
+        rows_of(tmp_path, ids, np.arange(ROWS))
+
+
+def test_the_empty_string_is_no_partner_of_0(tmp_path):
+    for name, ids in (("a.npz", [0]), ("b.npz", [""])):
+        np.savez(tmp_path / name, id=ids, mu=np.ones((1, 2)), logvar=np.ones((1, 2)))
+    [a], [b] = (Reading().models([tmp_path / name]) for name in ("a.npz", "b.npz"))
+    with pytest.raises(PosteriorFileError, match="lacks 1 of the ids"):
+        joined(a, b)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 5, 23])
+def test_row_groups_of_any_size_give_the_same_rows(groups, tmp_path):
+    mean = np.random.default_rng(0).normal(size=(ROWS, 2)).astype("f4")
+    table = pa.table({"id": np.arange(ROWS), "mu": list(mean), "logvar": list(mean)})
+    with pa.parquet.ParquetWriter(tmp_path / "a.parquet", table.schema) as writer:
+        writer.write_table(table[:0])
+        writer.write_table(table, row_group_size=groups)
+    [model] = Reading().models([tmp_path / "a.parquet"])
+    for start, stop, size in ((0, ROWS, 4), (3, 19, 7), (22, 23, 9)):
+        found = [np.asarray(batch.gaussian.mean) for batch in model.batches(start, stop, size)]
+        assert [len(x) for x in found[:-1]] == [size] * (len(found) - 1)
+        np.testing.assert_array_equal(np.concatenate(found), mean[start:stop])
+        ids = [key for batch in model.ids_of(start, stop, size) for key in batch]
+        assert ids == list(range(start, stop))
