@@ -5,8 +5,7 @@
 - ``compare.py``: the public function; ``result.py``: its result as data, ``comparison.py`` of two models and
   ``one_model.py`` of one, which consists of three parts: ``summary.py``, each model by itself and the divergences as
   they stand, accumulated in mergeable batches by ``passes.py`` and written as text by ``summary_json.py``;
-  ``coordinates.py``, what is left after an alignment; ``aggregate.py``,
-  the distributions of all codes.
+  ``coordinates.py``, what is left after an alignment; ``aggregate.py``, the distributions of all codes.
 - ``compare_all.py``: several models, each with each.
 - ``images.py``: the images of the inputs that are listed.
 - ``statistics.py``, ``scalars.py``: the numbers that are reported, and their names; ``findings_of_model.py``,
