@@ -59,6 +59,12 @@ def _descending_all(values: Tensor) -> Tensor:
     return values.argsort(descending=True, stable=True)
 
 
+def _row(g: Gaussian, row: int) -> Gaussian:
+    """One row of a batch, whose memory is not kept."""
+    only = g[row]
+    return Gaussian(only.mean.clone(), only.scale.map(lambda x, _: x.clone(), only.event_dims), only.event_dims)
+
+
 @dataclass(frozen=True, eq=False)
 class RowDivergences:
     """One divergence of each row of a batch, and the terms of its marginals."""
@@ -124,7 +130,7 @@ class DivergenceSummary:
             RunningMean.of(rows.from_variances),
             RunningMean(len(values), correlations.mean()),
             largest,
-            (p[first], q[first] if q.batch_shape else q),
+            (_row(p, first), _row(q, first) if q.batch_shape else q),
         )
 
     def merge(self, other: "DivergenceSummary") -> "DivergenceSummary":

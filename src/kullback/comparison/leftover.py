@@ -1,7 +1,7 @@
 """What maps leave of the divergence of two models: mergeable, and constant in size."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -80,6 +80,10 @@ class Leftovers:
             return self
         p, q = (flattened(in_full(g)) for g in rows.gaussians)
         return self.merge(Leftovers({kind: Leftover.of(p, q, g, rows, kept, expected) for kind, g in maps.items()}))
+
+    def compact(self) -> "Leftovers":
+        """The same in as little memory."""
+        return Leftovers({kind: replace(left, values=left.values.compact()) for kind, left in self.of.items()})
 
     def merge(self, other: "Leftovers") -> "Leftovers":
         """Those of the rows of both."""

@@ -54,7 +54,7 @@ class Summarize:
         summary = self.empty
         for batch in self.rows.batches(task):
             summary = summary.update(batch, self.prior)
-        return summary
+        return summary.compact()
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class Leave:
         left = Leftovers({})
         for batch in self.rows.batches(task):
             left = left.update(batch, self.maps, self.kept, len(self.rows))
-        return left
+        return left.compact()
 
 
 def tasks_of(rows: ModelRows) -> list[range]:

@@ -9,7 +9,7 @@ from kullback.gaussians.gaussian import Gaussian
 from kullback.numerics.sampling import RowSample, level_for
 
 # How many numbers a reservoir holds of diagonal Gaussians, and of others; and the fewest rows.
-_DIAGONAL_NUMBERS, _MATRIX_NUMBERS = 2**23, 2**24
+_DIAGONAL_NUMBERS, _MATRIX_NUMBERS = 2**22, 2**24
 _FEWEST_ROWS = 256
 
 
@@ -30,11 +30,15 @@ class Reservoir:
         fewest = 16 * gaussians[0].event_size if is_diagonal else 0
         capacity = max((_DIAGONAL_NUMBERS if is_diagonal else _MATRIX_NUMBERS) // per_row, fewest, _FEWEST_ROWS)
         sample = RowSample.of(numbers, columns, capacity, level_for(expected, capacity))
-        return cls(sample, tuple(g[:0] for g in gaussians))
+        return cls(sample, tuple(_no_rows(g) for g in gaussians))
 
     def merge(self, other: "Reservoir") -> "Reservoir":
         """The sample of the rows of both."""
         return Reservoir(self.sample.merge(other.sample), self.templates)
+
+    def compact(self) -> "Reservoir":
+        """The same in as little memory."""
+        return Reservoir(self.sample.compact(), self.templates)
 
     def rows(self) -> tuple[Tensor, tuple[Gaussian, ...]]:
         """The numbers of all rows, ascending, and the rows of each model."""
@@ -52,3 +56,9 @@ class Reservoir:
             scale = template.scale.map(lambda x, _: next(left), template.event_dims)
             found.append(Gaussian(mean, scale, template.event_dims))
         return numbers, tuple(found)
+
+
+def _no_rows(g: Gaussian) -> Gaussian:
+    """No rows of a batch, whose memory is not kept."""
+    scale = g.scale.map(lambda x, _: x[:0].clone(), g.event_dims)
+    return Gaussian(g.mean[:0].clone(), scale, g.event_dims)

@@ -139,6 +139,12 @@ class Summary:
             rows.skipped,
         )
 
+    def compact(self) -> "Summary":
+        """The same in as little memory."""
+        if self.values is None or self.reservoir is None:
+            return self
+        return replace(self, values=self.values.compact(), reservoir=self.reservoir.compact())
+
     def merge(self, other: "Summary") -> "Summary":
         """The summary over the rows of both."""
         skipped = self.skipped.merge(other.skipped)

@@ -71,6 +71,17 @@ class RowSample:
         columns = tuple(x + y for x, y in zip(a.columns, b.columns, strict=True))
         return RowSample(self.capacity, level, a.numbers + b.numbers, columns)._within_capacity()
 
+    def compact(self) -> "RowSample":
+        """The same as one part: many small ones keep memory between them from being used."""
+        if len(self.numbers) == 1:
+            return self
+        return RowSample(
+            self.capacity,
+            self.level,
+            (torch.cat(self.numbers),),
+            tuple((torch.cat(column),) for column in self.columns),
+        )
+
     def rows(self) -> "tuple[Tensor, tuple[Tensor, ...]]":
         """The numbers of the rows, ascending, and each column."""
         numbers = torch.cat(self.numbers)
