@@ -12,8 +12,12 @@ TASKS = 60
 
 SMALL_TASKS = """
 import sys
-import kullback.jobs.divergences as jobs
-jobs._NUMBERS = 2**7
+import kullback.all_pairs.stored_matrix as matrix
+import kullback.jobs.divergences as divergences
+import kullback.jobs.nearest as nearest
+import kullback.jobs.pairwise as pairwise
+divergences._NUMBERS = nearest._NUMBERS = 2**7
+pairwise.BLOCK, matrix._CHUNK = (128, 480), 32
 from kullback.cli.app import main
 main()
 """
@@ -43,7 +47,7 @@ def start(folder, *arguments, **options):
 
 def finish(process):
     """Its exit code and what it wrote to stderr."""
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     return process.returncode, said
 
 
