@@ -67,6 +67,33 @@ def test_the_nearest_are_those_of_the_matrix():
     np.testing.assert_allclose(table["kl"], np.take_along_axis(want, order, 1).flatten(), rtol=1e-11)
 
 
+def test_rows_that_are_skipped_are_in_neither_result(tmp_path):
+    mu, mu_b = MU.copy(), MU_B.copy()
+    mu[[0, 9]], mu_b[4, 2] = np.inf, np.nan
+    np.savez("a_bad.npz", mu=mu, logvar=LOGVAR)
+    np.savez("b_bad.npz", mu=mu_b, logvar=LOGVAR_B, id=np.array(IDS))
+    for output in ("near.npz", "kl.npy", "kl.csv"):
+        name = "nearest" if output == "near.npz" else "pairwise"
+        said = run(name, "a_bad.npz", "b_bad.npz", "-o", output, code=2).stderr
+        assert "inf is not a valid mean" in said or "nan is not a valid mean" in said
+        said = run(name, "a_bad.npz", "b_bad.npz", "-o", output, "--on-bad", "skip").stderr
+        assert "note: 3 rows were left out (--on-bad skip):" in said
+        assert [f"id {key!r}" in said for key in ("0", "9", "row-4")] == [True] * 3
+    rows, columns = np.delete(np.arange(40), [0, 9]), np.delete(np.arange(25), 4)
+    want = kl()[np.ix_(rows, columns)]
+    np.testing.assert_allclose(np.load("kl.npy"), want, rtol=1e-11)
+    text = list(csv.reader(Path("kl.csv").read_text(encoding="utf-8").splitlines()))
+    assert text[0] == ["id", *(IDS[j] for j in columns)]
+    assert [row[0] for row in text[1:]] == [str(i) for i in rows]
+    order = want.argsort(1)[:, :10]
+    with np.load("near.npz") as file:
+        assert file["id"].tolist() == rows.repeat(10).tolist()
+        assert file["neighbour"].tolist() == [IDS[columns[j]] for j in order.flatten()]
+    # A model that is searched itself has its rows left out once.
+    assert "note: 2 rows were left out" in run("nearest", "a_bad.npz", "-o", "o.npz", "--on-bad", "skip").stderr
+    assert "note: 2 rows were left out" in run("pairwise", "a_bad.npz", "-o", "o.npy", "--on-bad", "skip").stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -75,6 +102,8 @@ def test_the_nearest_are_those_of_the_matrix():
         (["pairwise", "a.npz", "b.npz", "-o", "a.npz"], "is an input"),
         (["pairwise", "a.npz", "wide.npz", "-o", "o.npy"], "latent shapes differ"),
         (["pairwise", "large.npz", "-o", "o.csv"], "too many for CSV"),
+        (["pairwise", "a.npz", "-o", "o.csv", "--resume"], "--resume continues .zarr and .npy"),
+        (["nearest", "a.npz", "-o", "o.csv", "--engine", "local", "--scheduler", "tcp://x:1"], "Leave one out"),
     ],
 )
 def test_what_cannot_be_done_ends_in_one_line(arguments, message):

@@ -5,9 +5,10 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
-from engines.work import Large, as_list, bad_at_five, deadly, joined, process_of, slow
+from engines.work import At, Large, as_list, bad_at_five, deadly, joined, process_of, slow
 
 from kullback.engines import dask as dask_engine
 from kullback.engines.dask import Dask
@@ -48,6 +49,10 @@ def test_an_exception_arrives_as_itself(engine, capfd):
 
 def test_a_large_function_travels_without_a_warning(engine):
     assert [n for _, n in engine.map(Large(), range(4))] == [20_000_000 + i for i in range(4)]
+
+
+def test_a_process_in_another_folder_finds_the_same_file(engine):
+    assert [path for _, path in engine.map(At(Path("a.npz")), range(1))] == [os.path.abspath("a.npz")]
 
 
 @pytest.mark.parametrize("combine", [None, joined])

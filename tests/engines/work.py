@@ -43,3 +43,13 @@ class Large:
 
     def __call__(self, i):
         return i + len(self.bytes)
+
+
+class At:
+    """A place that a function holds."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __call__(self, i):
+        return str(self.path)

@@ -15,11 +15,15 @@ NUMBERS = 2**7
 
 SMALL_TASKS = f"""
 import sys
+import kullback.all_pairs.stored_matrix as matrix
 import kullback.comparison.passes as passes
 import kullback.jobs.checkpoint as checkpoint
-import kullback.jobs.divergences as jobs
-jobs._NUMBERS = passes._NUMBERS = {NUMBERS}
+import kullback.jobs.divergences as divergences
+import kullback.jobs.nearest as nearest
+import kullback.jobs.pairwise as pairwise
+divergences._NUMBERS = nearest._NUMBERS = passes._NUMBERS = {NUMBERS}
 checkpoint._SECONDS = checkpoint._TIMES = checkpoint._SECONDS_OF_PASS = 0
+pairwise.BLOCK, matrix._CHUNK = (128, 480), 32
 from kullback.cli.app import main
 main()
 """

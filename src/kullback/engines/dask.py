@@ -2,11 +2,15 @@
 
 import contextlib
 import functools
+import io
 import logging
+import os
+import pickle
 import queue
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from kullback.engines.local import check_workers, cores
@@ -106,7 +110,7 @@ class Dask:
         client = self._client
         # What the function holds travels once to each worker, however many tasks there are; so it may be large.
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}):
-            function = client.submit(_itself, work, pure=False)
+            function = client.submit(pickle.loads, _sent(work), pure=False)
 
         def start(group: int) -> None:
             times[group] += 1
@@ -191,8 +195,19 @@ def _knock(scheduler: str) -> None:
         socket.create_connection(parse_host_port(place), timeout=_TIMEOUT).close()
 
 
-def _itself(work: T) -> T:
-    return work
+def _sent(work: Callable[[T], R]) -> bytes:
+    """A function as it travels: its paths are absolute, as the processes may work in another folder."""
+    from cloudpickle import CloudPickler
+
+    class Pickler(CloudPickler):  # type: ignore[misc]
+        def reducer_override(self, part: Any) -> Any:
+            if isinstance(part, Path) and not part.is_absolute():
+                return Path, (os.path.abspath(part),)
+            return super().reducer_override(part)
+
+    stream = io.BytesIO()
+    Pickler(stream).dump(work)
+    return stream.getvalue()
 
 
 def _call(work: Callable[[T], R], task: T) -> R:
