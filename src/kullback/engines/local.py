@@ -31,8 +31,8 @@ def cores() -> int:
 class Local:
     """Threads of this process, as many as it may use cores unless ``workers`` says how many.
 
-    The cores are divided among the tasks: while they run, each uses ``cores / workers`` threads of torch, and no more
-    than torch did before. An exception of a task is raised at once. Tasks that are still running then, or when the
+    While tasks run, each uses one thread of torch: in batches that fit into the caches, more would wait for each other.
+    An exception of a task is raised at once. Tasks that are still running then, or when the
     caller stops, end where they ask :func:`going_on`; what they return is dropped.
     """
 
@@ -81,7 +81,7 @@ class Local:
         # They are no bar to the end of the process: an interruption does not wait for what they compute.
         threads = [threading.Thread(target=contextvars.copy_context().run, args=(serve,), daemon=True)
                    for _ in range(serving)]  # fmt: skip
-        with _threads_of_torch(max(1, cores() // self._workers)):
+        with _one_thread_of_torch():
             for thread in threads:
                 thread.start()
             try:
@@ -135,12 +135,12 @@ def check_workers(workers: int | None) -> int | None:
 
 
 @contextlib.contextmanager
-def _threads_of_torch(limit: int) -> Iterator[None]:
-    """At most so many threads for each operation of torch, in threads that are started in the block."""
+def _one_thread_of_torch() -> Iterator[None]:
+    """One thread for each operation of torch, in threads that are started in the block."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(min(before, limit))
+    torch.set_num_threads(1)
     try:
         yield
     finally:
