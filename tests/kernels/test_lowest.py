@@ -5,7 +5,8 @@ import torch
 from torch.testing import assert_close
 
 from kullback.kernels import native_kernel
-from kullback.kernels.lowest import lowest
+from kullback.kernels.lowest import Products, lowest
+from kullback.numerics import products as products_module
 
 
 @pytest.fixture(params=["library", "torch"])
@@ -42,3 +43,51 @@ def test_infinity_is_taken_where_nothing_else_is_left(by):
     values, columns = lowest(iter([tile.clone() for tile in x.split(70, 1)]), 90)
     assert values[0, 0] == 0
     assert columns[0].sort().values.unique().numel() == 90
+
+
+def check_products(dtype, n, m, terms, count):
+    """Against products in float64 and sorting; a product is off by no more than its terms round to."""
+    g = torch.Generator().manual_seed(0)
+    left, right = (torch.randn(size, terms, dtype=dtype, generator=g) for size in (n, m))
+    values, columns = Products(right).lowest(left, count)
+    exact = left.double() @ right.double().mT
+    bound = terms * torch.finfo(dtype).eps * (left.double().abs() @ right.double().abs().mT)
+    assert (values.diff(dim=1) >= 0).all()
+    assert all(len(set(row.tolist())) == count for row in columns)
+    assert ((values - exact.gather(1, columns)).abs() <= bound.gather(1, columns)).all()
+    assert ((values - exact.sort(1).values[:, :count]).abs() <= bound.amax()).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("n", "m", "terms"), [(1, 1, 1), (7, 31, 3), (13, 1000, 65), (50, 2500, 9), (100, 33, 513)])
+@pytest.mark.parametrize("count", [1, 14, 31, 200])
+def test_products_are_those_of_float64_on_every_machine(dtype, n, m, terms, count, older_machine):
+    check_products(dtype, n, m, terms, min(count, m))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_products_by_every_instruction_by_threads_and_by_torch(dtype, monkeypatch):
+    check_products(dtype, 700, 3000, 65, 14)
+    monkeypatch.setattr(native_kernel, "_LIBRARY", None)
+    check_products(dtype, 700, 3000, 65, 14)
+    # Without the operation of torch that is not public.
+    monkeypatch.setattr(products_module, "_BY_ONEDNN", False)
+    check_products(dtype, 700, 3000, 65, 14)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_products_that_are_no_numbers(by, dtype):
+    right = torch.ones(500, 3, dtype=dtype)
+    right[[70, 499]] = torch.nan
+    right[[5, 6]] = -torch.inf
+    left = torch.ones(2, 3, dtype=dtype)
+    values, columns = Products(right).lowest(left, 20)
+    assert (values[:, :4] == -torch.inf).all()
+    assert all(set(row[:4].tolist()) == {5, 6, 70, 499} for row in columns)
+    assert (values[:, 4:] == 3).all()
+    right = torch.full((100, 1), torch.inf, dtype=dtype)
+    right[50] = 0.0
+    values, columns = Products(right).lowest(torch.ones(1, 1, dtype=dtype), 30)
+    assert values[0, 0] == 0
+    assert columns[0, 0] == 50
+    assert columns[0].unique().numel() == 30

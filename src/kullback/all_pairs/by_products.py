@@ -1,13 +1,10 @@
 r"""The nearest under the Kullback–Leibler divergence, by matrix products with a bound of their rounding errors.
 
-Scores are the inner products of ``expanded.py``, formed tile by tile, of which the lowest of each row are kept. If the
-k-th lowest score is s, and the rounding error of a score is at most e, then a Gaussian whose score is above s + 2e is
-not among the k nearest. The divergences of the others are computed by the formula, in float64. Where more may be as
+Scores are the inner products of ``expanded.py``, of which the lowest of each row are kept. If the k-th lowest score is s,
+and the rounding error of a score is at most e, then a Gaussian whose score is above s + 2e is not among the k nearest. The divergences of the others are computed by the formula, in float64. Where more may be as
 near as those that were kept, the row is in doubt: first the products are in float32, then of such rows in float64, and
 what is in doubt even then is computed in full.
 """
-
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -16,18 +13,17 @@ from kullback.all_pairs.expanded import ExpandedKL, expanded
 from kullback.divergences.kl import kl_divergence
 from kullback.engines.local import going_on
 from kullback.gaussians.gaussian import Gaussian
-from kullback.kernels.lowest import lowest
-from kullback.numerics.products import inner_products
+from kullback.kernels.lowest import Products
 from kullback.numerics.screened import smallest
 
-# Gaussians of p and of q in one tile of scores, which stays in the cache.
-_ROWS, _COLUMNS = 512, 1024
+# Gaussians of p that are searched for at once, whose vectors stay in a cache.
+_ROWS = 1024
 
 # Candidates of a row beyond those asked for, so that rounding of the scores rarely leaves a doubt.
 _SPARE = 4
 
 # Numbers of the means of pairs that are computed at once by the formula.
-_ELEMENTS = 2**17
+_ELEMENTS = 2**16
 
 
 def nearest_by_products(p: Gaussian, q: Gaussian, k: int) -> tuple[Tensor, Tensor] | None:
@@ -44,8 +40,10 @@ def nearest_by_products(p: Gaussian, q: Gaussian, k: int) -> tuple[Tensor, Tenso
         if form.left.dtype == tried:
             continue
         tried = form.left.dtype
+        products, exact = Products(form.right), _float64(q)
         parts = [
-            _of_rows(rows[i : i + _ROWS], q, k, form.of_rows(slice(i, i + _ROWS))) for i in range(0, len(rows), _ROWS)
+            _of_rows(rows[i : i + _ROWS], exact, k, form.of_rows(slice(i, i + _ROWS)), products)
+            for i in range(0, len(rows), _ROWS)
         ]
         found, where, settled = (torch.cat(x) for x in zip(*parts, strict=True))
         values[doubtful], indices[doubtful] = found, where
@@ -57,17 +55,17 @@ def nearest_by_products(p: Gaussian, q: Gaussian, k: int) -> tuple[Tensor, Tenso
     return values, indices
 
 
-def _of_rows(p: Gaussian, q: Gaussian, k: int, form: ExpandedKL) -> tuple[Tensor, Tensor, Tensor]:
+def _of_rows(p: Gaussian, q: Gaussian, k: int, form: ExpandedKL, products: Products) -> tuple[Tensor, Tensor, Tensor]:
     """Divergences and indices of the k nearest of each row, and whether they certainly are."""
     going_on()
-    scores, columns = lowest(_tiles(form), min(k + _SPARE, len(q)))
+    scores, columns = products.lowest(form.left, min(k + _SPARE, len(q)))
     scores = scores.double()
     constant, kth = form.constant.double(), scores[:, k - 1]
     cut = kth + 2.25 * _error(form, (kth + constant).clamp(min=0.0))
     chosen = ~(scores > cut[:, None])
     row, place = chosen.nonzero(as_tuple=True)
     exact = torch.full_like(scores, torch.inf)
-    exact[row, place] = _divergences(p, q, row, columns[row, place])
+    exact[row, place] = _divergences(_float64(p), q, row, columns[row, place])
     values, order = exact.topk(k, largest=False)
     # What was not computed scores more than the cut, or at least as much as the last that was kept.
     least = cut if scores.shape[1] == len(q) else torch.minimum(cut, scores[:, -1])
@@ -90,14 +88,8 @@ def _error(form: ExpandedKL, divergence: Tensor) -> Tensor:
     return unit * size
 
 
-def _tiles(form: ExpandedKL) -> Iterator[Tensor]:
-    """The inner products of all pairs, which are the divergences less the constants of the rows, tile by tile."""
-    for right in form.right.split(_COLUMNS):
-        yield inner_products(form.left, right)
-
-
 def _divergences(p: Gaussian, q: Gaussian, row: Tensor, column: Tensor) -> Tensor:
-    """The divergences of these pairs by the formula, in float64."""
+    """The divergences of these pairs of Gaussians in float64, by the formula."""
     step = max(1, _ELEMENTS // max(p.event_size, 1))
     pairs = zip(row.split(step), column.split(step), strict=True)
     return torch.cat([kl_divergence(_float64(_taken(p, i)), _float64(_taken(q, j))) for i, j in pairs])

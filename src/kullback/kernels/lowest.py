@@ -1,4 +1,7 @@
-"""The lowest numbers of each row of a matrix that is never there as a whole: it comes in tiles of columns."""
+"""The lowest numbers of each row of a matrix that is never there as a whole.
+
+It comes in tiles of columns, or is that of the inner products of vectors.
+"""
 
 import itertools
 import struct
@@ -8,10 +11,57 @@ import torch
 from torch import Tensor
 
 from kullback.kernels import native_kernel
+from kullback.numerics.products import inner_products
 from kullback.numerics.screened import smallest
 
-# The block of 64-bit integers that kullback.h declares.
-_CALL = struct.Struct("=10q")
+# The blocks of 64-bit integers that kullback.h declares, and its sizes.
+_CALL, _PRODUCTS_CALL = struct.Struct("=10q"), struct.Struct("=11q")
+_PANEL, _STRIPS = 32, 64 * 1024
+
+# Vectors in one tile of products with so many rows, which stays in a cache, where the library is not used.
+_COLUMNS = 1024
+
+
+class Products:
+    """Vectors whose inner products with others are looked through.
+
+    The library forms the products where it has instructions for it, and looks at them before they leave the nearest
+    cache; elsewhere they are formed by torch, tile by tile.
+
+    Args:
+        right: the vectors ``(m, terms)``, m positive.
+    """
+
+    def __init__(self, right: Tensor) -> None:
+        self._right, self._panels = right, None
+        if right.is_cpu and native_kernel.instructions() in ("avx2", "avx512") and right.dtype in native_kernel.DTYPES:
+            m, terms = right.shape
+            padded = torch.cat([right, right.new_zeros(-m % _PANEL, terms)])
+            self._panels = padded.view(-1, _PANEL, terms).mT.contiguous()
+
+    def lowest(self, left: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """The lowest products of each vector, ``(n, terms)``, ascending, and which they are: ``(n, count)``. NaN counts
+        as minus infinity.
+        """
+        if self._panels is None:
+            return lowest((inner_products(left, right) for right in self._right.split(_COLUMNS)), count)
+        left = left.contiguous()
+        n, (m, terms), dtype = len(left), self._right.shape, native_kernel.DTYPES[left.dtype]
+        values = left.new_empty(n, count)
+        columns = torch.empty(n, count, dtype=torch.int64)
+        work = n * m * terms
+        workspace = torch.empty(native_kernel.calls_of(n, work), _STRIPS, dtype=torch.uint8)
+        sizes = terms, m, count
+        data = left.data_ptr(), self._panels.data_ptr(), values.data_ptr(), columns.data_ptr()
+        native_kernel.by_rows(
+            "kullback_products",
+            n,
+            work,
+            lambda first, last, call: _PRODUCTS_CALL.pack(
+                dtype, first, last, *sizes, *data, workspace[call].data_ptr()
+            ),
+        )
+        return values, columns
 
 
 def lowest(tiles: Iterable[Tensor], count: int) -> tuple[Tensor, Tensor]:

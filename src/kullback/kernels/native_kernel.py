@@ -21,7 +21,7 @@ from kullback.kernels.protocol import Inputs, Work
 FILE = Path(__file__).parent / "native" / ("libkullback.dylib" if sys.platform == "darwin" else "libkullback.so")
 
 # What this module packs; the library has the same number, or was built from other sources.
-INTERFACE = 6
+INTERFACE = 7
 
 # From this many elements on, threads are worth their start.
 _PARALLEL = 2**18
@@ -108,7 +108,7 @@ def _load() -> ctypes.CDLL | None:
     library.kullback_allow.restype = None
     library.kullback_full_workspace.argtypes = [ctypes.c_int64]
     library.kullback_full_workspace.restype = ctypes.c_int64
-    for entry in (library.kullback_diagonal, library.kullback_full, library.kullback_lowest):
+    for entry in (library.kullback_diagonal, library.kullback_full, library.kullback_lowest, library.kullback_products):
         entry.argtypes = [ctypes.c_char_p]
         entry.restype = None
     return library
@@ -188,17 +188,17 @@ def _call(tensors: Sequence[Tensor], layout: Layout, outputs: _Outputs) -> None:
     if diagonal:
         by_rows("kullback_diagonal", rows, work, _diagonal_packer(tensors, layout, outputs))
     else:
-        by_rows("kullback_full", rows, work, _full_packer(tensors, layout, outputs, _calls(rows, work)))
+        by_rows("kullback_full", rows, work, _full_packer(tensors, layout, outputs, calls_of(rows, work)))
 
 
-def _calls(rows: int, work: int) -> int:
+def calls_of(rows: int, work: int) -> int:
     """How many calls so many operations on so many rows are worth."""
     return 1 if work < _PARALLEL else min(torch.get_num_threads(), rows)
 
 
 def by_rows(entry: str, rows: int, work: int, pack: _Packer) -> None:
     """One call of an entry of the library, or one for each thread, which computes a part of the rows."""
-    function, calls = getattr(_LIBRARY, entry), _calls(rows, work)
+    function, calls = getattr(_LIBRARY, entry), calls_of(rows, work)
     edges = [rows * i // calls for i in range(calls + 1)]
     blocks = [pack(edges[i], edges[i + 1], i) for i in range(calls)]
     waiting = [_threads().submit(function, block) for block in blocks[1:]]

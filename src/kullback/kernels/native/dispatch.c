@@ -6,14 +6,17 @@ void kullback_diagonal_avx512(const kullback_diagonal_call *call);
 void kullback_diagonal_avx2(const kullback_diagonal_call *call);
 void kullback_full_avx512(const kullback_full_call *call);
 void kullback_lowest_avx512(const kullback_lowest_call *call);
+void kullback_products_avx512(const kullback_products_call *call);
 void kullback_full_avx2(const kullback_full_call *call);
 void kullback_lowest_avx2(const kullback_lowest_call *call);
+void kullback_products_avx2(const kullback_products_call *call);
 int64_t kullback_workspace_avx512(int64_t n);
 int64_t kullback_workspace_avx2(int64_t n);
 #endif
 void kullback_diagonal_baseline(const kullback_diagonal_call *call);
 void kullback_full_baseline(const kullback_full_call *call);
 void kullback_lowest_baseline(const kullback_lowest_call *call);
+void kullback_products_baseline(const kullback_products_call *call);
 int64_t kullback_workspace_baseline(int64_t n);
 
 static int64_t allowed = 2;
@@ -38,7 +41,7 @@ void kullback_allow(int64_t most)
 
 int64_t kullback_interface(void)
 {
-    return 6;
+    return 7;
 }
 
 int64_t kullback_full_workspace(int64_t n)
@@ -84,3 +87,4 @@ const char *kullback_instructions(void)
 ENTRY(diagonal)
 ENTRY(full)
 ENTRY(lowest)
+ENTRY(products)

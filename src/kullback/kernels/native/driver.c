@@ -199,6 +199,50 @@ static int run_lowest(int64_t dtype, int64_t rows, int64_t all, int64_t width, i
     return failed != 0;
 }
 
+/* The lowest products of vectors with others, of which some fill up the last panel, compared with those of each pair. */
+static int run_products(int64_t dtype, int64_t rows, int64_t width, int64_t terms, int64_t count)
+{
+    const int64_t panels = (width + KULLBACK_PANEL - 1) / KULLBACK_PANEL;
+    kullback_products_call call = {
+        .dtype = dtype, .first = rows / 3, .last = rows, .terms = terms, .width = width, .count = count
+    };
+    call.left = (int64_t)array(dtype, rows * terms);
+    call.panels = (int64_t)array(dtype, panels * KULLBACK_PANEL * terms);
+    call.scores = (int64_t)array(dtype, rows * count);
+    call.columns = (int64_t)malloc((size_t)(rows * count) * 8);
+    call.workspace = (int64_t)malloc(KULLBACK_STRIPS);
+    double *all = malloc((size_t)width * 8), *sorted = malloc((size_t)width * 8);
+    if (!call.columns || !call.workspace || !all || !sorted)
+        exit(2);
+    kullback_products(&call);
+    int failed = 0;
+    const double near = (dtype == KULLBACK_FLOAT32 ? 1e-6 : 1e-15) * (double)terms * 1e3;
+    for (int64_t row = call.first; row < rows; row++) {
+        for (int64_t j = 0; j < width; j++) {
+            all[j] = 0;
+            for (int64_t k = 0; k < terms; k++)
+                all[j] += get((void *)call.left, dtype, row * terms + k) *
+                          get((void *)call.panels, dtype,
+                              (j / KULLBACK_PANEL * terms + k) * KULLBACK_PANEL + j % KULLBACK_PANEL);
+            sorted[j] = all[j];
+        }
+        qsort(sorted, (size_t)width, 8, ascending);
+        for (int64_t i = 0; i < count; i++) {
+            const int64_t column = ((int64_t *)call.columns)[row * count + i];
+            const double score = get((void *)call.scores, dtype, row * count + i);
+            failed += !(fabs(score - sorted[i]) <= near) || !(fabs(score - all[column]) <= near);
+        }
+    }
+    free((void *)call.left);
+    free((void *)call.panels);
+    free((void *)call.scores);
+    free((void *)call.columns);
+    free((void *)call.workspace);
+    free(all);
+    free(sorted);
+    return failed != 0;
+}
+
 /* An argument says to run only every so many cases: an emulated processor is slow. */
 int main(int count, char **arguments)
 {
@@ -234,6 +278,12 @@ int main(int count, char **arguments)
                     for (int64_t count = 1; count <= lengths[i]; count = count * 3 + 1)
                         if (cases++ % every == 0)
                             failed += run_lowest(dtype, 4, lengths[i], width, count);
+        for (int64_t dtype = 0; dtype < 2; dtype++)
+            for (unsigned i = 0; i < sizeof lengths / sizeof *lengths; i++)
+                for (int64_t terms = 1; terms < 70; terms = terms * 3 + 2)
+                    for (int64_t count = 1; count <= lengths[i]; count = count * 3 + 1)
+                        if (cases++ % every == 0)
+                            failed += run_products(dtype, 20, lengths[i], terms, count);
         printf("%s: every %d of %d calls, %d wrong so far\n", kullback_instructions(), every, cases, failed);
     }
     return failed != 0;

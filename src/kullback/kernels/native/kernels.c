@@ -2,12 +2,16 @@
 #include "kullback.h"
 #include <math.h>
 #include <string.h>
+#ifdef KULLBACK_X86
+#include <immintrin.h>
+#endif
 
 #define REAL_BITS 32
 #define SUFFIX f32
 #include "elementary.h"
 #include "diagonal.h"
 #include "lowest.h"
+#include "products.h"
 #include "forget.h"
 
 #define REAL_BITS 64
@@ -18,6 +22,7 @@
 #include "full.h"
 #include "blocked.h"
 #include "lowest.h"
+#include "products.h"
 #include "forget.h"
 
 #define ENTRY_(what, isa) kullback_##what##_##isa
@@ -26,6 +31,7 @@
 void ENTRY(diagonal, KULLBACK_ISA)(const kullback_diagonal_call *call);
 void ENTRY(full, KULLBACK_ISA)(const kullback_full_call *call);
 void ENTRY(lowest, KULLBACK_ISA)(const kullback_lowest_call *call);
+void ENTRY(products, KULLBACK_ISA)(const kullback_products_call *call);
 int64_t ENTRY(workspace, KULLBACK_ISA)(int64_t n);
 
 int64_t ENTRY(workspace, KULLBACK_ISA)(int64_t n)
@@ -55,4 +61,12 @@ void ENTRY(lowest, KULLBACK_ISA)(const kullback_lowest_call *call)
         lowest_f32(call);
     else
         lowest_f64(call);
+}
+
+void ENTRY(products, KULLBACK_ISA)(const kullback_products_call *call)
+{
+    if (call->dtype == KULLBACK_FLOAT32)
+        products_f32(call);
+    else
+        products_f64(call);
 }

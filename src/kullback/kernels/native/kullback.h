@@ -66,6 +66,22 @@ typedef struct {
 /* A NaN counts as lower than everything. */
 KULLBACK_EXPORT void kullback_lowest(const kullback_lowest_call *call);
 
+enum { KULLBACK_PANEL = 32, KULLBACK_STRIPS = 64 * 1024 };
+
+/* The lowest inner products of each vector with many others. These come in panels of KULLBACK_PANEL vectors, the last
+ * of which is filled up with anything: the first numbers of all vectors of a panel, then the second ones, and so on. */
+typedef struct {
+    int64_t dtype;
+    int64_t first, last;           /* vectors to multiply */
+    int64_t terms, width, count;   /* numbers in each vector, the others, and how many of the lowest are wanted */
+    int64_t left, panels;          /* the vectors, (rows, terms), packed; the others */
+    int64_t scores, columns;       /* out: (rows, count), packed, ascending; count <= width */
+    int64_t workspace;             /* KULLBACK_STRIPS bytes for this call alone */
+} kullback_products_call;
+
+/* A NaN counts as lower than everything. */
+KULLBACK_EXPORT void kullback_products(const kullback_products_call *call);
+
 /* Counts the layouts of the blocks above: another number, another layout. */
 KULLBACK_EXPORT int64_t kullback_interface(void);
 
