@@ -4,7 +4,8 @@ Scores are the inner products of ``expanded.py``, of which the lowest of each ro
 s, and the rounding error of a score is at most e, then a Gaussian whose score is above s + 2e is not among the k
 nearest. The divergences of the others are computed by the formula, in float64. Where more may be as near as those that
 were kept, the row is in doubt: first the products are in float32, then of such rows in float64, and what is in doubt
-even then is computed in full. """
+even then is computed in full.
+"""
 
 import torch
 from torch import Tensor
