@@ -2,9 +2,10 @@
 
 A model is read like this: ``places.py`` says where its files are, and ``datasets.py`` that several are one;
 ``formats/`` opens their columns, with one module for each format, and ``frames.py`` those of dataframes, as
-``stored.py`` has them, of which any rows can be read; ``columns.py`` (with ``gathering.py``) derives their meaning
-from their names; ``posteriors.py`` finds models, which ``stored_model.py`` reads in batches, or ``covariances.py``
-whole. ``joining.py`` puts two of them (``model.py``) side by side as ``rows.py`` has them, and ``reading.py`` says
+``stored.py`` has them, of which any rows can be read: by ``slices.py``, ``chunks.py`` or ``views.py`` of others;
+``columns.py`` (with ``gathering.py``) derives their meaning from their names; ``posteriors.py`` finds models, which
+``stored_model.py`` reads in batches, or ``covariances.py`` whole. ``joining.py`` puts two of them (``model.py``) side
+by side as ``rows.py`` has them, ``kept.py`` keeps those of one that others are searched in, and ``reading.py`` says
 which are read. ``samples.py`` reads samples, and ``numbers.py`` checks numbers. ``output.py`` writes results whole,
 ``row_outputs.py`` and ``row_formats.py`` say where and how columns of rows are written, and ``text.py`` makes foreign
 text safe to print.

@@ -3,6 +3,6 @@ published when all are there.
 
 ``plan.py`` says what a computation does, and ``unfinished.py`` keeps what was found until an output is whole:
 ``parts.py`` the parts of it, which are published together, and ``checkpoint.py`` how far passes over rows have come.
-``divergences.py`` computes a divergence for each row, ``all_pairs.py`` the nearest of another model and the matrix of
-all pairs.
+``row_parts.py`` has what computations of rows share, ``divergences.py`` the divergence of each row, ``nearest.py`` the
+nearest rows of another model, and ``pairwise.py`` the matrix of all pairs.
 """
