@@ -1,9 +1,10 @@
 r"""The nearest under the Kullback–Leibler divergence, by matrix products with a bound of their rounding errors.
 
-Scores are the inner products of ``expanded.py``, of which the lowest of each row are kept. If the k-th lowest score is s,
-and the rounding error of a score is at most e, then a Gaussian whose score is above s + 2e is not among the k nearest. The divergences of the others are computed by the formula, in float64. Where more may be as
-near as those that were kept, the row is in doubt: first the products are in float32, then of such rows in float64, and
-what is in doubt even then is computed in full.
+Scores are the inner products of ``expanded.py``, of which the lowest of each row are kept. If the k-th lowest score is
+s, and the rounding error of a score is at most e, then a Gaussian whose score is above s + 2e is not among the k
+nearest. The divergences of the others are computed by the formula, in float64. Where more may be as near as those that
+were kept, the row is in doubt: first the products are in float32, then of such rows in float64, and what is in doubt
+even then is computed in full.
 """
 
 import torch
