@@ -8,7 +8,7 @@ own, with the million Gaussians.
 
     python benchmarks/nearest_scale.py [--threads 2] [--queries 200000] [--rounds 5]
 
-MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 KULLBACK_INSTRUCTIONS=avx2 limit all of ours to AVX2.
+KULLBACK_INSTRUCTIONS=avx2 limits ours to AVX2.
 """
 
 import argparse

@@ -6,7 +6,6 @@ from torch.testing import assert_close
 
 from kullback.kernels import native_kernel
 from kullback.kernels.lowest import Products, lowest
-from kullback.numerics import products as products_module
 
 
 @pytest.fixture(params=["library", "torch"])
@@ -66,12 +65,9 @@ def test_products_are_those_of_float64_on_every_machine(dtype, n, m, terms, coun
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_products_by_every_instruction_by_threads_and_by_torch(dtype, monkeypatch):
+def test_products_by_the_library_and_by_torch(dtype, monkeypatch):
     check_products(dtype, 700, 3000, 65, 14)
     monkeypatch.setattr(native_kernel, "_LIBRARY", None)
-    check_products(dtype, 700, 3000, 65, 14)
-    # Without the operation of torch that is not public.
-    monkeypatch.setattr(products_module, "_BY_ONEDNN", False)
     check_products(dtype, 700, 3000, 65, 14)
 
 

@@ -38,6 +38,10 @@ def nearest(p: Any, q: Any, k: int, divergence: str | Function = "kl") -> Neighb
     products find candidates, whose divergences are then computed exactly; where rounding of the products leaves a
     doubt, the row is searched in full. For other pairs and divergences all divergences are computed, tile by tile.
 
+    Memory holds p, q and the result, and some hundred megabytes beside them, however many there are: blocks of both are
+    searched, and what is nearest in each is merged. ``kullback nearest`` does the same for files that are larger than
+    memory, by the threads of one machine or the processes of a Dask cluster.
+
     Shape:
         ``(n, k)`` for batches of shapes ``(n,)`` and ``(m,)``: a row for each Gaussian of p, nearest first. Equal
         divergences are in no particular order.

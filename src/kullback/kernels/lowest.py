@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from kullback.kernels import native_kernel
-from kullback.numerics.products import inner_products
 from kullback.numerics.screened import smallest
 
 # The blocks of 64-bit integers that kullback.h declares, and its sizes.
@@ -44,7 +43,7 @@ class Products:
         as minus infinity.
         """
         if self._panels is None:
-            return lowest((inner_products(left, right) for right in self._right.split(_COLUMNS)), count)
+            return lowest((left @ right.mT for right in self._right.split(_COLUMNS)), count)
         left = left.contiguous()
         n, (m, terms), dtype = len(left), self._right.shape, native_kernel.DTYPES[left.dtype]
         values = left.new_empty(n, count)
