@@ -102,7 +102,7 @@ def compare(
     the divergence is reported as they stand, and after the alignments that :func:`align` fits. All divergences are
     computed in float64, in batches of rows, so that memory does not grow with the rows of files. Rows are read twice:
     for the divergences as they stand and what alignments are fitted to, and for what these leave. Of more than about a
-    million rows, quantiles and pictures are those of a sample of more than half a million; of more than 2,000,
+    million rows, quantiles and pictures are those of a sample of about as many; of more than 2,000,
     aggregated posteriors are those of 2,000.
 
     Without ``b`` the posteriors of one model are compared with the prior: its rate, its active and collapsed
