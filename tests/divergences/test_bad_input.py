@@ -66,7 +66,7 @@ def test_low_rank_pairs_of_many_dimensions_take_no_square_matrix():
 def test_what_does_not_fit_into_memory_says_so_before_it_is_tried():
     d = 400_000
     p = Gaussian.from_low_rank(torch.zeros(d), torch.ones(d, 1), 1.0)
-    with pytest.raises(MemoryError, match=r"wasserstein2 of 1 pairs in 400000 dimensions.*needs about 2560 GB"):
+    with pytest.raises(MemoryError, match=r"wasserstein2 of 1 pairs in 400000 dimensions.*needs about 2,560 GB"):
         kullback.wasserstein2(p, p)
 
 

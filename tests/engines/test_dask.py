@@ -95,7 +95,11 @@ def _free_port():
 def scheduler():
     """A scheduler in a process of its own, with a worker."""
     address = f"tcp://127.0.0.1:{_free_port()}"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    # The worker imports the functions of the tests.
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    quiet = {
+        "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": {**os.environ, "PYTHONPATH": path},
+    }  # fmt: skip
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard", "--host", address]
     with subprocess.Popen(command, **quiet) as serving:
         command = [sys.executable, "-m", "distributed.cli.dask_worker", "--no-dashboard", "--no-nanny", address]

@@ -7,10 +7,12 @@ from torch.nn import Parameter
 
 from kullback.numerics.classes import class_names
 
+_PLAIN = {Tensor, Parameter}
+
 
 def is_distributed(x: Tensor) -> bool:
     """Whether a tensor is a ``DTensor``."""
-    return type(x) not in (Tensor, Parameter) and "DTensor" in class_names(x, "torch.distributed.tensor")
+    return type(x) not in _PLAIN and "DTensor" in class_names(x, "torch.distributed.tensor")
 
 
 def first_distributed(tensors: Sequence[Tensor]) -> Tensor | None:
@@ -19,6 +21,8 @@ def first_distributed(tensors: Sequence[Tensor]) -> Tensor | None:
     Raises:
         TypeError: if some are and some are not: a process may hold a part of all rows, or all of them.
     """
+    if set(map(type, tensors)) <= _PLAIN:
+        return None
     of_mesh = [is_distributed(x) for x in tensors]
     if not any(of_mesh):
         return None

@@ -38,8 +38,6 @@ def _row_command(record: Record) -> click.Command:
             running.check_output(output)
             place = row_output(output) if output else None
             rows, _ = load_rows(a, b, reading, (output,), skip=running.skips)
-            if len(rows.models) == 1:
-                note_prior(rows)
             work = RowDivergence(rows, record.name, parameters)
             with running.start() as engine, progress(record.title, unit="rows") as update:
                 try:
@@ -54,6 +52,8 @@ def _row_command(record: Record) -> click.Command:
                         )  # fmt: skip
                 except ValueError as error:
                     raise BadInput(with_notes(error)) from error
+            if len(rows.models) == 1:
+                note_prior(rows)
             say_skipped(rows.unmatched.merge(total.skipped))
             if place:
                 click.echo(f"wrote {total.count:,} rows to {printable(output)} (mean {total.mean:.6g})", err=True)
