@@ -4,7 +4,6 @@ import functools
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from kullback.alignment.alignment import Alignment, MeanDivergence
 from kullback.alignment.fits import KINDS, Fits, Kind
@@ -15,7 +14,6 @@ from kullback.errors import ShapeError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.interop.registry import gaussians_for
 from kullback.numerics.arrays import common_array_kind
-from kullback.numerics.moments import ValueMoments
 
 
 def align(p: Any, q: Any, kind: Kind = "rotation", *, seed: int = 0) -> Alignment:
@@ -147,11 +145,11 @@ class Aligner:
             kind,
             g,
             unaligned=self._unaligned[0],
-            aligned=_mean(divergences(p, q, g)),
-            chance=_mean(divergences(p, self.partners, by_chance)),
-            chance_reverse=_mean(divergences(self.partners, p, by_chance.inverse())),
+            aligned=MeanDivergence.of_rows(divergences(p, q, g)),
+            chance=MeanDivergence.of_rows(divergences(p, self.partners, by_chance)),
+            chance_reverse=MeanDivergence.of_rows(divergences(self.partners, p, by_chance.inverse())),
             unaligned_reverse=self._unaligned[1],
-            aligned_reverse=_mean(divergences(q, p, g.inverse())),
+            aligned_reverse=MeanDivergence.of_rows(divergences(q, p, g.inverse())),
             rows_fitted=self._pairs.objective.count,
             warnings=self._warnings,
             array_kind=self._array_kind,
@@ -161,7 +159,7 @@ class Aligner:
     def _unaligned(self) -> tuple[MeanDivergence, MeanDivergence]:
         identity = Map.identity(self.p.dimensions)
         pairs = (self.p, self.q), (self.q, self.p)
-        there, back = (_mean(divergences(*pair, identity)) for pair in pairs)
+        there, back = (MeanDivergence.of_rows(divergences(*pair, identity)) for pair in pairs)
         return there, back
 
     @functools.cached_property
@@ -170,10 +168,6 @@ class Aligner:
         p, q = (rows.first(n) for rows in self._fitted)
         values = divergences(p, q, Map.identity(d))
         return warnings_of(n, d, float(values.max() / values.sum()), int(p.index[values.argmax()]))
-
-
-def _mean(values: Tensor) -> MeanDivergence:
-    return MeanDivergence.of(ValueMoments.of(values))
 
 
 def _check(p: Gaussian, q: Gaussian) -> None:

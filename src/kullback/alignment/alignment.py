@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from kullback.alignment.maps import Map
 from kullback.alignment.rows import flattened, with_event
@@ -30,6 +31,11 @@ class MeanDivergence:
     def of(cls, values: ValueMoments) -> "MeanDivergence":
         """The mean of values whose moments are given."""
         return cls(values.mean, values.standard_error, values.count)
+
+    @classmethod
+    def of_rows(cls, values: Tensor) -> "MeanDivergence":
+        """The mean of one value for each row."""
+        return cls.of(ValueMoments.of(values))
 
     def __float__(self) -> float:
         return self.mean

@@ -98,8 +98,8 @@ def _coordinates(summary: Summary, kinds: Sequence[Kind], thresholds: Thresholds
             maps[kind],
             unaligned=MeanDivergence.of(halves.unaligned[0]),
             aligned=MeanDivergence.of(of.aligned),
-            chance=_mean(divergences(halves.p, halves.partners, chance)),
-            chance_reverse=_mean(divergences(halves.partners, halves.p, chance.inverse())),
+            chance=MeanDivergence.of_rows(divergences(halves.p, halves.partners, chance)),
+            chance_reverse=MeanDivergence.of_rows(divergences(halves.partners, halves.p, chance.inverse())),
             unaligned_reverse=MeanDivergence.of(halves.unaligned[1]),
             aligned_reverse=MeanDivergence.of(of.reverse),
             rows_fitted=halves.pairs.objective.count,
@@ -176,10 +176,6 @@ class _Halves:
             (fitting.unaligned, fitting.unaligned_reverse),
             warnings_of(pairs.objective.count, means.numel(), share, fitting.dominant[1]),
         )
-
-
-def _mean(values: Tensor) -> MeanDivergence:
-    return MeanDivergence.of(ValueMoments.of(values))
 
 
 def _matches(
