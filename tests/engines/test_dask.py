@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from engines.work import At, Large, as_list, bad_at_five, deadly, joined, process_of, slow
+from engines.work import At, Large, as_list, bad_at_five, bad_sooner_the_later, deadly, joined, process_of, slow
 
 from kullback.engines import dask as dask_engine
 from kullback.engines.dask import Dask
@@ -44,6 +44,9 @@ def test_an_exception_arrives_as_itself(engine, capfd):
         list(engine.map(bad_at_five, range(1000)))
     with pytest.raises(PosteriorFileError, match=r"^a\.npz: row 5$"):
         list(engine.map(bad_at_five, range(1000), joined))
+    for combine in (None, joined):
+        with pytest.raises(PosteriorFileError, match=r"^a\.npz: row 0$"):
+            list(engine.map(bad_sooner_the_later, range(1000), combine))
     assert capfd.readouterr() == ("", "")
 
 

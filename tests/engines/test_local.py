@@ -37,13 +37,17 @@ def test_few_results_wait():
     assert len(started) <= 1 + 2 + 2
 
 
-def test_an_exception_is_raised_at_once_and_ends_the_rest():
-    ended = threading.Event()
+def test_an_exception_is_raised_in_its_turn_and_ends_the_tasks_after_it():
+    failed, ended = threading.Event(), threading.Event()
     started = []
 
     def work(i):
         started.append(i)
+        if i == 0:
+            assert failed.wait(10)
+            return "before"
         if i == 1:
+            failed.set()
             raise PosteriorFileError("row 1")
         try:
             for _ in range(10_000):
@@ -53,10 +57,22 @@ def test_an_exception_is_raised_at_once_and_ends_the_rest():
             ended.set()
             raise
 
+    results = Local(2).map(work, range(1000))
+    assert next(results) == (1, "before")
     with pytest.raises(PosteriorFileError, match=r"^row 1$"):
-        list(Local(2).map(work, range(1000)))
+        next(results)
     assert ended.wait(10)
-    assert set(started) <= {0, 1, 2}
+    assert set(started) <= {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_the_exception_is_that_of_the_first_task_whichever_ends_first(workers):
+    def work(i):
+        time.sleep(0.03 / (1 + i))
+        raise PosteriorFileError(f"row {i}")
+
+    with pytest.raises(PosteriorFileError, match=r"^row 0$"):
+        list(Local(workers).map(work, range(1000)))
 
 
 def test_the_cores_are_shared_and_torch_gets_its_threads_back():

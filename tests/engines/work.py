@@ -23,6 +23,11 @@ def bad_at_five(i):
     return i
 
 
+def bad_sooner_the_later(i):
+    time.sleep(0.1 / (1 + i))
+    raise PosteriorFileError(f"a.npz: row {i}")
+
+
 def deadly(i):
     os.kill(os.getpid(), 9)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kullback.engines.local import check_workers, cores
-from kullback.engines.ordered import ordered
+from kullback.engines.ordered import Failed, attempt, ordered
 from kullback.engines.processes import Processes
 
 T = TypeVar("T")
@@ -33,7 +33,8 @@ _TIMEOUT = 30
 class Dask:
     """The processes of a Dask cluster: those of ``scheduler``, or of a cluster of this machine.
 
-    A task whose worker dies is computed by another. An exception of a task is raised as itself.
+    A task whose worker dies is computed by another. An exception of a task is raised as itself, after the results of the
+    tasks before it.
 
     Args:
         scheduler: the address of a running scheduler, as ``tcp://host:8786``; without one, processes of this machine
@@ -114,12 +115,12 @@ class Dask:
 
         def start(group: int) -> None:
             times[group] += 1
-            parts = [client.submit(_call, function, task, pure=False) for task in tasks[starts[group] :][:size]]
+            parts = [client.submit(attempt, function, task, pure=False) for task in tasks[starts[group] :][:size]]
             future = parts[0] if combine is None else client.submit(_combined, combine, *parts, pure=False)
             running[future] = group
             future.add_done_callback(finished.put)
 
-        def wait() -> tuple[int, R]:
+        def wait() -> tuple[int, R | Failed]:
             from distributed.scheduler import KilledWorker
 
             while True:
@@ -210,9 +211,11 @@ def _sent(work: Callable[[T], R]) -> bytes:
     return stream.getvalue()
 
 
-def _call(work: Callable[[T], R], task: T) -> R:
-    return work(task)
-
-
-def _combined(combine: Callable[[R, R], R], *parts: R) -> R:
-    return functools.reduce(combine, parts)
+def _combined(combine: Callable[[R, R], R], *parts: R | Failed) -> R | Failed:
+    """All parts as one, or the first that failed."""
+    results: list[R] = []
+    for part in parts:
+        if isinstance(part, Failed):
+            return part
+        results.append(part)
+    return functools.reduce(combine, results)

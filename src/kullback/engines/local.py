@@ -9,16 +9,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from kullback.engines.ordered import ordered
+from kullback.engines.ordered import Failed, attempt, ordered
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 # The seconds that the end waits for tasks that go on, so that few write when the caller cleans up.
 _PATIENCE = 1.0
-
-# The number of a task, its result, and the exception that it raised instead.
-_Outcome = tuple[int, Any, BaseException | None]
 
 
 def cores() -> int:
@@ -32,8 +29,8 @@ class Local:
     """Threads of this process, as many as it may use cores unless ``workers`` says how many.
 
     While tasks run, each uses one thread of torch: in batches that fit into the caches, more would wait for each other.
-    An exception of a task is raised at once. Tasks that are still running then, or when the
-    caller stops, end where they ask :func:`going_on`; what they return is dropped.
+    An exception of a task is raised after the results of the tasks before it. Tasks that are still running then, or
+    when the caller stops, end where they ask :func:`going_on`; what they return is dropped.
     """
 
     def __init__(self, workers: int | None = None) -> None:
@@ -55,27 +52,13 @@ class Local:
         """The results in the order of the tasks, each of one; ``combine`` is not used."""
         del combine
         started: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-        outcomes: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
+        finished: queue.SimpleQueue[tuple[int, R | Failed]] = queue.SimpleQueue()
         stop = threading.Event()
 
         def serve() -> None:
             _STOP.set(stop)
             while (number := started.get()) is not None and not stop.is_set():
-                try:
-                    outcome: _Outcome = (number, work(tasks[number]), None)
-                except BaseException as error:
-                    outcome = (number, None, error)
-                outcomes.put(outcome)
-                del outcome
-
-        def finished() -> tuple[int, R]:
-            number, result, error = outcomes.get()
-            if error is None:
-                return number, result
-            try:
-                raise error
-            finally:
-                del error
+                finished.put((number, attempt(work, tasks[number])))
 
         serving = min(self._workers, len(tasks))
         # They are no bar to the end of the process: an interruption does not wait for what they compute.
@@ -85,7 +68,7 @@ class Local:
             for thread in threads:
                 thread.start()
             try:
-                for _, result in ordered(len(tasks), self._workers + 2, started.put, finished):
+                for _, result in ordered(len(tasks), self._workers + 2, started.put, finished.get):
                     yield 1, result
             finally:
                 stop.set()
