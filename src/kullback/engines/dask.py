@@ -33,8 +33,8 @@ _TIMEOUT = 30
 class Dask:
     """The processes of a Dask cluster: those of ``scheduler``, or of a cluster of this machine.
 
-    A task whose worker dies is computed by another. An exception of a task is raised as itself, after the results of the
-    tasks before it.
+    A task whose worker dies is computed by another. An exception of a task is raised as itself, after the results of
+    the tasks before it.
 
     Args:
         scheduler: the address of a running scheduler, as ``tcp://host:8786``; without one, processes of this machine
