@@ -6,7 +6,7 @@ from torch import Tensor
 
 from kullback.alignment.moments import Moments
 from kullback.alignment.objectives import rows_of_moments
-from kullback.alignment.rows import flattened
+from kullback.alignment.rows import Rows
 from kullback.gaussians.gaussian import Gaussian
 from kullback.numerics.moments import ValueMoments
 from kullback.numerics.sampling import bits_of, in_level, level_for
@@ -61,7 +61,7 @@ class Fitting:
         moments = None
         if capacity:
             index = chosen.nonzero().flatten()
-            moments = Moments.of(flattened(p[index]), flattened(q[index]), plan.origins)
+            moments = Moments.of(Rows(p, index).converted(), Rows(q, index).converted(), plan.origins)
         return cls(
             moments, ValueMoments.of(of_chosen), dominant, ValueMoments.of(values[~half]),
             ValueMoments.of(reverse[~half]),

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kullback.alignment.rows import Rows
-from kullback.divergences.kl import kl_divergence, kl_terms
+from kullback.alignment.rows import Rows, in_full
+from kullback.divergences.kl import kl_divergence
+from kullback.divergences.row_sums import kl_sums
 from kullback.gaussians.gaussian import Gaussian
 from kullback.pairs.dispatch import marginals
 
@@ -57,38 +58,33 @@ class Map:
 
 @dataclass(frozen=True, eq=False)
 class Remainder:
-    """What is left of each row's divergence, and of the coordinates of q alone.
-
-    ``rows``, of shape ``(N,)``, is the divergence, and ``marginal``, of shape ``(N, d)``, that of the marginals.
-    """
+    """What is left of the divergences of rows ``(N,)``, in float64."""
 
     rows: Tensor
-    marginal: Tensor
-
-    @property
-    def from_correlations(self) -> Tensor:
-        """What the marginals do not explain: for a diagonal q the total correlation of the mapped Gaussian."""
-        return self.rows - self.marginal.sum(-1)
+    """The divergence of each row."""
+    from_correlations: Tensor
+    """What the marginals do not explain of it: for a diagonal q the total correlation of the mapped Gaussian."""
+    marginals: Tensor
+    """The sum over rows of the divergences of the marginals, ``(d,)``."""
 
 
 def remainder(p: Gaussian, q: Gaussian, g: Map) -> Remainder:
-    """KL(g·p‖q) of each row in its parts; for diagonal p and q, of shape ``(N, d)``, without any matrix per row."""
+    """KL(g·p‖q) of each row, and its parts; for diagonal p and q without any matrix per row."""
     if not (p.scale.is_diagonal and q.scale.is_diagonal):
-        mapped = g.applied(p)
-        terms = kl_terms(marginals(mapped), marginals(q))
-        return Remainder(kl_divergence(mapped, q), terms.mean + terms.covariance)
+        mapped = g.applied(in_full(p))
+        rows = kl_divergence(mapped, in_full(q))
+        sums = kl_sums(marginals(mapped), marginals(q))
+        return Remainder(rows, rows - sums.values, sums.from_means + sums.from_variances)
     if g.is_signed_permutation:
-        terms = kl_terms(g.permuted(p), q)
-        marginal = terms.mean + terms.covariance
-        return Remainder(marginal.sum(-1), marginal)
-    mean, logvar = p.flat_parameters("logvar")
-    spread = torch.exp(logvar) @ g.matrix.square().mT
-    terms = kl_terms(Gaussian.from_variance(mean @ g.matrix.mT + g.shift, spread, validate=False), q)
-    marginal = terms.mean + terms.covariance
+        sums = kl_sums(g.permuted(p), q)
+        return Remainder(sums.values, torch.zeros_like(sums.values), sums.from_means + sums.from_variances)
+    mean, logvar = in_full(p).flat_parameters("logvar")
+    spread = (logvar.exp() @ g.matrix.square().mT).log()
+    sums = kl_sums(Gaussian.from_logvar(mean @ g.matrix.mT + g.shift, spread, validate=False), q)
     volume = logvar.sum(-1) + 2.0 * torch.linalg.slogdet(g.matrix)[1]
     # By Hadamard's inequality it is not negative; rounding alone could make it so.
-    total_correlation = 0.5 * (spread.log().sum(-1) - volume).clamp(min=0.0)
-    return Remainder(marginal.sum(-1) + total_correlation, marginal)
+    total_correlation = 0.5 * (spread.sum(-1) - volume).clamp(min=0.0)
+    return Remainder(sums.values + total_correlation, total_correlation, sums.from_means + sums.from_variances)
 
 
 def divergences(p: Rows, q: Rows, g: Map) -> Tensor:

@@ -23,8 +23,9 @@ from kullback.gaussians.gaussian import Gaussian
 # more memory and time than the rows themselves.
 _MAX_MOMENTS = 256
 
-# How many products of moments are formed at most, and how many numbers the matrices of all rows may hold. Beyond that,
-# some of the rows are used: more than suffice to determine a map.
+# How many rows and how many products of moments are formed at most, and how many numbers the matrices of all rows may
+# hold. Beyond that, some of the rows are used: more than suffice to determine a map.
+_MAX_ROWS = 2**18
 _MAX_PRODUCTS = 2**37
 _MAX_MATRIX_NUMBERS = 2**24
 
@@ -161,7 +162,7 @@ class FromRows(Objective):
 def rows_of_moments(q: Gaussian) -> int:
     """How many rows suffice for the moments that a map is fitted to; 0 if a map is fitted to rows."""
     d = q.event_size
-    return max(16 * d, _MAX_PRODUCTS // d**3) if q.scale.is_diagonal and d <= _MAX_MOMENTS else 0
+    return max(16 * d, min(_MAX_ROWS, _MAX_PRODUCTS // d**3)) if q.scale.is_diagonal and d <= _MAX_MOMENTS else 0
 
 
 def objective(p: Rows, q: Rows) -> Objective:

@@ -182,7 +182,8 @@ def _matches(
     halves: _Halves, permutation: Map, left: Tensor, summary: Summary, thresholds: Thresholds
 ) -> tuple[Match, ...]:
     random_pairs = zip(halves.p.parts(), halves.partners.parts(), strict=True)
-    by_chance = torch.cat([remainder(*pair, permutation).marginal for pair in random_pairs]).mean(0).tolist()
+    total = torch.stack([remainder(*pair, permutation).marginals for pair in random_pairs]).sum(0)
+    by_chance = (total / len(halves.p)).tolist()
     of_dimensions = left.tolist()
     collapsed = {
         pair: (summary.divergences[pair].per_dimension.flatten() < thresholds.collapsed_nats).tolist()

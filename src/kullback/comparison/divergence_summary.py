@@ -1,5 +1,6 @@
 """The summary of one divergence over rows: constant in size, and mergeable."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,8 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kullback.alignment.rows import in_full
 from kullback.divergences.kl import kl_divergence, kl_terms
+from kullback.divergences.row_sums import kl_sums
 from kullback.gaussians.gaussian import Gaussian
+from kullback.kernels.choice import accelerated_kl_sums
 from kullback.numerics.arrays import from_callers_type
 from kullback.numerics.moments import RunningMean, ValueMoments
 from kullback.pairs.base import have_densities
@@ -59,37 +63,60 @@ def _descending_all(values: Tensor) -> Tensor:
     return values.argsort(descending=True, stable=True)
 
 
-def _row(g: Gaussian, row: int) -> Gaussian:
-    """One row of a batch, whose memory is not kept."""
-    only = g[row]
+@dataclass(frozen=True)
+class Batch:
+    """A batch of rows of a model, or one Gaussian, such as a prior; detached and on the CPU."""
+
+    given: Gaussian
+    """In the precision in which it is given; numbers stay numbers."""
+
+    @classmethod
+    def of(cls, g: Gaussian) -> "Batch":
+        """That of Gaussians on any device."""
+        return cls(g.detach().to(device="cpu") if g.tensors() else g)
+
+    @functools.cached_property
+    def full(self) -> Gaussian:
+        """In float64, with every parameter in full shape."""
+        return in_full(self.given)
+
+
+def _row(batch: Batch, row: int) -> Gaussian:
+    """One row of a batch in float64, whose memory is not kept; or the one Gaussian that it is."""
+    if not batch.given.batch_shape:
+        return batch.full
+    only = in_full(batch.given[row])
     return Gaussian(only.mean.clone(), only.scale.map(lambda x, _: x.clone(), only.event_dims), only.event_dims)
 
 
 @dataclass(frozen=True, eq=False)
-class RowDivergences:
-    """One divergence of each row of a batch, and the terms of its marginals."""
+class BatchDivergences:
+    """One divergence of each row of a batch, and the means over rows of the terms of its marginals."""
 
     values: Tensor
     """``(n,)``."""
-    from_means: Tensor
-    """``(n, *event)``, as ``from_variances``."""
-    from_variances: Tensor
-    from_correlations: Tensor | None
-    """``(n,)``; None of diagonal Gaussians, of which they are 0."""
+    from_means: RunningMean
+    """Of the shape of the event, as ``from_variances``."""
+    from_variances: RunningMean
+    from_correlations: RunningMean
+    """0 of diagonal Gaussians."""
 
     @classmethod
-    def of(cls, p: Gaussian, q: Gaussian, given: tuple[Gaussian, Gaussian]) -> "RowDivergences":
-        """KL(p‖q) of a batch; ``given`` are both in the precision in which they are given."""
-        from_means, from_variances = kl_terms(marginals(p), marginals(q))
-        by_marginals = (from_means + from_variances).flatten(1).sum(1)
-        if p.scale.is_diagonal and q.scale.is_diagonal:
-            return cls(by_marginals, from_means, from_variances, None)
-        if not have_densities(p, q):
-            # Whether two supports are one depends on the precision of the numbers that say so.
-            values = from_callers_type(kl_divergence(*given)).to(by_marginals)
+    def of(cls, p: Batch, q: Batch) -> "BatchDivergences":
+        """KL(p‖q) of a batch, of one row or more, in float64."""
+        if p.given.scale.is_diagonal and q.given.scale.is_diagonal:
+            sums = accelerated_kl_sums(p.given, q.given) or kl_sums(p.full, q.full)
+            n, none = len(sums.values), sums.values.new_zeros(())
+            parts = (sums.from_means / n, sums.from_variances / n, none)
+            return cls(sums.values, *(RunningMean(n, part) for part in parts))
+        if have_densities(p.full, q.full):
+            values = kl_divergence(p.full, q.full)
         else:
-            values = kl_divergence(p, q)
-        return cls(values, from_means, from_variances, values - by_marginals)
+            # Whether two supports are one depends on the precision of the numbers that say so.
+            values = from_callers_type(kl_divergence(p.given, q.given)).to(p.full.mean)
+        terms = kl_terms(marginals(p.full), marginals(q.full))
+        rest = values - (terms.mean + terms.covariance).flatten(1).sum(1)
+        return cls(values, *map(RunningMean.of, (*terms, rest)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,22 +142,21 @@ class DivergenceSummary:
 
     @classmethod
     def of(
-        cls, rows: RowDivergences, p: Gaussian, q: Gaussian, ids: Sequence[Any], numbers: Tensor, kept: int
+        cls, found: BatchDivergences, p: Batch, q: Batch, ids: Sequence[Any], numbers: Tensor, kept: int
     ) -> "DivergenceSummary":
         """The summary of the divergences of a batch of rows of p from those of q, or from one q."""
-        values = rows.values
+        values = found.values
         largest = Largest.of(values, ids, numbers, kept)
         first = int((numbers == largest.numbers[0]).nonzero()[0])
-        correlations = values.new_zeros(1) if rows.from_correlations is None else rows.from_correlations
         return cls(
             ValueMoments.of(values),
             int(values.isnan().sum()),
             int(values.isinf().sum()),
-            RunningMean.of(rows.from_means),
-            RunningMean.of(rows.from_variances),
-            RunningMean(len(values), correlations.mean()),
+            found.from_means,
+            found.from_variances,
+            found.from_correlations,
             largest,
-            (_row(p, first), _row(q, first) if q.batch_shape else q),
+            (_row(p, first), _row(q, first)),
         )
 
     def merge(self, other: "DivergenceSummary") -> "DivergenceSummary":

@@ -8,8 +8,8 @@ from torch import Tensor
 from kullback.alignment.fits import Kind
 from kullback.alignment.fitting import is_fitted
 from kullback.alignment.maps import Map, remainder
-from kullback.alignment.rows import flattened, in_full
-from kullback.comparison.divergence_summary import Largest
+from kullback.alignment.rows import flattened
+from kullback.comparison.divergence_summary import Batch, Largest
 from kullback.comparison.summary import VALUES
 from kullback.comparison.summary_json import from_json, to_json
 from kullback.gaussians.gaussian import Gaussian
@@ -40,16 +40,21 @@ class Leftover:
     @classmethod
     def of(cls, p: Gaussian, q: Gaussian, g: Map, rows: RowBatch, kept: int, expected: int) -> "Leftover":
         """What a map leaves of a batch of rows; p and q have one event dimension."""
-        there = remainder(p, q, g)
-        held_out = (~is_fitted(rows.numbers)).nonzero().flatten()
-        back = remainder(q[held_out], p[held_out], g.inverse())
+        fitted = is_fitted(rows.numbers)
+        halves = (~fitted).nonzero().flatten(), fitted.nonzero().flatten()
+        there, of_fitted = (remainder(p[half], q[half], g) for half in halves)
+        back = remainder(q[halves[0]], p[halves[0]], g.inverse())
+        values = there.rows.new_empty(len(rows))
+        for half, left in zip(halves, (there, of_fitted), strict=True):
+            values[half] = left.rows
+        held_out = len(there.rows)
         return cls(
-            ValueMoments.of(there.rows[held_out]),
+            ValueMoments.of(there.rows),
             ValueMoments.of(back.rows),
-            RunningMean.of(there.marginal[held_out]),
-            RunningMean.of(there.from_correlations[held_out]),
-            RowSample.of(rows.numbers, [there.rows], VALUES, level_for(expected, VALUES)),
-            Largest.of(there.rows, rows.ids, rows.numbers, kept),
+            RunningMean(held_out, there.marginals / max(1, held_out)),
+            RunningMean.of(there.from_correlations),
+            RowSample.of(rows.numbers, [values], VALUES, level_for(expected, VALUES)),
+            Largest.of(values, rows.ids, rows.numbers, kept),
         )
 
     def merge(self, other: "Leftover") -> "Leftover":
@@ -78,7 +83,7 @@ class Leftovers:
         """With a batch of rows added."""
         if not len(rows):
             return self
-        p, q = (flattened(in_full(g)) for g in rows.gaussians)
+        p, q = (flattened(Batch.of(g).given) for g in rows.gaussians)
         return self.merge(Leftovers({kind: Leftover.of(p, q, g, rows, kept, expected) for kind, g in maps.items()}))
 
     def compact(self) -> "Leftovers":

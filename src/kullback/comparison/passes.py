@@ -96,7 +96,6 @@ class Passes:
         rows = self._rows
         plan = Plan(len(rows), self._origins()) if has_plan else None
         empty = Summary.empty(kept, plan, len(rows), rows.unmatched)
-        prior = prior.detach().to(torch.float64, torch.device("cpu"))
         self._kept = kept
         return self._fold("summary", Summarize(rows, prior, Summary.empty(kept, plan, len(rows))), empty)
 

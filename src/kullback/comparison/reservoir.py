@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from kullback.alignment.rows import in_full
 from kullback.gaussians.gaussian import Gaussian
-from kullback.numerics.sampling import RowSample, level_for
+from kullback.numerics.sampling import RowSample, bits_of, in_level, level_for
 
 # How many numbers a reservoir holds of diagonal Gaussians, and of others; and the fewest rows.
 _DIAGONAL_NUMBERS, _MATRIX_NUMBERS = 2**22, 2**24
@@ -23,14 +24,16 @@ class Reservoir:
 
     @classmethod
     def of(cls, numbers: Tensor, gaussians: Sequence[Gaussian], expected: int) -> "Reservoir":
-        """The sample of a batch of rows, of which about so many are expected in all."""
-        columns = [x for g in gaussians for x in (g.mean, *(part for part, _ in g.scale.parts(g.event_dims)))]
-        per_row = sum(x[0].numel() for x in columns)
+        """The sample in float64 of a batch of rows, of which about so many are expected in all."""
+        templates = tuple(_no_rows(g) for g in gaussians)
+        per_row = sum(x[0].numel() for g in gaussians for x in _columns(in_full(g[:1])))
         is_diagonal = all(g.scale.is_diagonal for g in gaussians)
         fewest = 16 * gaussians[0].event_size if is_diagonal else 0
         capacity = max((_DIAGONAL_NUMBERS if is_diagonal else _MATRIX_NUMBERS) // per_row, fewest, _FEWEST_ROWS)
-        sample = RowSample.of(numbers, columns, capacity, level_for(expected, capacity))
-        return cls(sample, tuple(_no_rows(g) for g in gaussians))
+        level = level_for(expected, capacity)
+        index = in_level(bits_of(numbers), level).nonzero().flatten()
+        columns = [x for g in gaussians for x in _columns(in_full(g[index]))]
+        return cls(RowSample.of(numbers[index], columns, capacity, level), templates)
 
     def merge(self, other: "Reservoir") -> "Reservoir":
         """The sample of the rows of both."""
@@ -58,7 +61,11 @@ class Reservoir:
         return numbers, tuple(found)
 
 
+def _columns(g: Gaussian) -> list[Tensor]:
+    return [g.mean, *(part for part, _ in g.scale.parts(g.event_dims))]
+
+
 def _no_rows(g: Gaussian) -> Gaussian:
-    """No rows of a batch, whose memory is not kept."""
-    scale = g.scale.map(lambda x, _: x[:0].clone(), g.event_dims)
-    return Gaussian(g.mean[:0].clone(), scale, g.event_dims)
+    """No rows of a batch in float64, whose memory is not kept."""
+    none = in_full(g[:0])
+    return Gaussian(none.mean.clone(), none.scale.map(lambda x, _: x.clone(), none.event_dims), none.event_dims)

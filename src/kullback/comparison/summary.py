@@ -10,17 +10,16 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from kullback.alignment.fitting import Fitting, Plan
-from kullback.alignment.rows import in_full
-from kullback.comparison.divergence_summary import DivergenceSummary, RowDivergences
+from kullback.comparison.divergence_summary import Batch, BatchDivergences, DivergenceSummary
 from kullback.comparison.pair import MODELS, Pair
 from kullback.comparison.reservoir import Reservoir
 from kullback.comparison.summary_json import from_json, to_json
 from kullback.gaussians.gaussian import Gaussian
 from kullback.io.rows import NONE_SKIPPED, RowBatch, Skipped
+from kullback.kernels.choice import accelerated_moments
 from kullback.numerics.moments import RunningMean, RunningMoments
 from kullback.numerics.sampling import RowSample, level_for
 
@@ -39,6 +38,17 @@ class ModelSummary:
     """Of the means of the posteriors, by whose variance a dimension is active."""
     variances: RunningMean
     """Of the variances of the posteriors."""
+
+    @classmethod
+    def of(cls, rate: DivergenceSummary, batch: Batch) -> "ModelSummary":
+        """That of a batch of rows, whose rate is given."""
+        moments = accelerated_moments(batch.given)
+        if moments is not None:
+            n = rate.values.count
+            return cls(rate, RunningMoments(n, moments.mean, moments.squares), RunningMean(n, moments.variance))
+        g = batch.full
+        variances = g.scale.variances(g.event_shape).broadcast_to(g.mean.shape)
+        return cls(rate, RunningMoments.of(g.mean), RunningMean.of(variances))
 
     def merge(self, other: "ModelSummary") -> "ModelSummary":
         """The summary over the rows of both."""
@@ -102,42 +112,35 @@ class Summary:
         """The summary with a batch of rows added, computed in float64."""
         if not len(rows):
             return replace(self, skipped=self.skipped.merge(rows.skipped))
-        return self.merge(self._of(rows, prior))
+        return self.merge(self._of(rows, Batch.of(prior)))
 
-    def _of(self, rows: RowBatch, prior: Gaussian) -> "Summary":
-        named = dict(zip(MODELS, map(in_full, rows.gaussians), strict=False))
-        given = {name: g.detach().to(device="cpu") for name, g in zip(MODELS, rows.gaussians, strict=False)}
-        prior = prior.detach().to(torch.float64, torch.device("cpu"))
-        sides = {Pair(p + q): (p, q) for p, q in itertools.permutations(named, 2)}
-        found = {pair: RowDivergences.of(named[p], named[q], (given[p], given[q])) for pair, (p, q) in sides.items()}
-        rates = {Pair.rate(m): RowDivergences.of(g, prior, (given[m], prior)) for m, g in named.items()}
-
-        def summary(rows_of: RowDivergences, p: Gaussian, q: Gaussian) -> DivergenceSummary:
-            return DivergenceSummary.of(rows_of, p, q, rows.ids, rows.numbers, self.kept)
-
-        columns = [of.values for of in (found | rates).values()]
+    def _of(self, rows: RowBatch, prior: Batch) -> "Summary":
+        named = {name: Batch.of(g) for name, g in zip(MODELS, rows.gaussians, strict=False)}
+        sides = {Pair(p + q): (named[p], named[q]) for p, q in itertools.permutations(named, 2)}
+        sides |= {Pair.rate(name): (g, prior) for name, g in named.items()}
+        found = {pair: BatchDivergences.of(*of) for pair, of in sides.items()}
+        divergences = {
+            pair: DivergenceSummary.of(of, *sides[pair], rows.ids, rows.numbers, self.kept)
+            for pair, of in found.items()
+        }
         return Summary(
-            {
-                name: ModelSummary(
-                    summary(rates[Pair.rate(name)], g, prior),
-                    RunningMoments.of(g.mean),
-                    RunningMean.of(g.scale.variances(g.event_shape).broadcast_to(g.mean.shape)),
-                )
-                for name, g in named.items()
-            },
-            {pair: summary(of, *(named[side] for side in sides[pair])) for pair, of in found.items()},
+            {name: ModelSummary.of(divergences.pop(Pair.rate(name)), g) for name, g in named.items()},
+            divergences,
             self.kept,
             self.plan,
             self.expected,
-            RowSample.of(rows.numbers, columns, VALUES, level_for(self.expected, VALUES)),
-            Reservoir.of(rows.numbers, tuple(named.values()), self.expected),
+            RowSample.of(
+                rows.numbers, [of.values for of in found.values()], VALUES, level_for(self.expected, VALUES)
+            ),
+            Reservoir.of(rows.numbers, [g.given for g in named.values()], self.expected),
             None
             if self.plan is None
             else Fitting.of(
-                named["a"], named["b"], found[Pair.AB].values, found[Pair.BA].values, rows.numbers, self.plan
+                named["a"].given, named["b"].given, found[Pair.AB].values, found[Pair.BA].values, rows.numbers,
+                self.plan,
             ),
             rows.skipped,
-        )
+        )  # fmt: skip
 
     def compact(self) -> "Summary":
         """The same in as little memory."""

@@ -91,7 +91,7 @@ def one_batch(parts: Sequence[Gaussian]) -> Gaussian:
 
 # How many numbers of the means are read at a time, and how many of a mean or of matrices are in a batch: larger ones
 # leave the caches, and memory in pieces.
-_READ, _BATCH = 2**20, 2**17
+_READ, _BATCH = 2**20, 2**19
 
 
 # A header may state any number of rows; the list of tasks is in memory.

@@ -15,7 +15,7 @@ from kullback.gaussians.scales.base import Scale
 from kullback.gaussians.scales.diagonal import Diagonal
 from kullback.gaussians.scales.matrix import Dense, Tril
 from kullback.kernels.layout import laid_out
-from kullback.kernels.protocol import Inputs, Kernel, TermsKernel
+from kullback.kernels.protocol import Inputs, KLKernel, TermsKernel
 from kullback.kernels.second_derivatives import DERIVATIVES
 from kullback.numerics.gradients import any_requires_grad
 from kullback.numerics.guard import why_not_raw_memory
@@ -46,7 +46,7 @@ def _reference_pair(make: Callable[[Gaussian, Gaussian], Any], x: Sequence[Tenso
     return make(Gaussian(next(means), scale(b), event), Gaussian(next(means), scale(d), event))
 
 
-def kl(kernel: Kernel, inputs: Inputs) -> Tensor:
+def kl(kernel: KLKernel, inputs: Inputs) -> Tensor:
     """The divergence of each row."""
     tensors, parameterization, event_dims = inputs
     if any_requires_grad(*tensors):
@@ -55,7 +55,7 @@ def kl(kernel: Kernel, inputs: Inputs) -> Tensor:
     return kernel.value(*laid_out(tensors, parameterization, event_dims))
 
 
-def mean_kl(kernel: Kernel, inputs: Inputs, weights: Tensor | None) -> Tensor:
+def mean_kl(kernel: KLKernel, inputs: Inputs, weights: Tensor | None) -> Tensor:
     """The mean over rows of the weighted divergence."""
     tensors, *how = inputs
     result: Tensor = _MeanKL.apply(*tensors, kernel, *how, weights)  # type: ignore[no-untyped-call]
@@ -74,7 +74,7 @@ def kl_terms(kernel: TermsKernel, inputs: Inputs) -> tuple[Tensor, Tensor]:
 class _KL(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, a: Tensor, b: Tensor, c: Tensor, d: Tensor, kernel: Kernel, parameterization: str, event_dims: int
+        ctx: Any, a: Tensor, b: Tensor, c: Tensor, d: Tensor, kernel: KLKernel, parameterization: str, event_dims: int
     ) -> Tensor:
         ctx.save_for_backward(a, b, c, d)
         laid, layout = laid_out((a, b, c, d), parameterization, event_dims)
@@ -103,7 +103,7 @@ class _Gradients(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, a: Tensor, b: Tensor, c: Tensor, d: Tensor, weight: Tensor, kernel: Kernel, parameterization: str,
+        ctx: Any, a: Tensor, b: Tensor, c: Tensor, d: Tensor, weight: Tensor, kernel: KLKernel, parameterization: str,
         event_dims: int, wanted: Sequence[bool],
     ) -> tuple[Tensor | None, ...]:  # fmt: skip
         ctx.save_for_backward(a, b, c, d, weight)
@@ -155,7 +155,7 @@ class _KLTerms(torch.autograd.Function):
 class _MeanKL(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, a: Tensor, b: Tensor, c: Tensor, d: Tensor, kernel: Kernel, parameterization: str, event_dims: int,
+        ctx: Any, a: Tensor, b: Tensor, c: Tensor, d: Tensor, kernel: KLKernel, parameterization: str, event_dims: int,
         weights: Tensor | None,
     ) -> Tensor:  # fmt: skip
         ctx.save_for_backward(a, b, c, d, weights)

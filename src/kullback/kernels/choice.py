@@ -11,11 +11,11 @@ from torch import Tensor
 
 from kullback.gaussians.gaussian import Gaussian
 from kullback.interop.registry import as_gaussian
-from kullback.kernels import autograd, low_rank_kernel, native_kernel, triton_kernel
+from kullback.kernels import autograd, low_rank_kernel, native_kernel, row_sums, triton_kernel
 from kullback.kernels.elementwise_kernel import ElementwiseKernel
 from kullback.kernels.factored_kernel import FactoredKernel
-from kullback.kernels.inputs import kernel_inputs
-from kullback.kernels.protocol import GaussianKernel, Inputs, Kernel, Work
+from kullback.kernels.inputs import kernel_inputs, widens_exactly
+from kullback.kernels.protocol import GaussianKernel, Inputs, Kernel, RowMoments, Sums, SumsKernel, Work
 from kullback.numerics.guard import OTHER_DTYPES, active_transform, unreadable_tensor
 from kullback.numerics.tensors import broadcast_shapes, compute_dtype
 from kullback.pairs.dispatch import diagonal_pair
@@ -32,7 +32,7 @@ class Backend(NamedTuple):
 
 # In the order in which they are asked. A new backend is its kernels' files and its row.
 BACKENDS = (
-    Backend("native", (native_kernel.NativeKernel(),), native_kernel.unavailable_reason),
+    Backend("native", (native_kernel.NativeKernel(), row_sums.RowSums()), native_kernel.unavailable_reason),
     Backend("triton", (triton_kernel.TritonKernel(),), triton_kernel.unavailable_reason),
     Backend("torch", (ElementwiseKernel(), FactoredKernel()), lambda: None, (low_rank_kernel.LowRankKernel(),)),
     Backend("reference", (), lambda: None),
@@ -144,6 +144,26 @@ def accelerated_kl_per_dimension(p: Gaussian, q: Gaussian) -> Tensor | None:
     """The sum of both terms of each coordinate by a kernel; None if the reference formula is to answer."""
     terms = accelerated_kl_terms(p, q)
     return None if terms is None else terms[1] + terms[0]
+
+
+def accelerated_kl_sums(p: Gaussian, q: Gaussian) -> Sums | None:
+    """The divergences of rows ``(N,)`` of diagonals and the sums over rows of their terms, in float64; None if the
+    reference formula is to answer.
+    """
+    kernel_and_inputs = _kernel_of_sums(p, q)
+    return kernel_and_inputs and kernel_and_inputs[0].sums(kernel_and_inputs[1])
+
+
+def accelerated_moments(g: Gaussian) -> RowMoments | None:
+    """The moments of rows ``(N,)`` of a diagonal, in float64; None if the reference formula is to answer."""
+    kernel_and_inputs = _kernel_of_sums(g, g)
+    return kernel_and_inputs and kernel_and_inputs[0].moments(kernel_and_inputs[1])
+
+
+def _kernel_of_sums(p: Gaussian, q: Gaussian) -> tuple[SumsKernel, Inputs] | None:
+    if not (p.scale.is_diagonal and q.scale.is_diagonal and widens_exactly(p, q)):
+        return None
+    return _kernel("kl_sums", p, q)
 
 
 # What public functions ask, by their names. A function that is not here has no kernel.

@@ -1,7 +1,15 @@
 """The tensors that kernels compute on, of a pair of Gaussians; or why there are none."""
 
+import torch
+
 from kullback.gaussians.gaussian import Gaussian, NumericGaussian
-from kullback.gaussians.scales.diagonal import COMPARED_AS, Diagonal, Isotropic, common_parameterization
+from kullback.gaussians.scales.diagonal import (
+    COMPARED_AS,
+    Diagonal,
+    Isotropic,
+    Parameterization,
+    common_parameterization,
+)
 from kullback.gaussians.scales.matrix import Dense, Tril
 from kullback.kernels.conversion import converted
 from kullback.kernels.protocol import Inputs
@@ -64,6 +72,23 @@ def _broadcast_diagonals(p: Gaussian, q: Gaussian, scale_p: Diagonal, scale_q: D
         return "no tensor of the shape of the event"
     means = (constant(g.number, tensors[0]) if isinstance(g, NumericGaussian) else g.mean for g in (p, q))
     return Inputs((next(means), scales[0], next(means), scales[1]), kind, p.event_dims)
+
+
+def widens_exactly(p: Gaussian, q: Gaussian) -> bool:
+    """Do the inputs of a pair of diagonals become float64 exactly: is nothing converted or rounded before?"""
+    dtypes = {x.dtype for g in (p, q) for x in g.tensors()}
+    if dtypes != {torch.float32}:
+        return dtypes == {torch.float64}
+    kinds = {x.parameterization for x in (p.scale, q.scale) if type(x) is Diagonal}
+    numbers = [x for g in (p, q) for x in _numbers(g, kinds)]
+    return len(kinds) == 1 and all(float(torch.tensor(x, dtype=torch.float32)) == x for x in numbers)
+
+
+def _numbers(g: Gaussian, kinds: set[Parameterization]) -> list[float]:
+    """The Python numbers among the parameters of a Gaussian, whose scale meets others of this kind."""
+    means = [g.number] if isinstance(g, NumericGaussian) else []
+    scales = [g.scale.to(kind).number for kind in kinds] if isinstance(g.scale, Isotropic) else []
+    return means + scales
 
 
 def full_inputs(p: Gaussian, q: Gaussian) -> Inputs | str:

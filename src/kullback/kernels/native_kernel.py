@@ -4,6 +4,7 @@ ctypes releases the interpreter's lock, so large calls are split over rows among
 """
 
 import ctypes
+import functools
 import os
 import struct
 import sys
@@ -21,14 +22,14 @@ from kullback.kernels.protocol import Inputs, Work
 FILE = Path(__file__).parent / "native" / ("libkullback.dylib" if sys.platform == "darwin" else "libkullback.so")
 
 # What this module packs; the library has the same number, or was built from other sources.
-INTERFACE = 7
+INTERFACE = 8
 
 # From this many elements on, threads are worth their start.
 _PARALLEL = 2**18
 
 # What is served, and its number within its family; full Gaussians of so many coordinates. Beyond, one pair is work for
 # several cores, which the linear algebra of torch uses.
-_DIAGONAL = {"std": 0, "variance": 1, "logvar": 2}
+DIAGONAL = {"std": 0, "variance": 1, "logvar": 2}
 _FULL = {"covariance": 0, "scale_tril": 1}
 _LARGEST = 512
 
@@ -56,7 +57,9 @@ class NativeKernel:
         parameterization = inputs.parameterization
         if not inputs.tensors[0].is_cpu:
             return "tensors on the CPU"
-        if parameterization in _DIAGONAL:
+        if work == "kl_sums":
+            return "no sums over rows"
+        if parameterization in DIAGONAL:
             return None
         if work != "kl":
             return "pairs of diagonals"
@@ -108,7 +111,8 @@ def _load() -> ctypes.CDLL | None:
     library.kullback_allow.restype = None
     library.kullback_full_workspace.argtypes = [ctypes.c_int64]
     library.kullback_full_workspace.restype = ctypes.c_int64
-    for entry in (library.kullback_diagonal, library.kullback_full, library.kullback_lowest, library.kullback_products):
+    for name in ("diagonal", "full", "lowest", "products", "sums", "moments"):
+        entry = getattr(library, f"kullback_{name}")
         entry.argtypes = [ctypes.c_char_p]
         entry.restype = None
     return library
@@ -161,7 +165,7 @@ _Packer = Callable[[int, int, int], bytes]  # of the first row, the one after th
 
 
 def _diagonal_packer(tensors: Sequence[Tensor], layout: Layout, outputs: _Outputs) -> _Packer:
-    head = (DTYPES[tensors[0].dtype], _DIAGONAL[layout.parameterization])
+    head = (DTYPES[tensors[0].dtype], DIAGONAL[layout.parameterization])
     a, b, c, d = tensors
     data = (a.data_ptr(), b.data_ptr(), c.data_ptr(), d.data_ptr(), *layout.row_stride, *layout.column_stride)
     value, weight, stride, gradients, terms = outputs
@@ -183,7 +187,7 @@ def _full_packer(tensors: Sequence[Tensor], layout: Layout, outputs: _Outputs, c
 
 
 def _call(tensors: Sequence[Tensor], layout: Layout, outputs: _Outputs) -> None:
-    diagonal, rows, n = layout.parameterization in _DIAGONAL, layout.n_rows, layout.n
+    diagonal, rows, n = layout.parameterization in DIAGONAL, layout.n_rows, layout.n
     work = rows * (n if diagonal else n**3)
     if diagonal:
         by_rows("kullback_diagonal", rows, work, _diagonal_packer(tensors, layout, outputs))
@@ -196,9 +200,14 @@ def calls_of(rows: int, work: int) -> int:
     return 1 if work < _PARALLEL else min(torch.get_num_threads(), rows)
 
 
+def call(entry: str, block: bytes) -> None:
+    """One call of an entry of the library, which must be there."""
+    getattr(_LIBRARY, entry)(block)
+
+
 def by_rows(entry: str, rows: int, work: int, pack: _Packer) -> None:
     """One call of an entry of the library, or one for each thread, which computes a part of the rows."""
-    function, calls = getattr(_LIBRARY, entry), calls_of(rows, work)
+    function, calls = functools.partial(call, entry), calls_of(rows, work)
     edges = [rows * i // calls for i in range(calls + 1)]
     blocks = [pack(edges[i], edges[i + 1], i) for i in range(calls)]
     waiting = [_threads().submit(function, block) for block in blocks[1:]]

@@ -8,8 +8,10 @@ from torch import Tensor
 from kullback.gaussians.gaussian import Gaussian
 from kullback.kernels.layout import Layout
 
-Work = Literal["kl", "kl_terms"]
-"""The divergence of each row, with gradients; or the mean and the covariance term of each coordinate, without."""
+Work = Literal["kl", "kl_terms", "kl_sums"]
+"""The divergence of each row, with gradients; or, without, the mean and the covariance term of each coordinate; or the
+first and the sums over rows of the second, in float64.
+"""
 
 Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
 """The mean of p, the scale of p, the mean of q, the scale of q."""
@@ -33,9 +35,13 @@ class Kernel(Protocol):
     """One way of computing pairs. Nothing that it does is recorded for gradients."""
 
     def unsupported_reason(self, work: Work, inputs: Inputs) -> str | None:
-        """Why the kernel cannot do this for this pair; None if it can. One that can do ``"kl_terms"`` is a
-        :class:`TermsKernel`.
+        """Why the kernel cannot do this for this pair; None if it can: ``"kl"`` as a :class:`KLKernel`, ``"kl_terms"``
+        as a :class:`TermsKernel`, ``"kl_sums"`` as a :class:`SumsKernel`.
         """
+
+
+class KLKernel(Kernel, Protocol):
+    """A kernel that computes the divergence of each row, and its gradients."""
 
     def in_one_pass(self, layout: Layout) -> bool:
         """Are value and gradients together, which then are scaled, cheaper than one after the other?"""
@@ -55,10 +61,42 @@ class Kernel(Protocol):
 
 
 class TermsKernel(Kernel, Protocol):
-    """A kernel that also computes the terms of each coordinate."""
+    """A kernel that computes the terms of each coordinate."""
 
     def terms(self, tensors: Sequence[Tensor], layout: Layout) -> tuple[Tensor, Tensor]:
         """The mean and the covariance term of each coordinate, of batch and event shape."""
+
+
+class Sums(NamedTuple):
+    """What the divergences of rows add up to, in float64."""
+
+    values: Tensor
+    """The divergence of each row."""
+    from_means: Tensor
+    """For each coordinate the sum over rows of the mean term, of event shape."""
+    from_variances: Tensor
+    """The same of the covariance term."""
+
+
+class RowMoments(NamedTuple):
+    """What the parameters of rows add up to, in float64: of event shape."""
+
+    mean: Tensor
+    """The mean of the means."""
+    squares: Tensor
+    """The sum of their squared deviations from it."""
+    variance: Tensor
+    """The mean of the variances."""
+
+
+class SumsKernel(Kernel, Protocol):
+    """A kernel that adds up over rows ``(N,)``."""
+
+    def sums(self, inputs: Inputs) -> Sums:
+        """Of a pair."""
+
+    def moments(self, inputs: Inputs) -> RowMoments:
+        """Of the first of a pair."""
 
 
 class GaussianKernel(Protocol):

@@ -54,6 +54,8 @@ class TritonKernel:
         x = inputs.tensors[0]
         if not ((x.is_cuda and _has_capability(x.device)) or (x.is_cpu and _INTERPRETED)):
             return f"tensors on CUDA devices of compute capability {_CAPABILITY[0]} and more"
+        if work == "kl_sums":
+            return "no sums over rows"
         if inputs.parameterization in _DIAGONAL:
             return None
         if work != "kl":

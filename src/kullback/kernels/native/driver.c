@@ -243,6 +243,63 @@ static int run_products(int64_t dtype, int64_t rows, int64_t width, int64_t term
     return failed != 0;
 }
 
+/* The same operands, of which the second pair is full, shared by all rows, or one number. */
+static int run_sums(int64_t dtype, int64_t parameterization, int64_t rows, int64_t n, int layout)
+{
+    kullback_sums_call call = { .dtype = dtype, .parameterization = parameterization, .rows = rows, .n = n };
+    kullback_moments_call of_q = { .dtype = dtype, .parameterization = parameterization, .rows = rows, .n = n };
+    for (int k = 0; k < 4; k++) {
+        int how = k < 2 ? 0 : layout;
+        call.row[k] = how ? 0 : n + (k == 1);
+        call.column[k] = how != 2;
+        call.data[k] = (int64_t)array(dtype, how == 2 ? 1 : how == 1 ? n : (rows - 1) * call.row[k] + n);
+        if (k >= 2) {
+            of_q.data[k - 2] = call.data[k];
+            of_q.row[k - 2] = call.row[k];
+            of_q.column[k - 2] = call.column[k];
+        }
+    }
+    call.value = (int64_t)array(KULLBACK_FLOAT64, rows);
+    int64_t *const results[] = { &call.mean_term, &call.covariance_term, &of_q.mean, &of_q.squares, &of_q.variance };
+    for (int k = 0; k < 5; k++)
+        *results[k] = (int64_t)array(KULLBACK_FLOAT64, n);
+    kullback_sums(&call);
+    kullback_moments(&of_q);
+    int failed = 0;
+    long double values = 0, all = 0;
+    for (int64_t row = 0; row < rows; row++)
+        values += ((double *)call.value)[row];
+    for (int64_t j = 0; j < n; j++) {
+        long double want[5] = { 0 };
+        for (int pass = 0; pass < 2; pass++)
+            for (int64_t row = 0; row < rows; row++) {
+                double x[4];
+                for (int k = 0; k < 4; k++)
+                    x[k] = get((void *)call.data[k], dtype, row * call.row[k] + j * call.column[k]);
+                long double p = log_variance(x[1], parameterization), q = log_variance(x[3], parameterization);
+                long double delta = (long double)x[0] - x[2], deviation = x[2] - want[2];
+                if (pass)
+                    want[3] += deviation * deviation;
+                else {
+                    want[0] += 0.5L * delta * delta * expl(-q);
+                    want[1] += 0.5L * (expl(p - q) - 1 - (p - q));
+                    want[2] += x[2] / (long double)rows;
+                    want[4] += expl(q) / (long double)rows;
+                }
+            }
+        all += want[0] + want[1];
+        for (int k = 0; k < 5; k++)
+            failed += !(fabsl(((double *)*results[k])[j] - want[k]) <= 1e-12L * (fabsl(want[k]) + 1));
+    }
+    failed += !(fabsl(values - all) <= 1e-12L * (all + 1));
+    for (int k = 0; k < 4; k++)
+        free((void *)call.data[k]);
+    for (int k = 0; k < 5; k++)
+        free((void *)*results[k]);
+    free((void *)call.value);
+    return failed != 0;
+}
+
 /* An argument says to run only every so many cases: an emulated processor is slow. */
 int main(int count, char **arguments)
 {
@@ -264,6 +321,13 @@ int main(int count, char **arguments)
                             for (int outputs = 1; outputs < 6; outputs += 1 + (outputs == 3))
                                 if (cases++ % every == 0)
                                     failed += run(dtype, parameterization, rows, lengths[i], layout, outputs);
+        for (int64_t dtype = 0; dtype < 2; dtype++)
+            for (int64_t parameterization = 0; parameterization < 3; parameterization++)
+                for (unsigned i = 0; i < sizeof lengths / sizeof *lengths; i++)
+                    for (int64_t rows = 1; rows * lengths[i] < 20000; rows = rows * 7 + 1)
+                        for (int layout = 0; layout < 3; layout++)
+                            if (cases++ % every == 0)
+                                failed += run_sums(dtype, parameterization, rows, lengths[i], layout);
         for (int64_t dtype = 0; dtype < 2; dtype++)
             for (int64_t parameterization = 0; parameterization < 2; parameterization++)
                 for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++)

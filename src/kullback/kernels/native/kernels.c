@@ -18,6 +18,7 @@
 #define SUFFIX f64
 #include "elementary.h"
 #include "diagonal.h"
+#include "sums.h"
 #include "lanes.h"
 #include "full.h"
 #include "blocked.h"
@@ -29,6 +30,8 @@
 #define ENTRY(what, isa) ENTRY_(what, isa)
 
 void ENTRY(diagonal, KULLBACK_ISA)(const kullback_diagonal_call *call);
+void ENTRY(sums, KULLBACK_ISA)(const kullback_sums_call *call);
+void ENTRY(moments, KULLBACK_ISA)(const kullback_moments_call *call);
 void ENTRY(full, KULLBACK_ISA)(const kullback_full_call *call);
 void ENTRY(lowest, KULLBACK_ISA)(const kullback_lowest_call *call);
 void ENTRY(products, KULLBACK_ISA)(const kullback_products_call *call);
@@ -53,6 +56,16 @@ void ENTRY(diagonal, KULLBACK_ISA)(const kullback_diagonal_call *call)
         diagonal_f32(call);
     else
         diagonal_f64(call);
+}
+
+void ENTRY(sums, KULLBACK_ISA)(const kullback_sums_call *call)
+{
+    sums(call);
+}
+
+void ENTRY(moments, KULLBACK_ISA)(const kullback_moments_call *call)
+{
+    moments(call);
 }
 
 void ENTRY(lowest, KULLBACK_ISA)(const kullback_lowest_call *call)

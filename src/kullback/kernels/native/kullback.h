@@ -34,6 +34,29 @@ typedef struct {
 
 KULLBACK_EXPORT void kullback_diagonal(const kullback_diagonal_call *call);
 
+/* What adds up over rows of diagonal Gaussians. Results are double, whatever the operands are. */
+typedef struct {
+    int64_t dtype, parameterization;
+    int64_t rows, n;
+    int64_t data[4], row[4], column[4];
+    int64_t value;                 /* out: the divergence of each row */
+    int64_t mean_term;             /* out: for each coordinate the sum over rows of what the means contribute, */
+    int64_t covariance_term;       /* and of what the scales contribute */
+} kullback_sums_call;
+
+KULLBACK_EXPORT void kullback_sums(const kullback_sums_call *call);
+
+/* The same of one Gaussian for each of one row or more: its mean and its scale. */
+typedef struct {
+    int64_t dtype, parameterization;
+    int64_t rows, n;
+    int64_t data[2], row[2], column[2];
+    int64_t mean, squares;         /* out: for each coordinate the mean of means, the sum of squared deviations from it, */
+    int64_t variance;              /* and the mean of variances */
+} kullback_moments_call;
+
+KULLBACK_EXPORT void kullback_moments(const kullback_moments_call *call);
+
 enum { KULLBACK_COVARIANCE = 0, KULLBACK_SCALE_TRIL = 1 };
 enum { KULLBACK_SIDE_BY_SIDE = 32 }; /* up to so many coordinates, pairs are computed several at a time */
 
