@@ -175,6 +175,7 @@ def test_an_older_folder_that_a_killed_process_set_aside_comes_back(resume, tmp_
         with pytest.raises(Killed):
             collect(place, plan, numbers=[0, 1])
     assert not (tmp_path / "out").exists()
+    assert row_output(place.rstrip("/")).is_folder
     with pytest.raises(Killed):
         collect(place, plan, numbers=[0], publish=False, resume=resume, said=said)
     assert said[0] == f"{place}: the earlier result is back, which a run that was killed had set aside"

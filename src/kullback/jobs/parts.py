@@ -111,7 +111,7 @@ class Parts(abc.ABC):
         )
 
     def remove(self) -> None:
-        """Remove the hidden folder."""
+        """Remove what the hidden folder holds."""
         remove(self.folder.parent)
 
     def _receipt(self, number: int) -> Path:

@@ -57,7 +57,7 @@ def publish(made: Path, path: Path) -> None:
 def _publish_folder(made: Path, path: Path) -> None:
     for folder, *_ in os.walk(made):
         sync(Path(folder))
-    before = _set_aside(path)
+    before = set_aside(path)
     if path.exists():
         _discard(before, made.parent)
         os.replace(path, before)
@@ -78,14 +78,14 @@ def restore(path: Path, say: Callable[[str], None]) -> None:
         path: the name of the folder.
         say: is told if that was so.
     """
-    before = _set_aside(path)
+    before = set_aside(path)
     if before.exists() and not path.exists():
         os.replace(before, path)
         sync(path.parent)
         say("the earlier result is back, which a run that was killed had set aside")
 
 
-def _set_aside(path: Path) -> Path:
+def set_aside(path: Path) -> Path:
     """Where an older folder waits until the new one has its name."""
     return path.with_name(f".{path.name}.kullback-before")
 
