@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +143,35 @@ def test_a_folder_that_another_process_removes_before_it_is_locked_is_made_again
     monkeypatch.setattr(Path, "mkdir", removed)
     assert collect(tmp_path / "out.csv", Plan({}, {}, [0]), numbers=[0]) == []
     assert os.listdir(tmp_path) == ["out.csv"]
+
+
+# Takes a folder again and again, with a file in it that only one process at a time can make.
+TAKING = """
+import os, sys
+from pathlib import Path
+from kullback.errors import PosteriorFileError
+from kullback.jobs.plan import Plan
+from kullback.jobs.unfinished import remove, unfinished
+target, taken = Path("out.csv").absolute(), 0
+while taken < 40:
+    try:
+        with unfinished(target, "out", Plan({}, {}, []), lambda folder: "", resume=False, say=print) as folder:
+            os.close(os.open("alone", os.O_CREAT | os.O_EXCL))
+            (folder / "part").write_text("")
+            os.unlink("alone")
+            remove(folder.parent)
+            taken += 1
+    except PosteriorFileError as error:
+        if str(error) != "out: another process is writing it.":
+            raise
+"""
+
+
+def test_processes_that_take_turns_never_meet(tmp_path):
+    pytest.importorskip("fcntl")
+    running = [subprocess.Popen([sys.executable, "-c", TAKING], cwd=tmp_path) for _ in range(3)]
+    assert [process.wait(timeout=120) for process in running] == [0, 0, 0]
+    assert os.listdir(tmp_path) == []
 
 
 def test_what_a_killed_process_was_removing_is_not_continued(tmp_path, monkeypatch):

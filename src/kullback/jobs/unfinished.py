@@ -112,11 +112,9 @@ def _locked(hidden: Path, name: str) -> Iterator[None]:
 def _lock(hidden: Path, name: str) -> contextlib.ExitStack:
     """What ends the lock when it is closed."""
     while True:
-        try:
-            hidden.mkdir(exist_ok=True)
-        except OSError as error:
-            raise PosteriorFileError(f"{printable(name)}: cannot be written: {error.strerror}.") from error
-        with contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack, _naming(name, hidden):
+            with contextlib.suppress(FileExistsError):
+                hidden.mkdir()
             try:
                 import fcntl
             except ImportError:
@@ -126,7 +124,17 @@ def _lock(hidden: Path, name: str) -> contextlib.ExitStack:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.path.samestat(os.fstat(file.fileno()), os.stat(hidden / _LOCK)):
                     return stack.pop_all()
-            except FileNotFoundError:  # another process has just removed the folder at its end
-                continue
+            except FileNotFoundError:  # another process has removed the folder at its end
+                if hidden.is_symlink():
+                    raise
             except BlockingIOError as error:
                 raise PosteriorFileError(f"{printable(name)}: another process is writing it.") from error
+
+
+@contextlib.contextmanager
+def _naming(name: str, hidden: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = f"{printable(name)}: cannot be written: {printable(hidden)}"
+        raise PosteriorFileError(f"{where}: {error.strerror}.") from error
