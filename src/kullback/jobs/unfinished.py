@@ -16,7 +16,6 @@ Said = Callable[[Path], str]
 """What is said of what a folder holds, such as "3 of 9 parts are"; nothing of an empty one."""
 
 _LOCK, _PLAN = "lock", "plan.json"
-_OTHERS = "parts of another computation are"
 
 
 @contextlib.contextmanager
@@ -47,15 +46,16 @@ def unfinished(
         is_resumed = resume and written.exists()
         if is_resumed:
             plan.check_same(written.read_text(encoding="utf-8"), name)
+        if not is_resumed:
+            left = {path: found for path in _content(hidden) if path.is_dir() and (found := said(path))}
+            remove(hidden)
+            for path, found in left.items():
+                what = found if path == folder else "parts of another computation are"
+                kept = "; --resume would have kept them" if path == folder and not resume else ""
+                say(f"{printable(name)}: {what} removed, which an interrupted run had finished{kept}")
+            with placed(written) as temporary:
+                temporary.write_text(plan.to_json(), encoding="utf-8")
         try:
-            if not is_resumed:
-                left = {path: found for path in _content(hidden) if path.is_dir() and (found := said(path))}
-                remove(hidden)
-                for path, found in left.items():
-                    found, kept = (found, "; --resume would have kept them") if path == folder else (_OTHERS, "")
-                    say(f"{printable(name)}: {found} removed, which an interrupted run had finished{kept}")
-                with placed(written) as temporary:
-                    temporary.write_text(plan.to_json(), encoding="utf-8")
             folder.mkdir(exist_ok=is_resumed)
             yield folder
         except BaseException as error:
