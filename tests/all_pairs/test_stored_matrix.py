@@ -103,3 +103,26 @@ def test_what_cannot_be_written_is_refused_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match=r"pip install 'kullback\[zarr\]'"):
         pairwise(batch(3, 0), batch(3, 1), out=tmp_path / "out.zarr")
+
+
+def test_an_array_that_a_killed_run_set_aside_comes_back(tmp_path):
+    p, path = batch(3, 0), tmp_path / "kl.zarr"
+    want = read(pairwise(p, p, out=path))
+    path.rename(tmp_path / ".kl.zarr.kullback-before")
+
+    def fail(p, q):
+        raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="the earlier result is back"), pytest.raises(KeyboardInterrupt):
+        pairwise(p, p, fail, out=path)
+    assert_close(read(path), want, rtol=0, atol=0)
+    assert [x.name for x in tmp_path.iterdir()] == [path.name]
+
+
+def test_behind_a_link_the_array_that_it_points_to_is_replaced(tmp_path):
+    p = batch(3, 0)
+    (tmp_path / "kl.zarr").symlink_to(tmp_path / "real.zarr")
+    for divergence in ("kl", "jeffreys"):
+        pairwise(p, p, divergence, out=tmp_path / "kl.zarr")
+    assert (tmp_path / "kl.zarr").is_symlink()
+    assert_close(read(tmp_path / "real.zarr"), pairwise(p, p, "jeffreys"), rtol=2e-12, atol=0)

@@ -1,6 +1,7 @@
 """kullback pairwise and kullback nearest, on real files, against brute force by NumPy."""
 
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,25 @@ def test_rows_that_are_skipped_are_in_neither_result(tmp_path):
     # A model that is searched itself has its rows left out once.
     assert "note: 2 rows were left out" in run("nearest", "a_bad.npz", "-o", "o.npz", "--on-bad", "skip").stderr
     assert "note: 2 rows were left out" in run("pairwise", "a_bad.npz", "-o", "o.npy", "--on-bad", "skip").stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "function"), [("nearest", "nearest.nearest_in_blocks"), ("pairwise", "pairwise.pairwise")]
+)
+def test_a_defect_is_not_told_as_bad_input(name, function, monkeypatch):
+    def defect(*arguments):
+        raise ValueError("operands could not be broadcast")
+
+    monkeypatch.setattr(f"kullback.jobs.{function}", defect)
+    result = CliRunner().invoke(commands, [name, "a.npz", "b.npz", "-o", f"o.{'npz' if name == 'nearest' else 'npy'}"])
+    assert (result.exit_code, str(result.exception)) == (1, "operands could not be broadcast")
+
+
+def test_zarr_that_is_not_installed_is_said_in_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    said = run("pairwise", "a.npz", "b.npz", "-o", "kl.zarr", code=2).stderr
+    assert said == "Error: kl.zarr: needs the library zarr: pip install 'kullback[zarr]'.\n"
+    assert sorted(path.name for path in Path().iterdir()) == ["a.npz", "b.npz"]
 
 
 @pytest.mark.parametrize(

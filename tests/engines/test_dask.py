@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,28 @@ def test_neighbours_are_combined_in_order_before_they_arrive(engine):
     results = list(engine.map(as_list, range(40), joined))
     assert [count for count, _ in results] == [16, 16, 8]
     assert [number for _, result in results for number in result] == list(range(40))
+
+
+class Counted(Sequence):
+    """Tasks that count how many are cut out at a time."""
+
+    def __init__(self, count):
+        self.tasks, self.most = range(count), 0
+
+    def __len__(self):
+        return len(self.tasks)
+
+    def __getitem__(self, index):
+        found = self.tasks[index]
+        self.most = max(self.most, len(found) if isinstance(index, slice) else 1)
+        return found
+
+
+@pytest.mark.parametrize(("combine", "most"), [(None, 1), (joined, 16)])
+def test_no_more_tasks_are_cut_out_than_are_handed_out(engine, combine, most):
+    tasks = Counted(60)
+    list(engine.map(as_list, tasks, combine))
+    assert tasks.most == most
 
 
 def test_the_work_is_done_by_other_processes(engine):

@@ -55,6 +55,27 @@ def test_ids_that_no_integer_type_holds_together_are_refused(suffix, tmp_path):
         written(tmp_path, suffix, *parts)
 
 
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [
+        ([-1, 2**63], "negative and another is 2⁶³ or more"),
+        ([1, 2**64], f"id {2**64} does not fit into 64 bits"),
+        ([-(2**63) - 1, 1], f"id {-(2**63) - 1} does not fit into 64 bits"),
+        (["a\0", "a"], r"id 'a\\x00' ends in the character NUL"),
+        ([1, "one"], "ids must be all integers or all strings"),
+        (["one", 1], "id '1': ids must be all integers or all strings"),
+    ],
+)
+def test_ids_that_no_array_holds_are_refused(ids, says):
+    with pytest.raises(PosteriorFileError, match=re.escape(says)):
+        id_array(ids)
+
+
+def test_ids_keep_what_they_are():
+    for ids in (["\0a", "a\0b", "ä"], [-(2**63), 2**63 - 1], [0, 2**64 - 1], list(np.arange(3))):
+        assert id_array(ids).tolist() == ids
+
+
 @pytest.mark.parametrize("suffix", [".npz", ".parquet"])
 def test_strings_beside_integers_are_refused(suffix, tmp_path):
     parts = ({"id": id_array([key]), "kl": np.zeros(1)} for key in (1, "one"))
@@ -97,6 +118,15 @@ def test_an_npz_is_what_numpy_writes(tmp_path):
         for name in ours.files:
             assert ours[name].dtype == numpys[name].dtype
             np.testing.assert_array_equal(ours[name], numpys[name])
+
+
+def test_a_part_of_an_npz_has_the_columns_alone_and_no_pickle(tmp_path):
+    columns = {"id": id_array(["one", "two"]), "file": np.zeros((2, 3))}
+    ROW_FORMATS[".npz"].write(tmp_path / "part.npz", columns)
+    with np.load(tmp_path / "part.npz") as part:
+        assert {name: part[name].tolist() for name in part.files} == {k: x.tolist() for k, x in columns.items()}
+    with pytest.raises(ValueError, match="allow_pickle"):
+        ROW_FORMATS[".npz"].write(tmp_path / "part.npz", {"id": np.array(["one", 2], dtype=object)})
 
 
 def test_a_row_group_is_a_part(tmp_path):

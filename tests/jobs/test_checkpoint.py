@@ -134,15 +134,20 @@ def test_progress_is_kept_until_the_block_ends_well(tmp_path, monkeypatch):
 def test_progress_that_is_damaged_is_refused_in_one_line(tmp_path, monkeypatch):
     def damage():
         with passes(tmp_path, monkeypatch) as state:
+            state.save("first", 3, Sum("a"))
             state.save("second", 4, Sum("7"))
             (path,) = tmp_path.glob(".out.json.kullback-parts/*/second.progress")
             path.write_text("4\nx")
             state.load("second")
 
-    with pytest.raises(
-        PosteriorFileError, match=r"^[^\n]*second.progress: what was saved is damaged: [^\n]*starts afr"
-    ):
+    says = r"^[^\n]*second.progress: what was saved was damaged, and is removed: [^\n]* through the second again\."
+    with pytest.raises(PosteriorFileError, match=says) as caught:
         damage()
+    (note,) = caught.value.__notes__
+    assert note.startswith("3 of 9 tasks of the first are finished; ")
+    with passes(tmp_path, monkeypatch) as state:
+        assert state.load("first")[0] == 3
+        assert state.load("second") is None
     assert os.listdir(tmp_path) == []
 
 

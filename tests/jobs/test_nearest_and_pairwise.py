@@ -14,6 +14,7 @@ import kullback
 from kullback import Gaussian
 from kullback.engines.dask import Dask
 from kullback.engines.local import Local
+from kullback.errors import PosteriorFileError
 from kullback.io import kept as kept_module
 from kullback.io.kept import Held, Streamed, kept
 from kullback.io.reading import Reading
@@ -144,6 +145,32 @@ def test_another_computation_is_not_continued(folder):
 
 def models(folder):
     return [Reading().models([str(folder / f"{name}.npz")])[0] for name in "ab"]
+
+
+def test_why_a_search_in_another_memory_is_not_continued_is_said(folder, monkeypatch):
+    a, b = models(folder)
+    held = kept(b, skip=False, copies=1)
+    monkeypatch.setattr(kept_module, "_SHARE", 0.0)
+    streamed = kept(b, skip=False, copies=1)
+    monkeypatch.setattr(nearest_module, "_PRODUCTS", {True: 2**19, False: 2**20})
+    output, rows = row_output(str(folder / "near.npz")), kept_module.alone(a, skip=False)
+
+    def search(searched, progress, resume):
+        write_nearest(Nearest(rows, searched, K, "kl"), output, [], Local(1), reading={}, resume=resume,
+                      progress=progress, say=print)  # fmt: skip
+
+    def stop(done, whole):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(held, stop, resume=False)
+    says = (
+        "B, by the memory of the machine and the --workers of Dask, was held in memory and is "
+        "read in blocks; the rows are divided into other tasks. Undo that, or leave --resume out, which starts afresh"
+    )
+    with pytest.raises(PosteriorFileError, match=says):
+        search(streamed, lambda done, whole: None, resume=True)
+    search(held, lambda done, whole: None, resume=True)
 
 
 @pytest.mark.parametrize("skip", [False, True])

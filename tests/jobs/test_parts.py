@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from kullback.io.row_outputs import row_output
 from kullback.io.rows import ModelRows, Skipped
 from kullback.jobs.divergences import RowDivergence, Total, stream_divergence
 from kullback.jobs.parts import parts_of
-from kullback.jobs.plan import Plan, fingerprint
+from kullback.jobs.plan import Plan
 from kullback.jobs.row_parts import RowParts
 
 COLUMNS = {"id": np.arange(3), "kl": np.array([0.5, 1.0, 2.0])}
@@ -35,7 +38,7 @@ def collect(place, plan, *, numbers, resume=False, publish=True, said=None):
             parts.write(number, COLUMNS, {"number": number})
         if not publish:
             raise Killed
-        parts.publish(EMPTY)
+        parts.publish(list(parts.finished().values()), EMPTY)
     return found
 
 
@@ -53,16 +56,17 @@ def test_finished_parts_are_kept_and_others_are_not(tmp_path):
     assert os.listdir(tmp_path) == ["out.csv"]
 
 
-def test_without_resume_parts_are_replaced_and_that_is_said(tmp_path):
+def test_without_resume_parts_are_removed_and_that_is_said(tmp_path):
     place, plan, said = tmp_path / "out.csv", Plan({}, {}, [0, 1]), []
     with pytest.raises(Killed):
         collect(place, plan, numbers=[0], publish=False)
     assert collect(place, plan, numbers=[0, 1], said=said) == []
-    assert said == [f"{place}: 1 of 2 parts are replaced, which an interrupted run had finished (--resume keeps them)"]
+    text = "1 of 2 parts are removed, which an interrupted run had finished; --resume would have kept them"
+    assert said == [f"{place}: {text}"]
     with pytest.raises(Killed):
         collect(place, plan, numbers=[0], publish=False)
     collect(place, Plan({}, {"other": 1}, [0, 1]), numbers=[0, 1], said=said)
-    assert "parts of another computation are replaced" in said[1]
+    assert said[1].endswith("parts of another computation are removed, which an interrupted run had finished")
 
 
 @pytest.mark.parametrize(
@@ -100,8 +104,116 @@ def test_one_output_is_written_by_one_process(tmp_path):
         with pytest.raises(PosteriorFileError, match="another process is writing it"):
             collect(tmp_path / "out.csv", plan, numbers=[0])
         parts.write(0, COLUMNS, {})
-        parts.publish(EMPTY)
+        parts.publish(list(parts.finished().values()), EMPTY)
     assert os.listdir(tmp_path) == ["out.csv"]
+
+
+def test_a_lock_is_of_the_folder_that_is_there(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    place, plan = tmp_path / "out.csv", Plan({}, {}, [0])
+    options = {"resume": False, "say": print}
+    first = parts_of(RowParts, row_output(str(place)), plan, **options)
+    parts, lock = first.__enter__(), fcntl.flock
+
+    def late(file, flags):
+        """The first process ends when the second has opened the lock, and before it has it."""
+        monkeypatch.setattr(fcntl, "flock", lock)
+        parts.remove()
+        first.__exit__(None, None, None)
+        lock(file, flags)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with parts_of(RowParts, row_output(str(place)), plan, **options) as second:
+        assert second.folder.is_dir()
+        with pytest.raises(PosteriorFileError, match="another process is writing it"):
+            collect(place, plan, numbers=[0])
+        second.write(0, COLUMNS, {})
+        second.publish(list(second.finished().values()), EMPTY)
+    assert os.listdir(tmp_path) == ["out.csv"]
+
+
+def test_a_folder_that_another_process_removes_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    make = Path.mkdir
+
+    def removed(path, *arguments, **options):
+        monkeypatch.setattr(Path, "mkdir", make)
+        make(path, *arguments, **options)
+        path.rmdir()
+
+    monkeypatch.setattr(Path, "mkdir", removed)
+    assert collect(tmp_path / "out.csv", Plan({}, {}, [0]), numbers=[0]) == []
+    assert os.listdir(tmp_path) == ["out.csv"]
+
+
+# Takes a folder again and again, with a file in it that only one process at a time can make.
+TAKING = """
+import os, sys
+from pathlib import Path
+from kullback.errors import PosteriorFileError
+from kullback.jobs.plan import Plan
+from kullback.jobs.unfinished import remove, unfinished
+target, taken = Path("out.csv").absolute(), 0
+while taken < 40:
+    try:
+        with unfinished(target, "out", Plan({}, {}, []), lambda folder: "", resume=False, say=print) as folder:
+            os.close(os.open("alone", os.O_CREAT | os.O_EXCL))
+            (folder / "part").write_text("")
+            os.unlink("alone")
+            remove(folder.parent)
+            taken += 1
+    except PosteriorFileError as error:
+        if str(error) != "out: another process is writing it.":
+            raise
+"""
+
+
+def test_processes_that_take_turns_never_meet(tmp_path):
+    pytest.importorskip("fcntl")
+    running = [subprocess.Popen([sys.executable, "-c", TAKING], cwd=tmp_path) for _ in range(3)]
+    assert [process.wait(timeout=120) for process in running] == [0, 0, 0]
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_a_killed_process_was_removing_is_not_continued(tmp_path, monkeypatch):
+    place, plan = tmp_path / "out.csv", Plan({}, {}, [0, 1])
+    with pytest.raises(Killed):
+        collect(place, plan, numbers=[0], publish=False)
+
+    def kill(*arguments, **options):
+        raise Killed
+
+    with monkeypatch.context() as killed:
+        killed.setattr("kullback.jobs.unfinished.shutil.rmtree", kill)
+        with pytest.raises(Killed):
+            collect(place, plan, numbers=[0, 1])
+    assert len(list(tmp_path.glob(".out.csv.kullback-parts/*/receipts/*.json"))) == 1
+    assert collect(place, plan, numbers=[0, 1], resume=True) == []
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_an_older_folder_that_a_killed_process_set_aside_comes_back(resume, tmp_path, monkeypatch):
+    place, rename = f"{tmp_path}/out/", os.replace
+    collect(place, Plan({}, {}, [0]), numbers=[0])
+    plan, said = Plan({}, {}, [0, 1]), []
+
+    def kill(old, new):
+        rename(old, new)
+        if Path(old).name == "out":
+            raise Killed
+
+    with monkeypatch.context() as killed:
+        killed.setattr(os, "replace", kill)
+        with pytest.raises(Killed):
+            collect(place, plan, numbers=[0, 1])
+    assert not (tmp_path / "out").exists()
+    assert row_output(place.rstrip("/")).is_folder
+    with pytest.raises(Killed):
+        collect(place, plan, numbers=[0], publish=False, resume=resume, said=said)
+    assert said[0] == f"{place}: the earlier result is back, which a run that was killed had set aside"
+    assert os.listdir(tmp_path / "out") == ["part-00000.parquet"]
+    collect(place, plan, numbers=[0, 1])
+    assert os.listdir(tmp_path) == ["out"]
+    assert sorted(os.listdir(tmp_path / "out")) == ["part-00000.parquet", "part-00001.parquet"]
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.npz", "out.parquet", "out/"])
@@ -109,7 +221,7 @@ def test_a_result_may_have_no_rows(name, tmp_path):
     plan = Plan({}, {}, [0])
     with parts_of(RowParts, row_output(f"{tmp_path}/{name}"), plan, resume=False, say=print) as parts:
         parts.write(0, EMPTY, {})
-        parts.publish(EMPTY)
+        parts.publish(list(parts.finished().values()), EMPTY)
     assert os.listdir(tmp_path) == [name.rstrip("/")]
     if name == "out.csv":
         assert (tmp_path / name).read_text() == "id,kl\n"
@@ -122,18 +234,6 @@ def test_a_folder_is_replaced_and_a_link_is_followed(tmp_path):
     collect(tmp_path / "link", Plan({}, {}, [0]), numbers=[0])
     assert sorted(os.listdir(tmp_path)) == ["link", "out"]
     assert os.listdir(tmp_path / "out") == ["part-00000.parquet"]
-
-
-def test_what_identifies_inputs(tmp_path):
-    (tmp_path / "folder").mkdir()
-    for name in ("folder/one.npy", "folder/.hidden", "mu.npy", "logvar.npy"):
-        (tmp_path / name).write_bytes(b"1234")
-    stamps = fingerprint(
-        [str(tmp_path / "folder"), f"{tmp_path}/mu.npy,{tmp_path}/logvar.npy", "memory://bucket/a.npz"]
-    )
-    assert [os.path.basename(path) for path in stamps] == ["one.npy", "mu.npy", "logvar.npy", "a.npz"]
-    assert stamps[str(tmp_path / "mu.npy")] == [4, os.stat(tmp_path / "mu.npy").st_mtime_ns]
-    assert stamps["memory://bucket/a.npz"] == []
 
 
 def test_the_mean_is_that_of_exact_sums():

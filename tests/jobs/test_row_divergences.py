@@ -105,7 +105,7 @@ def test_a_signal_ends_in_one_line_and_parts_stay(number, code, word, folder, un
 
     ended, said = finish(start(folder, "kl", "a.npz", "b.npz", "-o", "out.csv"))
     assert ended == 0
-    assert "parts of another computation are replaced, which an interrupted run had finished" in said
+    assert "parts of another computation are removed, which an interrupted run had finished" in said
     assert content(folder / "out.csv") == undisturbed["out.csv"]
 
 

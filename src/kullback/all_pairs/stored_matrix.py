@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ from typing import Any
 import torch
 
 from kullback._version import __version__
+from kullback.all_pairs.blocks import Place
+from kullback.numerics.files import publish, restore, sync
 
 SUFFIXES = (".zarr", ".npy")
 
 # Rows and columns of a chunk of a Zarr array: up to 4 MiB in float32.
 _CHUNK = 1024
 
-Place = tuple[slice, slice]
 Write = Callable[[Place, torch.Tensor], None]
 
 
@@ -38,7 +40,7 @@ def matrix_file(path: Path, shape: tuple[int, int], dtype: torch.dtype, attribut
         raise ValueError(f"out is a path that ends in {' or '.join(SUFFIXES)}, got {str(path)!r}.")
     if not path.absolute().parent.is_dir():
         raise ValueError(f"out={str(path)!r}: there is no folder {str(path.parent)!r}. Make it first.")
-    with _published(path.absolute()) as temporary:
+    with _published(Path(os.path.realpath(path))) as temporary:
         create(temporary, shape, dtype, attributes)
         yield functools.partial(write, temporary)
 
@@ -54,6 +56,8 @@ def create(path: Path, shape: tuple[int, int], dtype: torch.dtype, attributes: d
         chunks = tuple(max(1, min(size, _CHUNK)) for size in shape)
         attributes = {**attributes, "kullback": __version__}
         _zarr().create_array(store=str(path), shape=shape, chunks=chunks, dtype=name, attributes=attributes)
+        for file in path.iterdir():
+            sync(file)
         return
     import numpy as np
 
@@ -75,7 +79,7 @@ def write(path: Path, place: Place, values: torch.Tensor) -> None:
         for chunk in itertools.product(*chunks):
             file = path / array.metadata.encode_chunk_key(chunk)
             if file.exists():  # a chunk of zeros has none
-                _sync(file)
+                sync(file)
         return
     import numpy as np
 
@@ -88,7 +92,7 @@ def write(path: Path, place: Place, values: torch.Tensor) -> None:
         for row, part in zip(range(rows.start, rows.stop), numbers, strict=True):
             file.seek(start + (row * width + columns.start) * dtype.itemsize)
             file.write(part.data)
-    _sync(path)
+    sync(path)
 
 
 def _zarr() -> Any:
@@ -99,22 +103,13 @@ def _zarr() -> Any:
     return zarr
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 @contextlib.contextmanager
 def _published(path: Path) -> Iterator[Path]:
     """A path in a temporary folder beside ``path``, whose place it takes when the block ends without an exception."""
+    restore(path, lambda said: warnings.warn(f"{path}: {said}.", stacklevel=2))
     folder = Path(tempfile.mkdtemp(prefix=".kullback-", dir=path.parent))
     try:
         yield folder / path.name
-        if path.is_dir():  # an older array, which a rename cannot replace
-            os.replace(path, folder / "replaced")
-        os.replace(folder / path.name, path)
+        publish(folder / path.name, path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

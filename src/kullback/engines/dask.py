@@ -113,9 +113,12 @@ class Dask:
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}):
             function = client.submit(pickle.loads, _sent(work), pure=False)
 
+        def of(group: int) -> Sequence[T]:
+            return tasks[starts[group] : starts[group] + size]
+
         def start(group: int) -> None:
             times[group] += 1
-            parts = [client.submit(attempt, function, task, pure=False) for task in tasks[starts[group] :][:size]]
+            parts = [client.submit(attempt, function, task, pure=False) for task in of(group)]
             future = parts[0] if combine is None else client.submit(_combined, combine, *parts, pure=False)
             running[future] = group
             future.add_done_callback(finished.put)
@@ -141,7 +144,7 @@ class Dask:
         window = -(-2 * self.workers // size) + 2
         try:
             for group, result in ordered(len(starts), window, start, wait):
-                yield len(tasks[starts[group] :][:size]), result
+                yield len(of(group)), result
         finally:
             with contextlib.suppress(Exception):
                 client.cancel(list(running), reason="no longer wanted")

@@ -4,7 +4,6 @@ import contextlib
 import json
 import math
 import os
-import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, TypeVar, cast
 
 from kullback.errors import PosteriorFileError
 from kullback.io.text import printable
+from kullback.numerics.files import publish
 
 T = TypeVar("T")
 
@@ -46,28 +46,6 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
-
-
-def publish(temporary: Path, path: Path) -> None:
-    """Give a complete file its name. Not even a power cut leaves a part of it under that name."""
-    # Temporary files are private. Give this one the permissions of the file it replaces, or of a new file.
-    umask = os.umask(0)
-    os.umask(umask)
-    os.chmod(temporary, stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~umask)
-    sync(temporary)
-    os.replace(temporary, path)
-    sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    if path.is_dir() and os.name == "nt":  # where a folder cannot be opened
-        return
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kullback.errors import PosteriorFileError
+from kullback.io.text import printable
+from kullback.numerics.files import placed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,9 +75,9 @@ class _Parquet(RowFormat):
         schema = _common_schema(parts)
         for part in parts:
             if parquet.read_schema(part) != schema:
-                changed = part.with_name(f".{part.name}")
-                _write_table(_read_table(part, schema), changed)
-                changed.replace(part)
+                table = _read_table(part, schema)
+                with placed(part) as changed:
+                    _write_table(table, changed)
 
 
 # Ids and values hardly occur twice: a dictionary of them takes time, and makes the file larger.
@@ -125,8 +127,10 @@ class _Npz(RowFormat):
     def write(self, path: Path, columns: "Columns") -> None:
         import numpy as np
 
-        with path.open("wb") as file:
-            np.savez(file, allow_pickle=False, **columns)
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, column in columns.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, column, allow_pickle=False)
 
     def assemble(self, parts: Sequence[Path], output: Path) -> None:
         with zipfile.ZipFile(parts[0]) as first:
@@ -187,7 +191,11 @@ def _texts(column: "np.ndarray[Any, Any]") -> Iterable[Any]:
 
 
 def id_array(ids: Sequence[Any]) -> "np.ndarray[Any, Any]":
-    """Ids, all integers or all strings, as an array of int64, uint64 or strings."""
+    """Ids, all integers or all strings, as an array of int64, uint64 or strings.
+
+    Raises:
+        PosteriorFileError: if no array holds them.
+    """
     import numpy as np
 
     if not len(ids):
@@ -197,13 +205,43 @@ def id_array(ids: Sequence[Any]) -> "np.ndarray[Any, Any]":
     elif isinstance(ids, range):
         array = np.arange(ids.start, ids.stop, ids.step)
     else:
-        # NumPy would by itself convert a list with integers of 64 unsigned bits to float64.
-        unsigned = isinstance(ids[0], int) and max(ids) > np.iinfo(np.int64).max
-        array = np.asarray(ids, dtype=np.uint64 if unsigned else None)
+        array = (
+            _integers(ids) if all(isinstance(key, int | np.integer) for key in ids) else np.asarray(ids, dtype=object)
+        )
     if array.dtype.kind not in "iu":
-        return np.asarray(array, dtype=str)
+        return _strings(array)
     small = array.dtype != np.uint64 or not len(array) or int(array.max()) <= np.iinfo(np.int64).max
     return array.astype(np.int64 if small else np.uint64, copy=False)
+
+
+def _integers(ids: Sequence[int]) -> "np.ndarray[Any, Any]":
+    import numpy as np
+
+    least, most = min(ids), max(ids)
+    if most <= np.iinfo(np.int64).max and least >= np.iinfo(np.int64).min:
+        return np.array(ids, dtype=np.int64)
+    # NumPy would by itself convert a list with integers of 64 unsigned bits to float64.
+    if least >= 0 and most <= np.iinfo(np.uint64).max:
+        return np.array(ids, dtype=np.uint64)
+    if least >= np.iinfo(np.int64).min and most <= np.iinfo(np.uint64).max:
+        raise _no_common_type()
+    raise PosteriorFileError(
+        f"id {most if most > np.iinfo(np.uint64).max else least} does not fit into 64 bits. Write such ids as strings."
+    )
+
+
+def _strings(ids: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+
+    if ids.dtype.kind == "U":
+        return ids
+    wrong = next((key for key in ids if not isinstance(key, str)), None)
+    if wrong is not None:
+        raise PosteriorFileError(f"id {printable(wrong)!r}: ids must be all integers or all strings.")
+    # NumPy fills strings with NUL, and takes those at the end away when it reads them.
+    wrong = next((key for key in ids if key.endswith("\0")), None)
+    if wrong is not None:
+        raise PosteriorFileError(f"id {printable(wrong)!r} ends in the character NUL, which is lost. Rename it.")
+    return ids.astype(str)
 
 
 def concatenated(arrays: Sequence["np.ndarray[Any, Any]"]) -> "np.ndarray[Any, Any]":

@@ -8,6 +8,7 @@ from kullback.errors import PosteriorFileError
 from kullback.io.output import check_place, check_writable
 from kullback.io.row_formats import FOLDER, ROW_FORMATS, RowFormat
 from kullback.io.text import printable
+from kullback.numerics.files import set_aside
 
 ROW_SUFFIXES = tuple(ROW_FORMATS)
 """The suffixes of files that columns of rows can be written to."""
@@ -43,12 +44,14 @@ def row_output(name: str) -> RowOutput:
         PosteriorFileError: if it cannot be written, its format is not known, or the folder holds what is no part.
     """
     path = Path(name)
-    separators = tuple(filter(None, (os.sep, os.altsep)))
-    if not name.endswith(separators) and (path.suffix or not path.is_dir()):
-        check_writable(path, ROW_SUFFIXES)
-        return RowOutput(name, Path(os.path.realpath(path)), path.suffix.lower())
-    check_place(path)
     target = Path(os.path.realpath(path))
+    separators = tuple(filter(None, (os.sep, os.altsep)))
+    # A run that was killed while it replaced the folder may have set it aside.
+    is_folder = path.is_dir() or set_aside(target).is_dir()
+    if not name.endswith(separators) and (path.suffix or not is_folder):
+        check_writable(path, ROW_SUFFIXES)
+        return RowOutput(name, target, path.suffix.lower())
+    check_place(path)
     if target.exists():
         if not target.is_dir():
             raise PosteriorFileError(f"{printable(name)}: is a file, and the slash asks for a folder.")

@@ -13,7 +13,8 @@ from typing import Any
 from kullback.errors import PosteriorFileError
 from kullback.io.text import printable
 from kullback.jobs.plan import Plan
-from kullback.jobs.unfinished import placed, remove, unfinished
+from kullback.jobs.unfinished import remove, unfinished
+from kullback.numerics.files import placed
 
 # Progress is saved when so many seconds have passed, and so many times those that saving took; at the end of a pass
 # already when less would have to be done again.
@@ -34,7 +35,7 @@ class Checkpoint:
         """How many tasks of a pass are done, and what they add up to; None of a pass that was not begun.
 
         Raises:
-            PosteriorFileError: if that cannot be read.
+            PosteriorFileError: if that is damaged, and is removed.
         """
         try:
             done, _, text = self._path(name).read_text(encoding="utf-8").partition("\n")
@@ -42,8 +43,10 @@ class Checkpoint:
         except FileNotFoundError:
             return None
         except ValueError as error:
+            self._path(name).unlink()
             raise PosteriorFileError(
-                f"{printable(self._path(name))}: what was saved is damaged: {error} The same command starts afresh."
+                f"{printable(self._path(name))}: what was saved was damaged, and is removed: {error} The same command "
+                f"with --resume goes through the {name} again."
             ) from error
 
     def save(self, name: str, done: int, total: Any) -> None:
@@ -110,5 +113,5 @@ def _done(path: Path) -> int:
     try:
         with path.open(encoding="utf-8") as file:
             return int(file.readline(20))
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         return 0

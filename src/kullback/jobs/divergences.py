@@ -64,6 +64,15 @@ class RowDivergence:
         flags = [name for name, value in self.parameters.items() if value is True]
         return "_".join([record_of(self.divergence).module, *flags])
 
+    def check_parameters(self) -> None:
+        """Try the further arguments on a Gaussian of one dimension.
+
+        Raises:
+            ValueError: if the divergence does not take them.
+        """
+        prior = Gaussian.standard((1,))
+        function_of(record_of(self.divergence))(prior, prior, **self.parameters)
+
     def compute(self, rows: range) -> "tuple[Columns, Total]":
         """The ids and the values of these rows.
 

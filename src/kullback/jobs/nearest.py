@@ -28,6 +28,10 @@ _NUMBERS, _WRITTEN = 2**22, 2**20
 _PRODUCTS = {True: 2**40, False: 2**43}
 
 
+# What the size of the tasks depends on, as the plan calls it.
+_HELD = "B, by the memory of the machine and the --workers of Dask,"
+
+
 @dataclass(frozen=True)
 class Nearest:
     """The k nearest rows of one model to each row of another. It can be pickled if the rows can."""
@@ -105,7 +109,8 @@ def write_nearest(
     """
     if not 1 <= work.k <= len(work.searched):
         raise PosteriorFileError(f"k is a whole number from 1 to {len(work.searched)} (the rows of B), got {work.k}.")
-    parameters = {"nearest": work.k, "divergence": work.divergence, **reading}
+    held = "held in memory" if isinstance(work.searched, Held) else "read in blocks"
+    parameters = {"nearest": work.k, "divergence": work.divergence, _HELD: held, **reading}
     receipts = write_rows(
         work, work.tasks(), output, inputs, parameters, engine, resume=resume, progress=progress, say=say
     )

@@ -12,15 +12,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from kullback.all_pairs.blocks import Place
 from kullback.all_pairs.pairwise import BLOCK, as_batches, as_torch, pairwise
-from kullback.all_pairs.stored_matrix import SUFFIXES, Place, create, write
+from kullback.all_pairs.stored_matrix import SUFFIXES, create, write
 from kullback.engines.base import Engine
 from kullback.errors import PosteriorFileError
+from kullback.io.formats.registry import naming
 from kullback.io.kept import Kept
-from kullback.io.output import publish, sync, whole_file
+from kullback.io.optional import needed
+from kullback.io.output import whole_file
 from kullback.io.text import printable
 from kullback.jobs.parts import Parts, finish, parts_of
-from kullback.jobs.plan import Plan, fingerprint
+from kullback.jobs.plan import Plan
+from kullback.jobs.stamps import fingerprint
+from kullback.numerics.files import publish
 
 MATRIX_SUFFIXES = (*SUFFIXES, ".csv")
 """The suffixes of files that :func:`write_pairwise` can write."""
@@ -51,8 +56,20 @@ class MatrixParts(Parts):
         """The matrix."""
         return self.folder / "data" / f"matrix{Path(self.output.name).suffix.lower()}"
 
+    def _check_library(self) -> None:
+        """Raise a PosteriorFileError if Zarr is needed, and this machine has it not."""
+        if self.data.suffix == ".zarr":
+            with naming(self.output.name):
+                needed("zarr", "zarr")
+
     def create(self, shape: tuple[int, int], dtype: torch.dtype, attributes: Mapping[str, Any]) -> None:
-        """Make the matrix, unless blocks of it are finished."""
+        """Make the matrix, unless blocks of it are finished.
+
+        Raises:
+            OSError: if it cannot be written.
+            PosteriorFileError: if Zarr is not installed.
+        """
+        self._check_library()
         if not self.finished():
             with self._writing():
                 shutil.rmtree(self.data, ignore_errors=True)
@@ -63,7 +80,9 @@ class MatrixParts(Parts):
 
         Raises:
             OSError: if they cannot be written.
+            PosteriorFileError: if Zarr is not installed.
         """
+        self._check_library()
         with self._writing():
             write(self.data, place, values)
             self._confirm(number, {})
@@ -74,11 +93,7 @@ class MatrixParts(Parts):
 
     def publish(self) -> None:
         """Give the matrix its name, and remove the folder."""
-        if self.data.is_dir():
-            sync(self.data)
-            self.put_in_place(self.data)
-        else:
-            publish(self.data, self.output.target)
+        publish(self.data, self.output.target)
         self.remove()
 
 

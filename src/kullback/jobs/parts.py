@@ -9,20 +9,23 @@ import abc
 import contextlib
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from kullback.engines.base import Engine
-from kullback.io.output import sync
 from kullback.io.text import printable
 from kullback.jobs.plan import Plan
-from kullback.jobs.unfinished import placed, remove, unfinished
+from kullback.jobs.unfinished import remove, unfinished
+from kullback.numerics.files import placed
 
 T = TypeVar("T")
 P = TypeVar("P", bound="Parts")
+
+# The seconds that are waited, each time, for files that another machine has written.
+_WAITS = (0.0, 0.2, 1.0, 5.0)
 
 
 class Output(Protocol):
@@ -49,7 +52,7 @@ class Parts(abc.ABC):
 
     @abc.abstractmethod
     def is_whole(self, number: int, receipt: dict[str, Any]) -> bool:
-        """Whether the data are there that this receipt is about. It may raise an OSError or a KeyError if not."""
+        """Whether the data are there that this receipt is about. It may raise a FileNotFoundError if not."""
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -70,29 +73,45 @@ class Parts(abc.ABC):
             temporary.write_text(json.dumps(receipt), encoding="utf-8")
 
     def receipt(self, number: int) -> dict[str, Any] | None:
-        """What is said about a part; None if it is not finished."""
+        """What is said about a part; None if it is not finished.
+
+        Raises:
+            OSError: if that cannot be read, which is not to say that it is not there.
+        """
         try:
             receipt: dict[str, Any] = json.loads(self._receipt(number).read_text(encoding="utf-8"))
             return receipt if self.is_whole(number, receipt) else None
-        except (OSError, ValueError, KeyError):
+        except (FileNotFoundError, ValueError, KeyError):
             return None
 
-    def finished(self) -> dict[int, dict[str, Any]]:
-        """The receipts of the parts that are finished, by their numbers."""
-        receipts = ((number, self.receipt(number)) for number in range(self.tasks))
+    def finished(self, numbers: Iterable[int] | None = None) -> dict[int, dict[str, Any]]:
+        """The receipts of the parts that are finished, by their numbers; of these numbers, or of all."""
+        receipts = ((number, self.receipt(number)) for number in (range(self.tasks) if numbers is None else numbers))
         return {number: receipt for number, receipt in receipts if receipt is not None}
 
-    def put_in_place(self, data: Path) -> None:
-        """Give a folder the name of the output, in the place of an older one."""
-        before = self.folder.parent / "before"
-        shutil.rmtree(before, ignore_errors=True)
-        if self.output.target.exists():
-            os.replace(self.output.target, before)
-        os.replace(data, self.output.target)
-        sync(self.output.target.parent)
+    def written(self, numbers: Collection[int]) -> dict[int, dict[str, Any]]:
+        """The receipts of parts that were written, perhaps by another machine.
+
+        Raises:
+            OSError: if one cannot be seen here.
+        """
+        receipts: dict[int, dict[str, Any]] = {}
+        for wait in _WAITS:
+            time.sleep(wait)
+            # A network file system asks the server again for the names in a folder that is listed.
+            for folder in ("receipts", "data"):
+                with contextlib.suppress(OSError):
+                    os.listdir(self.folder / folder)
+            receipts |= self.finished(number for number in numbers if number not in receipts)
+            if len(receipts) == len(numbers):
+                return receipts
+        raise OSError(
+            f"{printable(self.output.name)}: {len(numbers) - len(receipts):,} of {self.tasks:,} parts were written and "
+            f"cannot be seen in {printable(self.folder)}. Check that all machines see this folder."
+        )
 
     def remove(self) -> None:
-        """Remove the hidden folder."""
+        """Remove what the hidden folder holds."""
         remove(self.folder.parent)
 
     def _receipt(self, number: int) -> Path:
@@ -118,6 +137,9 @@ def finish(
         engine: what computes.
         progress: is told how much is done, and of how much.
         say: is told what the user should know.
+
+    Raises:
+        OSError: if a part that was written cannot be seen here.
     """
     finished = parts.finished()
     if finished:
@@ -127,15 +149,15 @@ def finish(
     for (_, task), _ in zip(missing, engine.map(work, missing), strict=True):
         done += size(task)
         progress(done, whole)
-    return list(parts.finished().values())
+    finished |= parts.written([number for number, _ in missing])
+    return [finished[number] for number in range(len(tasks))]
 
 
 @contextlib.contextmanager
 def parts_of(kind: type[P], output: Output, plan: Plan, *, resume: bool, say: Callable[[str], None]) -> Iterator[P]:
     """The parts of an output, to be written, and published at the end of the block.
 
-    If the block ends with an exception, finished parts stay for ``--resume``, and the exception gets a note of that;
-    but not where other inputs or parameters are needed, after a ValueError.
+    If the block ends with an exception, finished parts stay for ``--resume``, and the exception gets a note of that.
 
     Args:
         kind: what the parts consist of.

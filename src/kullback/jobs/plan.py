@@ -2,15 +2,12 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kullback._version import __version__
 from kullback.errors import PosteriorFileError
-from kullback.io.datasets import parts
-from kullback.io.places import place
 from kullback.io.text import printable
 
 
@@ -18,8 +15,8 @@ from kullback.io.text import printable
 class Plan:
     """The inputs, the parameters and the tasks of a computation."""
 
-    inputs: Mapping[str, Sequence[int]]
-    """Of each file its size and the time of its last change in nanoseconds; see :func:`fingerprint`."""
+    inputs: Mapping[str, Sequence[Any]]
+    """What changes with the content of each file; see :func:`~kullback.jobs.stamps.fingerprint`."""
     parameters: Mapping[str, Any]
     tasks: Sequence[Any]
     """Each as JSON can express it."""
@@ -46,8 +43,8 @@ class Plan:
             changes = ["its plan cannot be read"]
         if changes:
             raise PosteriorFileError(
-                f"{printable(where)}: --resume would mix two computations: {'; '.join(changes[:3])}. Without --resume "
-                "it starts afresh."
+                f"{printable(where)}: --resume would mix two computations: {'; '.join(changes[:3])}. Undo that, or "
+                "leave --resume out, which starts afresh."
             )
 
     def _content(self) -> dict[str, Any]:
@@ -76,27 +73,5 @@ def _changes(before: Any, now: Any) -> Any:
         was, is_ = (given.get(name) for given in values)
         if was != is_:
             yield f"{name} was {printable(was)} and is {printable(is_)}"
-    if before["tasks"] != now["tasks"]:
+    if before["tasks"] != now["tasks"]:  # which most of the above changes, too
         yield "the rows are divided into other tasks"
-
-
-def fingerprint(paths: Sequence[str]) -> dict[str, list[int]]:
-    """The size of each file that these paths stand for, and the time of its last change in nanoseconds.
-
-    A path is a file, a folder, a pattern or two files with a comma between. What is not on this machine, a URL, is
-    known by its name alone.
-    """
-    stamps: dict[str, list[int]] = {}
-    for path in paths:
-        for file in _files(path):
-            try:
-                stat = os.stat(file)
-                stamps[os.path.abspath(file)] = [stat.st_size, stat.st_mtime_ns]
-            except OSError:
-                stamps[file] = []
-    return stamps
-
-
-def _files(path: str) -> list[str]:
-    """The files that a path stands for."""
-    return [str(part) for part in parts(place(path))]

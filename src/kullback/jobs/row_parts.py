@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kullback.engines.base import Engine
-from kullback.io.output import publish, sync
 from kullback.io.row_formats import FOLDER
 from kullback.io.row_outputs import RowOutput
 from kullback.io.rows import Skipped
 from kullback.jobs.parts import Parts, finish, parts_of
-from kullback.jobs.plan import Plan, fingerprint
-from kullback.jobs.unfinished import placed
+from kullback.jobs.plan import Plan
+from kullback.jobs.stamps import fingerprint
+from kullback.numerics.files import placed, publish
 
 if TYPE_CHECKING:
     from kullback.io.row_formats import Columns
@@ -51,13 +51,15 @@ class RowParts(Parts):
         """Whether the file has the size that it had."""
         return not receipt["rows"] or self._data(number).stat().st_size == receipt["bytes"]
 
-    def publish(self, empty: "Columns") -> None:
+    def publish(self, receipts: Sequence[Mapping[str, Any]], empty: "Columns") -> None:
         """Put the parts together, give the result its name, and remove the folder.
 
         Args:
+            receipts: of all parts, in order.
             empty: the columns without rows, for a result that has none.
         """
-        paths = [self._data(number) for number, receipt in self.finished().items() if receipt["rows"]]
+        numbered = zip(range(self.tasks), receipts, strict=True)
+        paths = [self._data(number) for number, receipt in numbered if receipt["rows"]]
         if not paths:
             paths = [self._data(0)]
             self.output.format.write(paths[0], empty)
@@ -78,8 +80,7 @@ class RowParts(Parts):
         for temporary in data.glob(".*"):  # of a worker that was killed
             temporary.unlink()
         FOLDER.agree(paths)
-        sync(data)
-        self.put_in_place(data)
+        publish(data, self.output.target)
 
     def _data(self, number: int) -> Path:
         return self.folder / "data" / f"part-{number:05}{self.output.format.suffix}"
@@ -125,7 +126,7 @@ def write_rows(
     plan = Plan(fingerprint(inputs), parameters, [[task.start, task.stop] for task in tasks])
     with parts_of(RowParts, output, plan, resume=resume, say=say) as parts:
         receipts = finish(parts, _ToPart(work, parts), tasks, len, engine, progress, say)
-        parts.publish(work.empty())
+        parts.publish(receipts, work.empty())
     return receipts
 
 

@@ -4,17 +4,18 @@ import contextlib
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kullback.errors import PosteriorFileError
-from kullback.io.output import sync
 from kullback.io.text import printable
 from kullback.jobs.plan import Plan
+from kullback.numerics.files import placed, restore
 
 Said = Callable[[Path], str]
 """What is said of what a folder holds, such as "3 of 9 parts are"; nothing of an empty one."""
+
+_LOCK, _PLAN = "lock", "plan.json"
 
 
 @contextlib.contextmanager
@@ -24,7 +25,7 @@ def unfinished(
     """A folder of this plan, in the hidden folder.
 
     If the block ends with an exception, the folder stays for ``--resume``, and the exception gets a note of that; but
-    not if it is empty, or where other inputs or parameters are needed, after a ValueError.
+    not if nothing is finished.
 
     Args:
         target: the output, behind links.
@@ -39,85 +40,101 @@ def unfinished(
             same output.
     """
     hidden = target.parent / f".{target.name}.kullback-parts"
-    try:
-        hidden.mkdir(exist_ok=True)
-    except OSError as error:
-        raise PosteriorFileError(f"{printable(name)}: cannot be written: {error.strerror}.") from error
     with _locked(hidden, name):
-        written, folder = hidden / "plan.json", hidden / plan.key
+        restore(target, lambda text: say(f"{printable(name)}: {text}"))
+        written, folder = hidden / _PLAN, hidden / plan.key
         is_resumed = resume and written.exists()
         if is_resumed:
             plan.check_same(written.read_text(encoding="utf-8"), name)
+        if not is_resumed:
+            left = {path: found for path in _content(hidden) if path.is_dir() and (found := said(path))}
+            remove(hidden)
+            for path, found in left.items():
+                what = found if path == folder else "parts of another computation are"
+                kept = "; --resume would have kept them" if path == folder and not resume else ""
+                say(f"{printable(name)}: {what} removed, which an interrupted run had finished{kept}")
+            with placed(written) as temporary:
+                temporary.write_text(plan.to_json(), encoding="utf-8")
         try:
-            if not is_resumed:
-                _clear(hidden, folder, name, said, say)
-                with placed(written) as temporary:
-                    temporary.write_text(plan.to_json(), encoding="utf-8")
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(exist_ok=is_resumed)
             yield folder
         except BaseException as error:
             kept = said(folder)
-            if isinstance(error, ValueError) or not kept:
+            if not kept:
                 remove(hidden)
             else:
-                note = f"{kept} finished; the same command with --resume continues"
+                # What is wrong in an input may be that it could not be read for a while.
+                how = " while the inputs are unchanged" if isinstance(error, ValueError) else ""
+                note = f"{kept} finished; the same command with --resume continues{how}"
                 # As add_note of Python 3.11 does.
                 error.__notes__ = [*getattr(error, "__notes__", ()), note]
             raise
 
 
-def _clear(hidden: Path, folder: Path, name: str, said: Said, say: Callable[[str], None]) -> None:
-    """Remove what another run left, of this plan or of others."""
-    for path in hidden.iterdir():
-        if path.is_dir():
-            left = said(path)
-            if left:
-                left = left if path == folder else "parts of another computation are"
-                say(f"{printable(name)}: {left} replaced, which an interrupted run had finished (--resume keeps them)")
-            shutil.rmtree(path)
-        elif path.name != _LOCK:
-            path.unlink()
-
-
-@contextlib.contextmanager
-def placed(path: Path, *, is_synced: bool = True) -> Iterator[Path]:
-    """A path of its own, for a file that gets its name when it is complete; and on the disk, unless a reader would see
-    that it is not.
-    """
-    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
-    try:
-        yield temporary
-        if is_synced:
-            sync(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 def remove(hidden: Path) -> None:
-    """Remove a hidden folder, in which a worker may still be ending."""
+    """Empty a hidden folder, in which a worker may still be ending. Its lock stays.
+
+    The plan goes first: without it, nothing that is left when the process is killed here is continued.
+    """
     for _ in range(10):
-        shutil.rmtree(hidden, ignore_errors=True)
-        if not hidden.exists():
+        for path in (hidden / _PLAN, *_content(hidden)):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+        if not _content(hidden):
             return
         time.sleep(0.05)
 
 
-_LOCK = "lock"
+def _content(hidden: Path) -> list[Path]:
+    return [path for path in hidden.iterdir() if path.name != _LOCK] if hidden.exists() else []
 
 
 @contextlib.contextmanager
 def _locked(hidden: Path, name: str) -> Iterator[None]:
-    """Where the system can, let no other process write the same output; the lock ends with the process."""
+    """The hidden folder, which no other process has at the same time, where the system can; the lock ends with the
+    process. If the folder is empty at the end, it is removed.
+    """
+    lock = _lock(hidden, name)
     try:
-        import fcntl
-    except ImportError:
         yield
-        return
-    with (hidden / _LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise PosteriorFileError(f"{printable(name)}: another process is writing it.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            if not _content(hidden):
+                (hidden / _LOCK).unlink(missing_ok=True)
+        lock.close()
+        with contextlib.suppress(OSError):  # it is not empty
+            hidden.rmdir()
+
+
+def _lock(hidden: Path, name: str) -> contextlib.ExitStack:
+    """What ends the lock when it is closed."""
+    while True:
+        with contextlib.ExitStack() as stack, _naming(name, hidden):
+            with contextlib.suppress(FileExistsError):
+                hidden.mkdir()
+            try:
+                import fcntl
+            except ImportError:
+                return stack.pop_all()
+            try:
+                file = stack.enter_context((hidden / _LOCK).open("w"))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(file.fileno()), os.stat(hidden / _LOCK)):
+                    return stack.pop_all()
+            except FileNotFoundError:  # another process has removed the folder at its end
+                if hidden.is_symlink():
+                    raise
+            except BlockingIOError as error:
+                raise PosteriorFileError(f"{printable(name)}: another process is writing it.") from error
+
+
+@contextlib.contextmanager
+def _naming(name: str, hidden: Path) -> Iterator[None]:
+    try:
         yield
+    except OSError as error:
+        where = f"{printable(name)}: cannot be written: {printable(hidden)}"
+        raise PosteriorFileError(f"{where}: {error.strerror}.") from error

@@ -1,13 +1,12 @@
 """``kullback pairwise`` and ``kullback nearest``."""
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from kullback.cli.errors import BadInput, one_line_errors, with_notes
+from kullback.cli.errors import one_line_errors
 from kullback.cli.inputs import EXIT_CODES, POSTERIOR_FILES, check_output, noted, posterior_inputs, read_models
 from kullback.cli.progress import progress
 from kullback.cli.running import Running, running_options, say, say_skipped
@@ -56,7 +55,7 @@ def pairwise(*, a: str, b: str | None, reading: "Reading", output: str, divergen
         inputs = _inputs(a, b, output)
         check_writable(output, MATRIX_SUFFIXES, folders=(".zarr",))
         models = _models(inputs, reading)
-        with running.start() as engine, progress("pairwise", unit="numbers") as update, _one_line():
+        with running.start() as engine, progress("pairwise", unit="numbers") as update:
             copies = len(models) * (1 + engine.processes)
             read = noted(lambda: [kept(model, skip=running.skips, copies=copies) for model in models])
             p, q = read[0], read[-1]
@@ -96,7 +95,7 @@ def nearest(
         inputs = _inputs(a, b, output)
         place = row_output(output)
         models = _models(inputs, reading)
-        with running.start() as engine, progress("nearest", unit="rows") as update, _one_line():
+        with running.start() as engine, progress("nearest", unit="rows") as update:
             rows = noted(lambda: alone(models[0], skip=running.skips))
             searched = noted(lambda: kept(models[-1], skip=running.skips, copies=1 + engine.processes))
             count, skipped = write_nearest(
@@ -127,14 +126,6 @@ def _models(inputs: list[str], reading: "Reading") -> "list[Model]":
 def _read_as(inputs: list[str], reading: "Reading", running: Running) -> dict[str, Any]:
     """What determines the rows, beside the files."""
     return {"files": inputs, "reading": repr(reading), "on_bad": running.on_bad}
-
-
-@contextlib.contextmanager
-def _one_line() -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, ImportError) as error:
-        raise BadInput(with_notes(error)) from error
 
 
 COMMANDS = (pairwise, nearest)

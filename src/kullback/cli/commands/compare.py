@@ -217,7 +217,8 @@ def _checkpoint(
     from kullback.comparison.passes import tasks_of
     from kullback.comparison.summary import Summary
     from kullback.jobs.checkpoint import checkpoint
-    from kullback.jobs.plan import Plan, fingerprint
+    from kullback.jobs.plan import Plan
+    from kullback.jobs.stamps import fingerprint
 
     parameters = {"files": list(paths), "reading": repr(reading), **what, "align": list(what["align"])}
     plan = Plan(fingerprint(paths), parameters, [[task.start, task.stop] for task in tasks_of(rows)])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kullback.cli.errors import BadInput, one_line_errors, with_notes
+from kullback.cli.errors import BadInput, one_line_errors
 from kullback.cli.inputs import EXIT_CODES, POSTERIOR_FILES, load_rows, note_prior, posterior_inputs
 from kullback.cli.progress import progress
 from kullback.cli.running import Running, running_options, say, say_skipped
@@ -39,19 +39,20 @@ def _row_command(record: Record) -> click.Command:
             place = row_output(output) if output else None
             rows, _ = load_rows(a, b, reading, (output,), skip=running.skips)
             work = RowDivergence(rows, record.name, parameters)
+            try:
+                work.check_parameters()
+            except ValueError as error:
+                raise BadInput(error) from error
             with running.start() as engine, progress(record.title, unit="rows") as update:
-                try:
-                    if place is None:
-                        printed = sys.stdout.isatty()
-                        total = stream_divergence(work, sys.stdout.write, engine, is_printed=printed, progress=update)
-                    else:
-                        total = write_divergence(
-                            work, place, [path for path in (a, b) if path], engine,
-                            reading={"files": [a, b], "reading": repr(reading), "on_bad": running.on_bad},
-                            resume=running.resume, progress=update, say=say,
-                        )  # fmt: skip
-                except ValueError as error:
-                    raise BadInput(with_notes(error)) from error
+                if place is None:
+                    printed = sys.stdout.isatty()
+                    total = stream_divergence(work, sys.stdout.write, engine, is_printed=printed, progress=update)
+                else:
+                    total = write_divergence(
+                        work, place, [path for path in (a, b) if path], engine,
+                        reading={"files": [a, b], "reading": repr(reading), "on_bad": running.on_bad},
+                        resume=running.resume, progress=update, say=say,
+                    )  # fmt: skip
             if len(rows.models) == 1:
                 note_prior(rows)
             say_skipped(rows.unmatched.merge(total.skipped))
