@@ -3,6 +3,7 @@
 import csv
 import functools
 import io
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ def read(path: "Place") -> "Columns":
         header = _rest_of_line(file)
     first = header.decode("utf-8-sig", errors="replace")
     delimiter = max(",;\t", key=first.count)
+    if _ends_in_quotes(header, delimiter):
+        raise PosteriorFileError("has a line break between quotes in its first line. Take it out.")
     cells = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), [])]
     # A first row of numbers is data, unless it is 0, 1, 2, …: the names that pandas gives to columns without names.
     counted = [cell for cell in cells if cell] == [str(i) for i in range(len(cells) - cells.count(""))]
@@ -90,6 +93,26 @@ def _rest_of_line(file: IO[bytes]) -> bytes:
     return line
 
 
+def _lines(file: IO[bytes], delimiter: str) -> bytes:
+    """The next block, which ends with a row: a line break between quotes is none."""
+    data = b""
+    while more := file.read(_BLOCK):
+        data += more + _rest_of_line(file)
+        if not _ends_in_quotes(data, delimiter):
+            break
+        if len(data) > _LONGEST:
+            raise PosteriorFileError(f"has a quote with no other in the next {_LONGEST // 2**20:,} MiB.")
+    return data
+
+
+def _ends_in_quotes(lines: bytes, delimiter: str) -> bool:
+    """Whether lines end between the quotes of a cell."""
+    if b'"' not in lines:
+        return False
+    cells = re.compile(rb'(?:\A(?:\xef\xbb\xbf)?|[%b\r\n])"[^"]*(?:""[^"]*)*("?)' % delimiter.encode())
+    return any(not cell[1] for cell in cells.finditer(lines))
+
+
 def _scanned(table: _Table, offset: int) -> _Table:
     """The table with its blocks, and with types that hold what all of them hold."""
     import pyarrow as pa
@@ -98,8 +121,7 @@ def _scanned(table: _Table, offset: int) -> _Table:
     types = [pa.null()] * len(table.names)
     with table.path.open("rb") as file:
         file.seek(offset)
-        while data := file.read(_BLOCK):
-            data += _rest_of_line(file)
+        while data := _lines(file, table.delimiter):
             try:
                 found = _parsed(table, data)
             except pa.ArrowInvalid as error:
@@ -130,7 +152,7 @@ def _parsed(table: _Table, data: bytes) -> Any:
     return pyarrow.csv.read_csv(
         io.BytesIO(data),
         read_options=pyarrow.csv.ReadOptions(column_names=table.names, use_threads=False, block_size=len(data) + 1),
-        parse_options=pyarrow.csv.ParseOptions(delimiter=table.delimiter),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=table.delimiter, newlines_in_values=True),
         convert_options=pyarrow.csv.ConvertOptions(column_types=dict(zip(table.names, table.types, strict=False))),
     )
 
