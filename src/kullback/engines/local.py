@@ -27,7 +27,8 @@ def cores() -> int:
 class _OneThreadOfTorch:
     """A block in which torch has one thread for each operation; several threads may be in it at a time.
 
-    torch keeps a number for each thread, and one that new threads begin with, which any setting changes as well.
+    torch keeps a number for each thread. A thread that has none yet takes the last that any thread has set, when it
+    first asks.
     """
 
     def __init__(self) -> None:
@@ -41,13 +42,15 @@ class _OneThreadOfTorch:
         with self._lock:
             if not unless.is_set():
                 torch.set_num_threads(1)
+                torch.get_num_threads()
 
     def __enter__(self) -> None:
         import torch
 
         with self._lock:
+            found = torch.get_num_threads()
             if not self._inside:
-                self._before = torch.get_num_threads()
+                self._before = found
             self._inside += 1
             torch.set_num_threads(1)
 

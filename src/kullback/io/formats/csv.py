@@ -49,10 +49,9 @@ def read(path: "Place") -> "Columns":
 
     with path.open("rb") as file:
         header = _rest_of_line(file)
+        delimiter = max(",;\t", key=header.decode("utf-8-sig", errors="replace").count)
+        header += _rest_of_row(file, header, delimiter)
     first = header.decode("utf-8-sig", errors="replace")
-    delimiter = max(",;\t", key=first.count)
-    if _ends_in_quotes(header, delimiter):
-        raise PosteriorFileError("has a line break between quotes in its first line. Take it out.")
     cells = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), [])]
     # A first row of numbers is data, unless it is 0, 1, 2, …: the names that pandas gives to columns without names.
     counted = [cell for cell in cells if cell] == [str(i) for i in range(len(cells) - cells.count(""))]
@@ -60,7 +59,7 @@ def read(path: "Place") -> "Columns":
     named = pyarrow.csv.read_csv(
         pa.BufferReader(header),
         read_options=pyarrow.csv.ReadOptions(autogenerate_column_names=headless),
-        parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
     )
     table = _Table(path, delimiter, tuple(one_of_each(named.column_names)), uuid.uuid4().hex)
     table = _scanned(table, 0 if headless else len(header))
@@ -93,16 +92,16 @@ def _rest_of_line(file: IO[bytes]) -> bytes:
     return line
 
 
-def _lines(file: IO[bytes], delimiter: str) -> bytes:
-    """The next block, which ends with a row: a line break between quotes is none."""
-    data = b""
-    while more := file.read(_BLOCK):
-        data += more + _rest_of_line(file)
-        if not _ends_in_quotes(data, delimiter):
-            break
-        if len(data) > _LONGEST:
+def _rest_of_row(file: IO[bytes], lines: bytes, delimiter: str) -> bytes:
+    """The lines that follow, if the last row of some has a line break between quotes and goes on."""
+    rest, size, is_open = [], 0, _ends_in_quotes(lines, delimiter)
+    while is_open and (line := _rest_of_line(file)):
+        rest.append(line)
+        size += len(line)
+        if size > _LONGEST:
             raise PosteriorFileError(f"has a quote with no other in the next {_LONGEST // 2**20:,} MiB.")
-    return data
+        is_open = _ends_in_quotes(b'"' + line, delimiter)
+    return b"".join(rest)
 
 
 def _ends_in_quotes(lines: bytes, delimiter: str) -> bool:
@@ -121,7 +120,9 @@ def _scanned(table: _Table, offset: int) -> _Table:
     types = [pa.null()] * len(table.names)
     with table.path.open("rb") as file:
         file.seek(offset)
-        while data := _lines(file, table.delimiter):
+        while data := file.read(_BLOCK):
+            data += _rest_of_line(file)
+            data += _rest_of_row(file, data, table.delimiter)
             try:
                 found = _parsed(table, data)
             except pa.ArrowInvalid as error:
