@@ -19,12 +19,14 @@ from scipy.linalg import orthogonal_procrustes
 from timing import machine, row
 
 from kullback import Gaussian, align, kl_divergence
-from kullback.io.posteriors import read_posteriors
+from kullback.io.posteriors import open_posteriors
 
 
 def digits(other):
     folder = files("kullback") / "data" / "digits"
-    return tuple(read_posteriors(folder / f"{name}.npz").gaussian.to(torch.float64) for name in ("standard", other))
+    return tuple(
+        open_posteriors(folder / f"{name}.npz").model().read().to(torch.float64) for name in ("standard", other)
+    )
 
 
 def planted(n, d):

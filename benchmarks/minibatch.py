@@ -15,7 +15,7 @@ import torch
 from timing import machine, row
 
 from kullback import Gaussian, Mixture
-from kullback.io.posteriors import read_posteriors
+from kullback.io.posteriors import open_posteriors
 from kullback.losses import minibatch_log_prob
 
 MINIBATCHES = 20
@@ -41,7 +41,7 @@ def main():
     print(machine(2), "\n")
     row("posteriors", "N", "M", "stratified", "minibatch-weighted", "the copied matrix")
     row("---", *["--:"] * 5)
-    digits = read_posteriors(files("kullback") / "data" / "digits" / "standard.npz").gaussian.to(torch.float64)
+    digits = open_posteriors(files("kullback") / "data" / "digits" / "standard.npz").model().read().to(torch.float64)
     for name, q in (("digits, 10 coordinates", digits), ("synthetic, 10 coordinates", synthetic())):
         n, aggregate, g = len(q), Mixture.aggregate(q), torch.Generator().manual_seed(0)
         for m in (64, 256, 1024):

@@ -155,6 +155,30 @@ def test_an_interrupted_run_ends_with_130(files):
     assert error.strip() == "interrupted"
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_leaves_no_sorted_files(number, code, files):
+    mean, logvar = (np.tile(x, (2000, 1)) for x in (MU, LOGVAR))
+    for name, order in (("long.npz", slice(None)), ("other.npz", slice(None, None, -1))):
+        np.savez(name, mu=mean, logvar=logvar, id=np.arange(len(mean))[order])
+    (files / "temporary").mkdir()
+    script = "import kullback.io.reordering as r; r._IN_MEMORY = 0; from kullback.cli.app import main; main()"
+    started = subprocess.Popen(
+        [sys.executable, "-c", script, "kl", "long.npz", "other.npz"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(files / "temporary")},
+        preexec_fn=heeds_interrupts,
+    )
+    # It is in the middle of writing.
+    assert started.stdout.readline() == "id,kl\n"
+    assert any(name.startswith("kullback-sorted-") for name in os.listdir("temporary"))
+    started.send_signal(number)
+    started.communicate(timeout=60)
+    assert started.returncode == code
+    assert os.listdir("temporary") == []
+
+
 def test_an_output_is_never_an_input(files):
     before = (files / "a.npz").read_bytes()
     result = run("kl", "a.npz", "b.npz", "-o", "./a.npz")

@@ -6,17 +6,17 @@ from importlib.resources import files
 
 import pytest
 import torch
+from truth.reading import read
 
 from kullback import Gaussian, compare
 from kullback.comparison import aggregate as aggregate_module
-from kullback.io.posteriors import read_posteriors
 
 MODELS = ("standard", "reseeded", "beta", "wide")
 
 
 @functools.cache
 def trained(a, b):
-    models = (read_posteriors(str(files("kullback") / "data" / "digits" / f"{name}.npz")).gaussian for name in (a, b))
+    models = (read(str(files("kullback") / "data" / "digits" / f"{name}.npz")).gaussian for name in (a, b))
     return compare(*models, names=(a, b))
 
 

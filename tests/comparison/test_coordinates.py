@@ -7,10 +7,10 @@ from importlib.resources import files
 import pytest
 import torch
 from torch.testing import assert_close
+from truth.reading import read
 
 from kullback import Gaussian, Thresholds, compare, kl_per_dimension
 from kullback.alignment.fitting import is_fitted
-from kullback.io.posteriors import read_posteriors
 
 MODELS = ("standard", "reseeded", "beta", "wide")
 PAIRS = list(itertools.permutations(MODELS, 2))
@@ -18,7 +18,7 @@ PAIRS = list(itertools.permutations(MODELS, 2))
 
 @functools.cache
 def posteriors(name):
-    return read_posteriors(str(files("kullback") / "data" / "digits" / f"{name}.npz")).gaussian
+    return read(str(files("kullback") / "data" / "digits" / f"{name}.npz")).gaussian
 
 
 @functools.cache

@@ -165,8 +165,8 @@ def test_a_result_says_that_quantiles_are_of_a_sample(monkeypatch, tmp_path, und
 @pytest.mark.filterwarnings("ignore:.*are sorted by id")
 def test_rows_in_another_order_are_joined_by_their_ids(kind, sorts, tmp_path, monkeypatch, undivided):
     if sorts:
-        monkeypatch.setattr("kullback.io.joining._IN_MEMORY", 0)
-        monkeypatch.setattr("kullback.io.joining._ROWS", 70)
+        monkeypatch.setattr("kullback.io.reordering._IN_MEMORY", 0)
+        monkeypatch.setattr("kullback.io.reordering.ROWS_AT_ONCE", 70)
     order = np.random.default_rng(2).permutation(N)
     ids = [kind(7 * i - 100) for i in range(N)]
     a = write(tmp_path / "a", A, [50], 40, ids)
@@ -252,7 +252,7 @@ def test_each_row_that_is_left_out_is_told_with_its_own_value(tmp_path, monkeypa
 
 @pytest.mark.filterwarnings("ignore:.*are sorted by id")
 def test_bad_rows_of_sorted_files_are_told_as_they_lie_in_their_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("kullback.io.joining._IN_MEMORY", 0)
+    monkeypatch.setattr("kullback.io.reordering._IN_MEMORY", 0)
     mean = B[0][::-1].copy()
     mean[100:140, 1] = math.nan
     a = write(tmp_path / "a", A, [], 60, list(range(N)))

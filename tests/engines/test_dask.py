@@ -16,6 +16,11 @@ from kullback.engines.dask import Dask
 from kullback.errors import PosteriorFileError
 
 
+def alive(engine):
+    """The processes of the cluster that have not ended."""
+    return [process.pid for process in engine._processes._running if process.poll() is None]
+
+
 @pytest.fixture(scope="module")
 def engine():
     with Dask(workers=2) as cluster:
@@ -87,7 +92,7 @@ def test_workers_that_are_killed_change_nothing(engine, combine, capfd):
     for _, result in engine.map(slow if combine is None else as_list, range(200), combine):
         done += [result] if combine is None else result
         if len(done) % 40 == 1 or combine:
-            pids = engine._processes.pids()
+            pids = alive(engine)
             if pids:
                 os.kill(pids[kills % len(pids)], 9)
                 kills += 1
@@ -99,7 +104,7 @@ def test_workers_that_are_killed_change_nothing(engine, combine, capfd):
 def test_workers_that_are_killed_while_they_start_change_nothing(engine):
     for seconds in (0, 0.1, 0.4, 0.8):
         time.sleep(seconds)
-        for pid in engine._processes.pids():
+        for pid in alive(engine):
             os.kill(pid, 9)
         engine._processes.mend()
     assert [n for _, n in engine.map(slow, range(10))] == list(range(10))

@@ -97,3 +97,44 @@ def test_a_kernel_that_was_chosen_is_used_in_every_thread():
 def test_no_workers_are_refused(workers):
     with pytest.raises(ValueError, match=f"got {workers}"):
         Local(workers)
+
+
+def test_torch_gets_its_threads_back_after_blocks_that_overlap():
+    before = torch.get_num_threads()
+    first_is_in, second_is_in, first_is_out = (threading.Event() for _ in range(3))
+    found = {}
+
+    def first():
+        torch.set_num_threads(8)
+        results = Local(1).map(lambda _: torch.get_num_threads(), range(2))
+        found["in the first"] = next(results)[1]
+        first_is_in.set()
+        assert second_is_in.wait(10)
+        list(results)
+        found["after the first"] = torch.get_num_threads()
+        first_is_out.set()
+
+    def second():
+        assert first_is_in.wait(10)
+        results = Local(1).map(lambda i: not i or (first_is_out.wait(10) and torch.get_num_threads()), range(3))
+        next(results)
+        second_is_in.set()
+        found["in the second"] = [n for _, n in results]
+        found["after the second"] = torch.get_num_threads()
+
+    def new():
+        found["of a new thread"] = torch.get_num_threads()
+
+    try:
+        for together in ((first, second), (new,)):
+            threads = [threading.Thread(target=work) for work in together]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert found == {
+            "in the first": 1, "after the first": 8, "in the second": [1, 1], "after the second": 8,
+            "of a new thread": 8,
+        }  # fmt: skip
+    finally:
+        torch.set_num_threads(before)

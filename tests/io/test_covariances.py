@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from truth.reading import whole
 
 from kullback import Gaussian, compare, kl_divergence
 from kullback.cli.app import commands
@@ -95,4 +96,4 @@ def test_a_covariance_computed_in_float32_and_saved_as_float64_is_taken_as_float
     values = [float(result.stdout.splitlines()[1].split(",")[1]) for result in (found, exact)]
     assert values[0] == pytest.approx(values[1], rel=1e-5)
     with pytest.warns(UserWarning, match=r"a\.npz: column 'sigma' .* it is taken as float32"):
-        open_posteriors("a.npz").posteriors()
+        whole(open_posteriors("a.npz").model())

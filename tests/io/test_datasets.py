@@ -15,11 +15,12 @@ import safetensors.torch
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from truth.reading import read
 
 from kullback import PosteriorFileError
 from kullback.io.datasets import open_dataset
 from kullback.io.places import place
-from kullback.io.posteriors import open_posteriors, read_posteriors
+from kullback.io.posteriors import open_posteriors
 
 RNG = np.random.default_rng(5)
 ROWS = 60
@@ -49,7 +50,7 @@ def pt(path, rows):
 
 
 def assert_whole(path, ids=True):
-    found = read_posteriors(path)
+    found = read(path)
     np.testing.assert_array_equal(found.gaussian.mean, MU)
     np.testing.assert_array_equal(found.gaussian.scale.value, LOGVAR)
     assert found.ids == (list(range(ROWS)) if ids else None)
@@ -125,7 +126,7 @@ def test_shards_with_the_same_tensors_are_rows_and_with_others_are_columns(tmp_p
     (tmp_path / names[1]).unlink()
     for path in (tmp_path, tmp_path / "model.safetensors.index.json"):
         with pytest.raises(PosteriorFileError, match=r"model-00002-of-00003\.safetensors"):
-            read_posteriors(path)
+            read(path)
     apart = tmp_path / "apart"
     apart.mkdir()
     safetensors.torch.save_file({"mu": torch.from_numpy(MU)}, apart / "model-00001-of-00002.safetensors")
@@ -159,7 +160,7 @@ def test_files_that_differ_are_named_with_what_differs(name, says, tmp_path):
     table = {"id": np.arange(5), "mu": list(MU[rows]), "logvar": list(LOGVAR[rows]), **changed}
     pyarrow.parquet.write_table(pa.table(table), tmp_path / "1.parquet")
     with pytest.raises(PosteriorFileError, match=re.escape(says)) as error:
-        read_posteriors(tmp_path)
+        read(tmp_path)
     assert str(error.value).startswith(f"{tmp_path}: ")
 
 
@@ -174,10 +175,10 @@ def test_floats_of_two_widths_are_read_as_the_wider(tmp_path):
 def test_an_error_in_a_part_names_the_part_and_the_row(tmp_path):
     for i, rows in enumerate(SLICES):
         parquet(tmp_path / f"{i}.parquet", rows)
-    table = {"id": [1, 2], "mu": [[1.0, 2.0, 3.0], [1.0, None, 2.0]], "logvar": [[1.0] * 3] * 2}
+    table = {"id": [ROWS, ROWS + 1], "mu": [[1.0, 2.0, 3.0], [1.0, None, 2.0]], "logvar": [[1.0] * 3] * 2}
     pyarrow.parquet.write_table(pa.table(table), tmp_path / "9.parquet")
     with pytest.raises(PosteriorFileError) as error:
-        read_posteriors(tmp_path)
+        read(tmp_path)
     assert str(error.value) == f"{tmp_path}/9.parquet: column 'mu', row 1: holds an empty number (null)."
 
 
@@ -230,16 +231,16 @@ def test_files_elsewhere_are_read_where_they_are(write, suffix, tmp_path, elsewh
     has_ids = write in (npz, parquet)
     assert assert_whole("memory://bucket/run", has_ids).name == "run"
     assert_whole(f"memory://bucket/run/*{suffix}", has_ids)
-    found = read_posteriors(f"memory://bucket/run/part-0{suffix}")
+    found = read(f"memory://bucket/run/part-0{suffix}")
     np.testing.assert_array_equal(found.gaussian.mean, MU[:7])
     assert found.name == "part-0"
     with pytest.raises(PosteriorFileError, match=r"memory://bucket/nothing\.npz: no such file"):
-        read_posteriors("memory://bucket/nothing.npz")
+        read("memory://bucket/nothing.npz")
 
 
 def test_an_address_that_cannot_be_opened_is_said(tmp_path):
     with pytest.raises(PosteriorFileError, match=r"nosuch://a/b\.npz: cannot be opened") as error:
-        read_posteriors("nosuch://a/b.npz")
+        read("nosuch://a/b.npz")
     assert "\n" not in str(error.value)
     npz(tmp_path / "a.npz", slice(0, ROWS))
     assert_whole(f"file://{tmp_path}/a.npz")

@@ -18,11 +18,12 @@ import safetensors.torch
 import torch
 from truth.kinds import DIAGONAL
 from truth.processes import heeds_interrupts
+from truth.reading import read, whole
 
 from kullback import PosteriorFileError
 from kullback.io.joining import joined
 from kullback.io.output import whole_file
-from kullback.io.posteriors import distinct_names, open_posteriors, read_posteriors
+from kullback.io.posteriors import distinct_names, open_posteriors
 from kullback.io.reading import Reading
 
 RNG = np.random.default_rng(0)
@@ -67,7 +68,7 @@ def test_every_kind_of_file_holds_the_same_posteriors(kind, tmp_path):
     write, suffix = WRITERS[kind]
     path = tmp_path / f"model{suffix}"
     write(path, mu=MU, logvar=LOGVAR, id=np.arange(10, 16))
-    found = read_posteriors(path)
+    found = read(path)
     assert found.name == "model"
     assert found.ids == list(range(10, 16))
     assert found.gaussian.scale.parameterization == "logvar"
@@ -79,7 +80,7 @@ def test_every_kind_of_file_holds_the_same_posteriors(kind, tmp_path):
 def test_bfloat16_and_image_latents_are_kept(tmp_path):
     x = torch.randn(2, 4, 8, 8, dtype=torch.bfloat16)
     safetensors.torch.save_file({"mean": x, "log_var": x.clone()}, tmp_path / "a.safetensors")
-    found = read_posteriors(tmp_path / "a.safetensors")
+    found = read(tmp_path / "a.safetensors")
     assert found.gaussian.event_shape == (4, 8, 8)
     assert found.gaussian.dtype == torch.bfloat16
 
@@ -102,7 +103,7 @@ def test_bfloat16_and_image_latents_are_kept(tmp_path):
 )
 def test_names_people_use_are_understood(mean, scale, given, label, tmp_path):
     npz(tmp_path / "a.npz", **{mean: MU, scale: np.exp(LOGVAR)})
-    found = read_posteriors(tmp_path / "a.npz")
+    found = read(tmp_path / "a.npz")
     assert found.gaussian.scale.parameterization == given
 
 
@@ -110,9 +111,9 @@ def test_one_file_may_hold_both_models(tmp_path):
     parquet(tmp_path / "both.parquet", mu_1=MU, logvar_1=LOGVAR, mu_2=MU + 1, logvar_2=LOGVAR)
     file = open_posteriors(tmp_path / "both.parquet")
     assert list(file.models) == ["model 1", "model 2"]
-    np.testing.assert_array_equal(file.posteriors("2").gaussian.mean, MU + 1)
+    np.testing.assert_array_equal(whole(file.model("2")).gaussian.mean, MU + 1)
     with pytest.raises(PosteriorFileError, match=r"holds 2 models \('model 1', 'model 2'\)\. Choose with --models"):
-        file.posteriors()
+        whole(file.model())
     torch.save({n: {"mu": torch.zeros(2, 3), "std": torch.ones(2, 3)} for n in ("plain", "beta")}, tmp_path / "x.pt")
     assert list(open_posteriors(tmp_path / "x.pt").models) == ["plain", "beta"]
 
@@ -130,13 +131,13 @@ def test_a_table_with_a_column_for_each_coordinate_is_not_taken_for_models(tmp_p
     parquet(tmp_path / "wide.parquet", **columns)
     with pytest.warns(UserWarning, match="mu_0 … mu_1, logvar_0 … logvar_1 are taken for the coordinates of one"):
         [whole] = Reading().models([tmp_path / "wide.parquet"])
-    np.testing.assert_array_equal(whole.read().gaussian.mean, MU[:, :2])
-    np.testing.assert_array_equal(whole.read().gaussian.scale.value, LOGVAR[:, :2])
+    np.testing.assert_array_equal(whole.read().mean, MU[:, :2])
+    np.testing.assert_array_equal(whole.read().scale.value, LOGVAR[:, :2])
     parquet(tmp_path / "gap.parquet", **{k: v for k, v in columns.items()}, mu_7=MU[:, 0], logvar_7=MU[:, 0])
     with pytest.raises(PosteriorFileError, match="one list column 'mu'"):
         Reading().models([tmp_path / "gap.parquet"])
     p, _ = Reading(labels=("0", "1")).models([tmp_path / "wide.parquet"])
-    assert p.event_shape == p.read().gaussian.event_shape == (1,)
+    assert p.event_shape == p.read().event_shape == (1,)
 
 
 def test_what_is_not_asked_for_cannot_fail(tmp_path):
@@ -148,43 +149,43 @@ def test_what_is_not_asked_for_cannot_fail(tmp_path):
         "label": ["a", None] * 3,
     }
     pyarrow.parquet.write_table(pa.table(table), tmp_path / "a.parquet")
-    assert len(open_posteriors(tmp_path / "a.parquet").posteriors("a")) == 6
+    assert len(whole(open_posteriors(tmp_path / "a.parquet").model("a"))) == 6
     npz(tmp_path / "a.npz", mu=MU, std=MU**2, other=np.array([Bomb()]), id=[1, 1, 1, 1, 1, 1])
-    assert len(open_posteriors(tmp_path / "a.npz").posteriors(ids=False)) == 6
+    assert len(whole(open_posteriors(tmp_path / "a.npz").model(ids=False))) == 6
 
 
 def test_each_model_may_have_its_own_ids(tmp_path):
     order = RNG.permutation(6)
     ids = np.arange(6)
     npz(tmp_path / "a.npz", mu_1=MU, std_1=MU**2, id_1=ids, mu_2=MU[order], std_2=MU[order] ** 2, id_2=ids[order])
-    _, (p, q) = joined(*Reading().models([tmp_path / "a.npz"])).whole()
+    p, q = joined(*Reading().models([tmp_path / "a.npz"])).gaussians()
     np.testing.assert_array_equal(p.mean, q.mean)
 
 
 def test_id_goes_before_index_and_several_others_ask_which(tmp_path):
     npz(tmp_path / "a.npz", mu=MU, std=MU**2, index=np.arange(6), id=np.arange(6) + 10)
-    assert read_posteriors(tmp_path / "a.npz").ids == list(range(10, 16))
+    assert read(tmp_path / "a.npz").ids == list(range(10, 16))
     npz(tmp_path / "b.npz", mu=MU, std=MU**2, image_id=np.arange(6))
-    assert read_posteriors(tmp_path / "b.npz").ids == list(range(6))
+    assert read(tmp_path / "b.npz").ids == list(range(6))
     npz(tmp_path / "c.npz", mu=MU, std=MU**2, image_id=np.arange(6), index=np.arange(6))
     with pytest.raises(PosteriorFileError, match="may all identify the rows"):
-        read_posteriors(tmp_path / "c.npz")
+        read(tmp_path / "c.npz")
 
 
 def test_sigma_is_ambiguous_until_it_is_said_what_it_is(tmp_path):
     npz(tmp_path / "a.npz", mu=MU, sigma=np.exp(LOGVAR))
     with pytest.raises(PosteriorFileError, match=r"--scale std\|variance\|logvar"):
-        read_posteriors(tmp_path / "a.npz")
+        read(tmp_path / "a.npz")
     for given in DIAGONAL:
-        found = read_posteriors(tmp_path / "a.npz", scale=given)
+        found = read(tmp_path / "a.npz", scale=given)
         assert found.gaussian.scale.parameterization == given
 
 
 def test_several_scales_ask_which(tmp_path):
     npz(tmp_path / "a.npz", mu=MU, std=np.exp(LOGVAR / 2), logvar=LOGVAR)
     with pytest.raises(PosteriorFileError, match=r"--scale std\|logvar"):
-        read_posteriors(tmp_path / "a.npz")
-    found = read_posteriors(tmp_path / "a.npz", scale="logvar")
+        read(tmp_path / "a.npz")
+    found = read(tmp_path / "a.npz", scale="logvar")
     np.testing.assert_array_equal(found.gaussian.scale.value, LOGVAR)
 
 
@@ -194,11 +195,12 @@ def test_rows_are_joined_by_their_ids_or_by_order(tmp_path):
     npz(tmp_path / "a.npz", mu=MU, logvar=LOGVAR, id=ids)
     npz(tmp_path / "b.npz", mu=MU[order], logvar=LOGVAR[order], id=ids[order])
     npz(tmp_path / "c.npz", mu=MU[order], logvar=LOGVAR[order])
-    a, b, c = (read_posteriors(tmp_path / f"{name}.npz") for name in "abc")
-    found, (p, q) = joined(a, b).whole()
-    assert found == list("abcdef")
+    [a], [b], [c] = (Reading().models([tmp_path / f"{name}.npz"]) for name in "abc")
+    batch = joined(a, b).together(range(6))
+    assert batch.ids.tolist() == list("abcdef")
+    p, q = batch.gaussians
     np.testing.assert_array_equal(p.mean, q.mean)
-    _, (p, q) = joined(a, c).whole()
+    p, q = joined(a, c).gaussians()
     np.testing.assert_array_equal(q.mean, MU[order])
 
 
@@ -274,7 +276,7 @@ def test_a_wrong_file_gives_one_line_that_names_it_and_runs_nothing(name, tmp_pa
     make, says = WRONG[name]
     make(tmp_path / name)
     with pytest.raises(PosteriorFileError, match=says) as caught:
-        read_posteriors(tmp_path / name)
+        read(tmp_path / name)
     message = str(caught.value)
     assert name in message
     assert "\n" not in message
@@ -288,13 +290,13 @@ def test_an_array_that_claims_to_be_huge_is_refused(tmp_path):
         archive.writestr("mu.npy", header.getvalue())
         archive.writestr("std.npy", header.getvalue())
     with pytest.raises(PosteriorFileError, match="damaged"):
-        read_posteriors(tmp_path / "huge.npz")
+        read(tmp_path / "huge.npz")
 
 
 def test_names_from_files_cannot_steer_the_terminal(tmp_path):
     npz(tmp_path / "a.npz", **{"mu\x1b[31m": MU, "logvar\x1b[31m": LOGVAR, "std\x1b[31m": MU})
     with pytest.raises(PosteriorFileError) as caught:
-        read_posteriors(tmp_path / "a.npz")
+        read(tmp_path / "a.npz")
     assert str(caught.value).isprintable()
 
 
@@ -351,24 +353,24 @@ def test_names_of_models_are_told_apart_by_their_folders(tmp_path, monkeypatch):
             np.save(tmp_path / folder / "model" / f"{name}.npy", np.zeros((2, 3)))
             np.save(tmp_path / folder / f"{name}.npy", np.zeros((2, 3)))
     for sources in (["x/model", "y/model"], ["x/model/", str(tmp_path / "y" / "model")]):
-        names = [read_posteriors(source).name for source in sources]
+        names = [read(source).name for source in sources]
         assert names == ["model", "model"]
         assert distinct_names(names, sources) == ["x/model", "y/model"]
     pairs = [f"{folder}/mean.npy,{folder}/logvar.npy" for folder in ("x", "y")]
-    names = [read_posteriors(pair).name for pair in pairs]
+    names = [read(pair).name for pair in pairs]
     assert distinct_names(names, pairs) == ["x/mean", "y/mean"]
     monkeypatch.chdir(tmp_path / "x")
-    assert [read_posteriors(path).name for path in (".", "../y", "model/..")] == ["x", "y", "x"]
+    assert [read(path).name for path in (".", "../y", "model/..")] == ["x", "y", "x"]
 
 
 def test_only_what_has_no_names_is_an_ordered_pair(tmp_path):
     pair = torch.zeros(4, 3), torch.ones(4, 3)
     torch.save(pair, tmp_path / "pair.pt")
-    found = read_posteriors(tmp_path / "pair.pt", scale="std").gaussian
+    found = read(tmp_path / "pair.pt", scale="std").gaussian
     assert torch.equal(found.mean, pair[0])
     assert torch.equal(found.stddev, pair[1])
     np.savez(tmp_path / "named.npz", **{"0": pair[0].numpy(), "1": pair[1].numpy()})
     torch.save({0: pair[0], 1: pair[1]}, tmp_path / "named.pt")
     for name in ("named.npz", "named.pt"):
         with pytest.raises(PosteriorFileError, match=r"there is no mean\. Columns are '0'"):
-            read_posteriors(tmp_path / name, scale="std")
+            read(tmp_path / name, scale="std")

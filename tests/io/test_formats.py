@@ -18,10 +18,11 @@ import torch
 import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from truth.reading import read, whole
 
 from kullback import PosteriorFileError
 from kullback.io.formats.registry import open_columns
-from kullback.io.posteriors import open_posteriors, read_posteriors
+from kullback.io.posteriors import open_posteriors
 
 RNG = np.random.default_rng(3)
 ROWS = 101
@@ -327,6 +328,37 @@ def test_csv_is_read_in_blocks_whose_types_hold_all_of_them(tmp_path, monkeypatc
         open_columns(tmp_path / "a.csv", "samples")["b"]()
 
 
+@pytest.mark.parametrize("text", ["{} more", "{}\n", "\n{}", "{}\r\nmore", '"{},\n', '{}""\n"', '"\n"{}'])
+@pytest.mark.parametrize("block", [1, 7, 16, 45, 2**23])
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_a_line_break_between_quotes_is_no_end_of_a_row(text, block, delimiter, tmp_path, monkeypatch):
+    monkeypatch.setattr("kullback.io.formats.csv._BLOCK", block)
+    ids = [text.format(i) for i in range(30)]
+    name = "the id\n" if text == "{} more" else "id"
+    table = pandas.DataFrame({"number": np.arange(30) + 0.5, name: ids, "mu": range(30)})
+    table.to_csv(tmp_path / "a.csv", index=False, sep=delimiter, lineterminator="\n")
+    found = open_columns(tmp_path / "a.csv", "samples")
+    assert found[name]().tolist() == ids
+    assert found["mu"]().tolist() == list(range(30))
+    assert len(found["mu"].breaks) > 5 or block > 1000
+
+
+def test_quotes_inside_a_cell_do_not_begin_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("kullback.io.formats.csv._BLOCK", 20)
+    (tmp_path / "a.csv").write_text("id,mu\n" + "".join(f'{i}" wide,{i}\n' for i in range(30)))
+    found = open_columns(tmp_path / "a.csv", "samples")
+    assert found["id"]().tolist() == [f'{i}" wide' for i in range(30)]
+    assert len(found["mu"].breaks) > 5
+
+
+def test_a_quote_without_an_end_is_refused_in_bounded_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("kullback.io.formats.csv._BLOCK", 20)
+    monkeypatch.setattr("kullback.io.formats.csv._LONGEST", 100)
+    (tmp_path / "a.csv").write_text('id,mu\n"0,1\n' + "1,2\n" * 100)
+    with pytest.raises(PosteriorFileError, match=r"a\.csv: has a quote with no other in the next"):
+        open_columns(tmp_path / "a.csv", "samples")
+
+
 def annotated():
     return anndata.AnnData(
         X=np.zeros((ROWS, 2)),
@@ -340,7 +372,7 @@ def annotated():
 def test_the_latents_of_scvi_tools_are_means_and_variances(suffix, tmp_path):
     path = tmp_path / f"cells{suffix}"
     (annotated().write_h5ad if suffix == ".h5ad" else annotated().write_zarr)(path)
-    found = read_posteriors(path)
+    found = read(path)
     assert found.gaussian.scale.parameterization == "variance"
     np.testing.assert_array_equal(found.gaussian.mean, ARRAYS["mu"])
     np.testing.assert_array_equal(found.gaussian.variance, np.exp(ARRAYS["logvar"]))
@@ -360,7 +392,7 @@ def test_groups_are_models(kind, tmp_path):
         root.close()
     file = open_posteriors(path)
     assert sorted(file.models) == ["run/beta", "run/plain"]
-    np.testing.assert_array_equal(file.posteriors("run/beta").gaussian.mean, ARRAYS["mu"])
+    np.testing.assert_array_equal(whole(file.model("run/beta")).gaussian.mean, ARRAYS["mu"])
 
 
 @pytest.mark.parametrize(("library", "suffix"), [("h5py", ".h5"), ("zarr", ".zarr")])

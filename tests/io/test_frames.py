@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from kullback import PosteriorFileError
 from kullback.io.frames import array_column, frame_columns
+from kullback.io.posteriors import models_of
 
 RNG = np.random.default_rng(9)
 ROWS = 53
@@ -152,3 +153,10 @@ def test_what_is_missing_or_ragged_is_an_error_with_its_row(make):
     two = pandas.DataFrame(np.zeros((2, 2)), columns=["mu", "mu"])
     with pytest.raises((PosteriorFileError, ValueError), match="mu"):
         frame_columns(two)
+
+
+@pytest.mark.parametrize("name", ["a", "model.v2"])
+def test_a_frame_that_cannot_be_read_is_no_file(name):
+    frame = pandas.DataFrame({"mu": [1.0, "x"], "logvar": [0.0, 0.0]})
+    with pytest.raises(PosteriorFileError, match=rf"^{name}: cannot be read \(\S.*\)\.$"):
+        models_of(Path(name), frame_columns(frame)).model().read()

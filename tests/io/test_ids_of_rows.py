@@ -71,3 +71,51 @@ def test_row_groups_of_any_size_give_the_same_rows(groups, tmp_path):
         np.testing.assert_array_equal(np.concatenate(found), mean[start:stop])
         ids = [key for batch in model.ids_of(start, stop, size) for key in batch]
         assert ids == list(range(start, stop))
+
+
+def two(folder, ids, others, *, d=2):
+    """Two models with these ids; None for none."""
+    models = []
+    for name, of in (("a", ids), ("b", others)):
+        columns = {} if of is None else {"id": np.array(of)}
+        rows = 3 if of is None else len(of)
+        np.savez(folder / f"{name}.npz", mu=np.ones((rows, d)), logvar=np.ones((rows, d)), **columns)
+        models += Reading().models([folder / f"{name}.npz"])
+    return models
+
+
+def test_integers_that_are_equal_modulo_2_64_are_not_joined(tmp_path):
+    a, b = two(tmp_path, np.array([-1, 5]), np.array([2**64 - 1, 5], np.uint64))
+    for one, other in ((a, b), (b, a)):
+        with pytest.raises(PosteriorFileError, match=r"from -1 to 18446744073709551615, which need more than 64 bits"):
+            joined(one, other, skip=True)
+    a, b = two(tmp_path, np.array([-1, 5]), np.array([2**63, 5], np.uint64))
+    assert joined(a, b, skip=True).together(range(2)).ids.tolist() == [5]
+
+
+@pytest.mark.parametrize("others", [["y", "z"], ["z", "y"], ["z", "y", "more"]], ids=["same", "other", "fewer"])
+def test_two_strings_of_one_hash_are_not_joined(others, tmp_path, monkeypatch):
+    # Two such strings are found once in 2**32 tries, so the first hash is replaced.
+    monkeypatch.setattr("kullback.io.joining.hash", lambda x: {"x": 1, "y": 1}.get(x, hash(x)), raising=False)
+    a, b = two(tmp_path, ["x", "z"], others)
+    with pytest.raises(PosteriorFileError, match=r"a\.npz and .*b\.npz: two different ids have the same hash"):
+        joined(a, b, skip=True)
+    a, b = two(tmp_path, ["x", "z"], ["z", "x"])
+    assert joined(a, b).together(range(2)).ids.tolist() == ["x", "z"]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_ids_of_one_model_beside_none_are_unique_too(swapped, tmp_path):
+    models = two(tmp_path, ["x", "y", "x"], None)
+    with pytest.raises(PosteriorFileError, match="'x' occurs more than once"):
+        joined(*(models[::-1] if swapped else models))
+
+
+@pytest.mark.parametrize(
+    ("ids", "row", "value"),
+    [([1, 2, 2.5], 2, "2.5"), ([1.0, 2.0, 3.0], 0, "1.0"), ([1, np.nan, 2], 1, "nan")],
+)
+def test_the_id_that_is_no_integer_is_named(ids, row, value, tmp_path, monkeypatch):
+    monkeypatch.setattr("kullback.io.joining.ROWS_AT_ONCE", 2)
+    with pytest.raises(PosteriorFileError, match=rf"column 'id', row {row}: '{value}'; ids must be"):
+        joined(*two(tmp_path, ids, [1, 2, 3]))

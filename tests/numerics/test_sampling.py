@@ -74,3 +74,13 @@ def test_a_level_known_before_gives_the_same_sample():
     if whole.level == level:
         assert torch.equal(merged.rows()[0], whole.rows()[0])
     assert max(part.level for part in parts) >= level
+
+
+def test_many_merges_leave_few_parts():
+    merged = sample(0, 1, 3000)
+    for i in range(1, 1000):
+        merged = merged.merge(sample(i, i + 1, 3000))
+        assert len(merged.numbers) == len(merged.columns[0]) <= 64
+    numbers, (values,) = merged.rows()
+    assert torch.equal(numbers, torch.arange(1000))
+    assert torch.equal(values, numbers.double() ** 2)

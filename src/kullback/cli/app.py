@@ -22,6 +22,7 @@ from kullback.cli.errors import ClosedPipe, with_notes
 from kullback.cli.inputs import ARGUMENTS, EXIT_CODES
 from kullback.cli.patterns import as_given
 from kullback.cli.running import Terminated, heed_termination
+from kullback.io.temporary import remove_all
 
 
 class _Group(click.Group):
@@ -72,8 +73,9 @@ def main() -> None:
 
 
 def _leave(message: str, code: int) -> NoReturn:
-    """End this process at once, whatever its threads still compute."""
+    """End this process at once, whatever its threads still compute, but remove what it stored in passing."""
     click.echo(message, err=True)
+    remove_all()
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     os._exit(code)

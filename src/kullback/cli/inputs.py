@@ -95,21 +95,19 @@ def load_rows(
     return rows, distinct_names([printable(p.name), printable(q.name)], [a, b or a])
 
 
-def load_pair(
-    a: str, b: str | None, reading: "Reading", outputs: tuple[str | None, ...] = ()
-) -> "tuple[Sequence[Any], Gaussian, Gaussian]":
-    """The ids of the rows, and the Gaussians of two models; of one model, those and the standard normal prior.
+def load_pair(a: str, b: str | None, reading: "Reading") -> "tuple[Gaussian, Gaussian]":
+    """The Gaussians of two models; of one model, those and the standard normal prior.
 
     Raises as :func:`load_rows` does.
     """
     from kullback.gaussians.gaussian import Gaussian
 
-    rows, _ = load_rows(a, b, reading, outputs)
-    ids, (p, *q) = noted(rows.whole)
+    rows, _ = load_rows(a, b, reading)
+    p, *q = noted(rows.gaussians)
     if q:
-        return ids, p, q[0]
+        return p, q[0]
     note_prior(rows)
-    return ids, p, Gaussian.standard(p.event_shape)
+    return p, Gaussian.standard(p.event_shape)
 
 
 def note_prior(rows: "ModelRows") -> None:

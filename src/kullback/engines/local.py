@@ -1,6 +1,5 @@
 """Threads of this process. What takes the time, torch, pyarrow and the C kernels, runs beside other threads."""
 
-import contextlib
 import contextvars
 import os
 import queue
@@ -23,6 +22,47 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+class _OneThreadOfTorch:
+    """A block in which torch has one thread for each operation; several threads may be in it at a time.
+
+    torch keeps a number for each thread. A thread that has none yet takes the last that any thread has set, when it
+    first asks.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside, self._before = 0, 1
+
+    def use_one_thread(self, unless: threading.Event) -> None:
+        """For the thread that calls it, unless the block that started it is left."""
+        import torch
+
+        with self._lock:
+            if not unless.is_set():
+                torch.set_num_threads(1)
+                torch.get_num_threads()
+
+    def __enter__(self) -> None:
+        import torch
+
+        with self._lock:
+            found = torch.get_num_threads()
+            if not self._inside:
+                self._before = found
+            self._inside += 1
+            torch.set_num_threads(1)
+
+    def __exit__(self, *error: object) -> None:
+        import torch
+
+        with self._lock:
+            self._inside -= 1
+            torch.set_num_threads(self._before)
+
+
+_TORCH = _OneThreadOfTorch()
 
 
 class Local:
@@ -57,6 +97,7 @@ class Local:
 
         def serve() -> None:
             _STOP.set(stop)
+            _TORCH.use_one_thread(unless=stop)
             while (number := started.get()) is not None and not stop.is_set():
                 finished.put((number, attempt(work, tasks[number])))
 
@@ -64,7 +105,7 @@ class Local:
         # They are no bar to the end of the process: an interruption does not wait for what they compute.
         threads = [threading.Thread(target=contextvars.copy_context().run, args=(serve,), daemon=True)
                    for _ in range(serving)]  # fmt: skip
-        with _one_thread_of_torch():
+        with _TORCH:
             for thread in threads:
                 thread.start()
             try:
@@ -115,16 +156,3 @@ def check_workers(workers: int | None) -> int | None:
     if workers is not None and workers < 1:
         raise ValueError(f"workers is a positive number, got {workers}.")
     return workers
-
-
-@contextlib.contextmanager
-def _one_thread_of_torch() -> Iterator[None]:
-    """One thread for each operation of torch, in threads that are started in the block."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

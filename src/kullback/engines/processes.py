@@ -79,10 +79,6 @@ class Processes:
         """A result has arrived: the processes do work."""
         self._deaths = 0
 
-    def pids(self) -> list[int]:
-        """The processes that are alive."""
-        return [process.pid for process in self._running if process.poll() is None]
-
     def _end(self) -> None:
         for process in self._running:
             process.kill()

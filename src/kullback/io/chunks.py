@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, cast
 
 from kullback.io.stored import Stored
 
+# How many bytes a piece of a chunk has at least: many small ones would take the time, of rows that are skipped, too.
+LEAST_BYTES = 2**20
+
 if TYPE_CHECKING:
     from kullback.io.stored import Column
 

@@ -3,18 +3,15 @@
 import functools
 import itertools
 import math
-import shutil
 import sys
-import tempfile
-import weakref
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kullback.io.arrow import arrow_array, one_of_each
 from kullback.io.chunks import Chunked
 from kullback.io.formats.registry import Columns, OfFile, open_columns
 from kullback.io.stored import Stored
+from kullback.io.temporary import Folder
 
 if TYPE_CHECKING:
     from kullback.io.stored import Column
@@ -185,21 +182,10 @@ def _computed(x: Any) -> Any:
     return x.compute()
 
 
-class _Folder:
-    """A temporary folder, removed when nothing in this process refers to it; copies elsewhere do not count."""
-
-    def __init__(self) -> None:
-        self.path = tempfile.mkdtemp(prefix="kullback-")
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return str, (self.path,)
-
-
 class _Computed(OfFile):
     """A column of a temporary file."""
 
-    def __init__(self, column: OfFile, folder: _Folder) -> None:
+    def __init__(self, column: OfFile, folder: Folder) -> None:
         super().__init__(column.path, column.column)
         self.folder = folder
 
@@ -210,8 +196,8 @@ class _Computed(OfFile):
 
 
 def _of_lazy(frame: Any) -> Columns:
-    folder = _Folder()
-    path = Path(folder.path, "frame.parquet")
+    folder = Folder("kullback-")
+    path = folder.path / "frame.parquet"
     frame.sink_parquet(path)
     return {
         name: _Computed(column, folder)

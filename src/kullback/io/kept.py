@@ -10,7 +10,7 @@ import numpy as np
 
 from kullback.gaussians.gaussian import Gaussian
 from kullback.io.joining import alone
-from kullback.io.model import Model, Posteriors
+from kullback.io.model import ROWS_AT_ONCE, Model, Posteriors
 from kullback.io.row_formats import id_array
 from kullback.io.rows import NONE_SKIPPED, ModelRows, Skipped, one_batch
 from kullback.numerics.memory import installed
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 # The share of the memory of this machine that copies of one model may take.
 _SHARE = 0.5
-
-# Ids that are read at a time.
-_IDS = 2**16
 
 
 class Kept(abc.ABC):
@@ -107,7 +104,7 @@ class Streamed(Kept):
         if not model.has_ids:
             return numbers[places].reshape(rows.shape)
         found, start = [], 0
-        for batch in model.ids_of(0, len(model), _IDS):
+        for batch in model.ids_of(0, len(model), ROWS_AT_ONCE):
             first, last = np.searchsorted(numbers, [start, start + len(batch)])
             found += [batch[number - start] for number in numbers[first:last].tolist()]
             start += len(batch)

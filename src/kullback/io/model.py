@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from kullback.io.stored import Stored
 
 
-# How many ids are read at a time.
-_IDS = 2**16
+# How many ids are read at a time, and rows where their numbers allow it.
+ROWS_AT_ONCE = 2**16
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,17 +79,14 @@ class Model(abc.ABC):
     def rows_of(self, ids: Sequence[Any]) -> list[int] | None:
         """The rows with these ids; None if it lacks one."""
         wanted, found, first = set(ids), dict[Any, int](), 0
-        for batch in self.ids_of(0, len(self), _IDS):
+        for batch in self.ids_of(0, len(self), ROWS_AT_ONCE):
             found |= {i: row for row, i in enumerate(batch, first) if i in wanted}
             first += len(batch)
         return [found[i] for i in ids] if len(found) == len(wanted) else None
 
-    def read(self) -> "Posteriors":
-        """The whole model in memory."""
-        size = max(1, len(self))
-        batch = next(self.batches(0, len(self), size))
-        ids = list(next(self.ids_of(0, len(self), size))) if self.has_ids else None
-        return Posteriors(self.name, self.source, batch.gaussian, ids, self.image_rows)
+    def read(self) -> Gaussian:
+        """All rows in memory."""
+        return next(self.batches(0, len(self), max(1, len(self)))).gaussian
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,10 +138,6 @@ class Posteriors(Model):
     def image_rows(self, rows: Iterable[int]) -> "list[Any]":
         """What the column of images contains; none if it cannot be read, or has another number of rows."""
         return [] if self.images is None else self.images(rows)
-
-    def read(self) -> "Posteriors":
-        """Itself."""
-        return self
 
 
 def rows_of_images(images: "Stored", rows: Iterable[int], count: int) -> "list[Any]":

@@ -28,6 +28,11 @@ def is_integer(column: "Column") -> bool:
     return not other and column.dtype != torch.bool
 
 
+def is_floating(column: "Column") -> bool:
+    """Whether a column contains floating-point numbers."""
+    return column.dtype.kind == "f" if isinstance(column, np.ndarray) else column.is_floating_point()
+
+
 def real_tensor(column: "Column", name: str) -> Tensor:
     """A column as a tensor of its own dtype.
 

@@ -82,12 +82,6 @@ class PosteriorFile:
         are_numbered = len(models) > 1 and all(m.label.isdigit() for m in models)
         return are_numbered and len(self.columns[models[0].mean].shape) == 1
 
-    def posteriors(
-        self, label: str | None = None, *, scale: Parameterization | None = None, ids: bool = True
-    ) -> Posteriors:
-        """:meth:`model` in memory."""
-        return self.model(label, scale=scale, ids=ids).read()
-
     def model(self, label: str | None = None, *, scale: Parameterization | None = None, ids: bool = True) -> Model:
         """The model with this label; without a label, the only model. Its rows are read when they are asked for.
 
@@ -228,19 +222,6 @@ def _shape(column: Stored, name: str) -> tuple[int, ...]:
     has_numbers = 0 not in (column.shape or (0,))
     real_tensor(next(column.batches(0, 1, 1)) if has_numbers else column(), name)
     return column.shape
-
-
-def read_posteriors(path: str | os.PathLike[str], *, scale: Parameterization | None = None) -> Posteriors:
-    """The posteriors of the only model in a file.
-
-    Args:
-        path: the file; see :func:`open_posteriors`.
-        scale: the parameterization to read if the names do not determine it: of ``sigma``, or of several scales.
-
-    Raises:
-        PosteriorFileError: if the file does not contain exactly one model, or a value is not possible.
-    """
-    return open_posteriors(path).posteriors(scale=scale)
 
 
 def distinct_names(names: Sequence[str], sources: Sequence[str]) -> list[str]:

@@ -48,7 +48,7 @@ class Reading:
     def _models_of(self, path: str | os.PathLike[str]) -> list[Model]:
         file = open_posteriors(path, self.named, by_label=bool(self.labels))
         chosen: Sequence[str | None] = self.labels or [None]
-        # The models of a file with exactly two need no labels. For more, posteriors(None) raises an error that asks
+        # The models of a file with exactly two need no labels. For more, model(None) raises an error that asks
         # for them.
         if not self.labels and len(file.models) == 2 and not file.is_wide:
             chosen = list(file.models)

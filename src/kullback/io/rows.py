@@ -1,6 +1,7 @@
 """Rows of one model, or of two side by side, read in batches of a size that memory bounds."""
 
 import abc
+import bisect
 import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -121,13 +122,12 @@ class ModelRows(Rows):
         return max(1, *(model.numbers_per_row for model in self.models))
 
     def tasks(self, numbers: int) -> list[range]:
-        """They begin where a model says that reading can begin, if one says so."""
+        """They begin where the model with the fewest such places says that reading can begin."""
         least = max(1, -(-numbers // self._numbers), len(self) // _MOST_TASKS)
-        breaks = next((m.breaks for m in self.models if not isinstance(m.breaks, range)), range(len(self)))
-        starts: list[int] = []
-        for row in breaks[::least] if isinstance(breaks, range) else breaks:
-            if not starts or row - starts[-1] >= least:
-                starts.append(row)
+        breaks = min((model.breaks for model in self.models), key=len)
+        starts, next_one = [0], 0
+        while (next_one := bisect.bisect_left(breaks, starts[-1] + least, next_one)) < len(breaks):
+            starts.append(breaks[next_one])
         return [
             range(start, stop) for start, stop in zip(starts, [*starts[1:], len(self)], strict=True) if stop > start
         ]
@@ -169,10 +169,9 @@ class ModelRows(Rows):
                 told[row] = f"{told[row]}; {place}" if row in told else f"id {printable(ids[row])!r}: {place}"
         return Skipped(int(bad.sum()), tuple(told[row] for row in sorted(told)[:_LISTED]))
 
-    def whole(self) -> tuple[Sequence[Any], tuple[Gaussian, ...]]:
-        """The ids of all rows, and each model in memory."""
-        ids = next((model.read().ids for model in self.models if model.has_ids), range(len(self)))
-        return list(ids or ()), tuple(model.read().gaussian for model in self.models)
+    def gaussians(self) -> tuple[Gaussian, ...]:
+        """Each model in memory."""
+        return tuple(model.read() for model in self.models)
 
     def images(self, numbers: Sequence[int]) -> "list[Any]":
         """The inputs of some rows as images, from the first model that has some; empty without any."""

@@ -50,7 +50,11 @@ class Sliced(Stored):
 
     @property
     def breaks(self) -> Sequence[int]:
-        """The first row of every chunk, as a ``range``; of rows that lie by themselves, all of them."""
+        """The first row of every chunk, as a ``range``; of rows that lie by themselves, all of them; of a column that
+        is read whole, the first.
+        """
+        if not self.is_sliced:
+            return (0,)
         return range(0, max(1, len(self)), self.chunk)
 
     def batches(self, start: int, stop: int, size: int) -> "Iterator[Column]":

@@ -1,6 +1,6 @@
 """The posteriors of a model whose columns are stored."""
 
-from collections import Counter
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,8 @@ from kullback.errors import PosteriorFileError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
 from kullback.io.formats.registry import naming, safely
-from kullback.io.model import Model, ModelBatch, Posteriors, rows_of_images
-from kullback.io.numbers import is_integer, real_tensor
+from kullback.io.model import Model, ModelBatch, rows_of_images
+from kullback.io.numbers import is_floating, is_integer, real_tensor
 from kullback.io.places import Place
 from kullback.io.stored import check_room
 from kullback.io.text import printable, unwritable_row
@@ -78,8 +78,9 @@ class StoredModel(Model):
 
     @property
     def breaks(self) -> Sequence[int]:
-        """Those of the means."""
-        return self.mean.stored.breaks
+        """Those of the column with the fewest."""
+        columns = (self.mean, self.scale, *([] if self.key is None else [self.key]))
+        return min((column.stored.breaks for column in columns), key=len)
 
     def ids_of(self, start: int, stop: int, size: int) -> Iterator[Sequence[Any]]:
         """The ids, which are integers or strings."""
@@ -121,17 +122,13 @@ class StoredModel(Model):
         """What the column of images contains for some rows."""
         return [] if self.images is None else rows_of_images(self.images, rows, len(self))
 
-    def read(self) -> Posteriors:
-        """The whole model, whose ids are unique."""
+    def read(self) -> Gaussian:
+        """All rows, if there is room for them."""
         safely(
             self.path,
             lambda: check_room(f"{self.source}: reading all rows at once", self.mean.stored, self.scale.stored),
         )
-        found = super().read()
-        if found.ids is not None and self.key is not None and len(set(found.ids)) != len(found.ids):
-            twice = next(v for v, count in Counter(found.ids).items() if count > 1)
-            raise PosteriorFileError(f"{self.source}: {not_unique(self.key.name, twice)}")
-        return found
+        return super().read()
 
 
 def not_unique(name: str, twice: Any) -> str:
@@ -183,11 +180,29 @@ def _told(
 def ids_of_column(key: NamedColumn, path: Place, start: int, stop: int, size: int) -> Iterator[Sequence[Any]]:
     """The ids of consecutive rows, in batches."""
     first = start
-    for column in key.rows(path, start, stop, size):
+    batches = key.rows(path, start, stop, size)
+    for column in batches:
         with naming(path):
+            if column.ndim == 1 and is_floating(column):
+                raise _no_integers(key, first, itertools.chain([column], batches))
             ids = _ids(column, key, first)
         first += len(ids)
         yield ids
+
+
+def _no_integers(of: NamedColumn, first: int, batches: "Iterator[Column]") -> PosteriorFileError:
+    """The error for floating-point ids, which names the first with a fraction; if none has one, the first of all."""
+    values = (value for column in batches for value in column.tolist())
+    rows = enumerate(values, first)
+    row, value = next(rows)
+    if value.is_integer():
+        row, value = next((of_row for of_row in rows if not of_row[1].is_integer()), (row, value))
+    return _no_id(of, row, value)
+
+
+def _no_id(of: NamedColumn, row: int, value: Any) -> PosteriorFileError:
+    where = f"column {printable(of.name)!r}, {of.stored.place(row)}"
+    return PosteriorFileError(f"{where}: {printable(value)!r}; ids must be all integers or all strings.")
 
 
 def _ids(column: "Column", of: NamedColumn, first: int) -> Sequence[Any]:
@@ -214,8 +229,5 @@ def _ids(column: "Column", of: NamedColumn, first: int) -> Sequence[Any]:
         return values
     wrong = next((row for row, v in enumerate(values) if not isinstance(v, kind) or isinstance(v, bool)), None)
     if wrong is not None:
-        raise PosteriorFileError(
-            f"column {printable(of.name)!r}, {of.stored.place(first + wrong)}: {printable(values[wrong])!r}; ids must "
-            "be all integers or all strings."
-        )
+        raise _no_id(of, first + wrong, values[wrong])
     return values

@@ -1,35 +1,18 @@
-"""Columns that are made of others, and columns in memory."""
+"""Columns that are made of others."""
 
 import bisect
 import functools
 import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from kullback.errors import PosteriorFileError
 from kullback.io.chunks import rebatched
-from kullback.io.slices import Sliced
 from kullback.io.stored import Stored
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
     from kullback.io.stored import Column
-
-
-class InMemory(Sliced):
-    """An array."""
-
-    def __init__(self, array: "Column") -> None:
-        self.array = array
-
-    def opened(self) -> AbstractContextManager["Column"]:
-        """The array."""
-        return nullcontext(self.array)
-
-    def taken(self, rows: "Column") -> "Column":
-        """The slice itself."""
-        return rows
 
 
 class Concatenated(Stored):
@@ -78,13 +61,8 @@ class Concatenated(Stored):
     @property
     def breaks(self) -> Sequence[int]:
         """Those of all parts."""
-        found = [
-            start + row
-            for start, part in zip(self._starts, self.parts, strict=False)
-            if len(part)
-            for row in part.breaks
-        ]
-        return found or (0,)
+        parts = [(start, part.breaks) for start, part in zip(self._starts, self.parts, strict=False) if len(part)]
+        return _Breaks(parts) if parts else (0,)
 
     @property
     def is_sliced(self) -> bool:
@@ -123,6 +101,25 @@ class Concatenated(Stored):
         return super().__call__() if len(self) else self.parts[0]()
 
 
+class _Breaks(Sequence[int]):
+    """The breaks of several columns, one after the other, which may be a row each: they are not listed."""
+
+    def __init__(self, parts: Sequence[tuple[int, Sequence[int]]]) -> None:
+        self._parts = parts
+        self._counts = tuple(itertools.accumulate((len(breaks) for _, breaks in parts), initial=0))
+
+    def __len__(self) -> int:
+        return self._counts[-1]
+
+    def __getitem__(self, index: Any) -> Any:
+        number = range(len(self))[index]
+        if isinstance(number, range):
+            return [self[i] for i in number]
+        part = bisect.bisect_right(self._counts, number) - 1
+        start, breaks = self._parts[part]
+        return start + breaks[number - self._counts[part]]
+
+
 def side_by_side(columns: Sequence[Stored]) -> Stored:
     """Columns of single numbers as the coordinates of one column."""
     return columns[0].beside(columns[1:]) or SideBySide(columns)
@@ -141,8 +138,8 @@ class SideBySide(Stored):
 
     @property
     def breaks(self) -> Sequence[int]:
-        """Those of the columns."""
-        return self.columns[0].breaks
+        """Those of the column with the fewest."""
+        return min((column.breaks for column in self.columns), key=len)
 
     @property
     def is_sliced(self) -> bool:

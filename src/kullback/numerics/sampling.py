@@ -14,6 +14,9 @@ from torch import Tensor
 
 _BITS = 63
 
+# How many parts a sample has at most: their number is the time that each merge takes.
+_PARTS = 64
+
 
 def bits_of(numbers: Tensor, salt: int = 0) -> Tensor:
     """63 bits that look random, for each number of a row (Steele, Lea and Flood 2014: SplitMix64).
@@ -29,7 +32,9 @@ def bits_of(numbers: Tensor, salt: int = 0) -> Tensor:
 
 
 def level_for(rows: int, capacity: int) -> int:
-    """The level whose share of so many rows is the capacity at most, as far as shares are exact."""
+    """The lowest level L at which rows / 2^L, the expected number of rows in a sample, rounds down to the capacity at
+    most.
+    """
     level = 0
     while rows >> level > capacity:
         level += 1
@@ -69,7 +74,8 @@ class RowSample:
         level = max(self.level, other.level)
         a, b = self._at(level), other._at(level)
         columns = tuple(x + y for x, y in zip(a.columns, b.columns, strict=True))
-        return RowSample(self.capacity, level, a.numbers + b.numbers, columns)._within_capacity()
+        merged = RowSample(self.capacity, level, a.numbers + b.numbers, columns)._within_capacity()
+        return merged if len(merged.numbers) <= _PARTS else merged.compact()
 
     def compact(self) -> "RowSample":
         """The same as one part: many small ones keep memory between them from being used."""

@@ -28,7 +28,7 @@ def explain_command(*, a: str, b: str | None, reading: "Reading", value: str | N
                 float(value)
         except ValueError:
             raise BadInput(f"--value must be a number, got {value!r}.") from None
-        _, p, q = load_pair(a, b, reading)
+        p, q = load_pair(a, b, reading)
         try:
             explanation = explain(p, q, value)
         except ValueError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kullback.io.arrow import arrow_rows, one_of_each
-from kullback.io.chunks import Chunked
+from kullback.io.chunks import LEAST_BYTES, Chunked
 from kullback.io.stored import Stored
 
 if TYPE_CHECKING:
@@ -54,8 +54,9 @@ class ArrowColumn(Chunked):
         width = None
         with _opened(self.path, list(self.indices)) as (_, batches):
             for row, batch in zip(self._starts[chunk:], batches(chunk), strict=False):
-                for first in range(0, len(batch), size):
-                    piece = arrow_rows(batch[first : first + size], self.names, self.place, row + first, width)
+                step = max(size, len(batch) * LEAST_BYTES // max(1, batch.nbytes))
+                for first in range(0, len(batch), step):
+                    piece = arrow_rows(batch[first : first + step], self.names, self.place, row + first, width)
                     width = piece.shape[1:]
                     yield piece
 

@@ -3,6 +3,7 @@
 import csv
 import functools
 import io
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -48,8 +49,9 @@ def read(path: "Place") -> "Columns":
 
     with path.open("rb") as file:
         header = _rest_of_line(file)
+        delimiter = max(",;\t", key=header.decode("utf-8-sig", errors="replace").count)
+        header += _rest_of_row(file, header, delimiter)
     first = header.decode("utf-8-sig", errors="replace")
-    delimiter = max(",;\t", key=first.count)
     cells = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), [])]
     # A first row of numbers is data, unless it is 0, 1, 2, …: the names that pandas gives to columns without names.
     counted = [cell for cell in cells if cell] == [str(i) for i in range(len(cells) - cells.count(""))]
@@ -57,7 +59,7 @@ def read(path: "Place") -> "Columns":
     named = pyarrow.csv.read_csv(
         pa.BufferReader(header),
         read_options=pyarrow.csv.ReadOptions(autogenerate_column_names=headless),
-        parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
     )
     table = _Table(path, delimiter, tuple(one_of_each(named.column_names)), uuid.uuid4().hex)
     table = _scanned(table, 0 if headless else len(header))
@@ -90,6 +92,26 @@ def _rest_of_line(file: IO[bytes]) -> bytes:
     return line
 
 
+def _rest_of_row(file: IO[bytes], lines: bytes, delimiter: str) -> bytes:
+    """The lines that follow, if the last row of some has a line break between quotes and goes on."""
+    rest, size, is_open = [], 0, _ends_in_quotes(lines, delimiter)
+    while is_open and (line := _rest_of_line(file)):
+        rest.append(line)
+        size += len(line)
+        if size > _LONGEST:
+            raise PosteriorFileError(f"has a quote with no other in the next {_LONGEST // 2**20:,} MiB.")
+        is_open = _ends_in_quotes(b'"' + line, delimiter)
+    return b"".join(rest)
+
+
+def _ends_in_quotes(lines: bytes, delimiter: str) -> bool:
+    """Whether lines end between the quotes of a cell."""
+    if b'"' not in lines:
+        return False
+    cells = re.compile(rb'(?:\A(?:\xef\xbb\xbf)?|[%b\r\n])"[^"]*(?:""[^"]*)*("?)' % delimiter.encode())
+    return any(not cell[1] for cell in cells.finditer(lines))
+
+
 def _scanned(table: _Table, offset: int) -> _Table:
     """The table with its blocks, and with types that hold what all of them hold."""
     import pyarrow as pa
@@ -100,6 +122,7 @@ def _scanned(table: _Table, offset: int) -> _Table:
         file.seek(offset)
         while data := file.read(_BLOCK):
             data += _rest_of_line(file)
+            data += _rest_of_row(file, data, table.delimiter)
             try:
                 found = _parsed(table, data)
             except pa.ArrowInvalid as error:
@@ -130,7 +153,7 @@ def _parsed(table: _Table, data: bytes) -> Any:
     return pyarrow.csv.read_csv(
         io.BytesIO(data),
         read_options=pyarrow.csv.ReadOptions(column_names=table.names, use_threads=False, block_size=len(data) + 1),
-        parse_options=pyarrow.csv.ParseOptions(delimiter=table.delimiter),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=table.delimiter, newlines_in_values=True),
         convert_options=pyarrow.csv.ConvertOptions(column_types=dict(zip(table.names, table.types, strict=False))),
     )
 

@@ -92,7 +92,7 @@ class Member(RawRows):
 
     @property
     def breaks(self) -> Sequence[int]:
-        """All rows; of what is compressed, the first."""
+        """All rows; of what is compressed, or in the order of Fortran, the first."""
         return (0,) if self._header.base is None else super().breaks
 
     @contextlib.contextmanager

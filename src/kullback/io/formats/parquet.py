@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kullback.io.arrow import arrow_rows, one_of_each
-from kullback.io.chunks import Chunked
+from kullback.io.chunks import LEAST_BYTES, Chunked
 from kullback.io.stored import Stored
 
 if TYPE_CHECKING:
@@ -48,11 +48,22 @@ class ParquetColumn(Chunked):
         """The rows from a row group on."""
         with _opened(self.path) as file:
             row, width = self._starts[chunk], None
+            size = max(size, self._least(file.metadata, chunk))
             for groups in self._groups(chunk, size):
                 for batch in file.iter_batches(size, row_groups=groups, columns=list(self.names), use_threads=False):
                     array = arrow_rows(batch, self.names, self.place, row, width)
                     row, width = row + len(array), array.shape[1:]
                     yield array
+
+    def _least(self, metadata: Any, chunk: int) -> int:
+        """How many rows of a row group have about so many bytes as a piece has at least."""
+        if len(self.names) > 1:
+            return LEAST_BYTES // (8 * len(self.names))
+        (name,), group = self.names, metadata.row_group(chunk)
+        columns = [group.column(i) for i in range(group.num_columns)]
+        own = [x for x in columns if x.path_in_schema == name or x.path_in_schema.startswith(f"{name}.")]
+        size = sum(max(8 * x.num_values, x.total_uncompressed_size) for x in own)
+        return int(group.num_rows * LEAST_BYTES // max(1, size))
 
     def _groups(self, chunk: int, rows: int) -> Iterator[list[int]]:
         """The row groups from one on, so many together as have these rows: each that Arrow is told of takes time,

@@ -163,4 +163,6 @@ def safely(path: Place, read: Callable[[], T]) -> T:
             if isinstance(error, OSError) and error.errno is not None:
                 raise PosteriorFileError(f"cannot be read: {error.strerror}.") from error
             reason = printable(str(error).strip().split("\n")[0])[:160] or type(error).__name__
-            raise PosteriorFileError(f"cannot be read as {path.suffix}, or is damaged ({reason}).") from error
+            is_file = path.suffix.lower() in suffixes("samples")
+            kind = f" as {path.suffix}, or is damaged" if is_file else ""
+            raise PosteriorFileError(f"cannot be read{kind} ({reason}).") from error
