@@ -97,3 +97,25 @@ def test_powers_beyond_the_range_of_float32_leave_no_wrong_neighbour(stds):
     assert (found.values[:, 0] == 0).all()
     want = kullback.kl_divergence(p[:, None], p).topk(2, largest=False)
     assert_close(found.values, want.values, rtol=1e-12, atol=0)
+
+
+@pytest.fixture
+def threads():
+    """Sets the threads of torch, and gives them back."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_threads_share_the_rows_and_change_nothing(threads, monkeypatch):
+    # Of 2,500 rows each in one of 40 parts; the last has fewer.
+    monkeypatch.setattr(by_products, "_ROWS", 64)
+    g = torch.Generator().manual_seed(0)
+    p, q = (Gaussian.from_logvar(*torch.randn(2, n, 5, generator=g)) for n in (2500, 300))
+    threads(1)
+    alone = nearest(p, q, 4)
+    threads(4)
+    shared = nearest(p, q, 4)
+    assert torch.get_num_threads() == 4
+    assert_close(shared.values, alone.values, rtol=0, atol=0)
+    assert_close(shared.indices, alone.indices, rtol=0, atol=0)

@@ -7,12 +7,14 @@ were kept, the row is in doubt: first the products are in float32, then of such 
 even then is computed in full.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from kullback.all_pairs.expanded import ExpandedKL, expanded
 from kullback.divergences.kl import kl_divergence
-from kullback.engines.local import going_on
+from kullback.engines.local import Local, going_on
 from kullback.gaussians.gaussian import Gaussian
 from kullback.kernels.lowest import Products
 from kullback.numerics.screened import smallest
@@ -41,12 +43,8 @@ def nearest_by_products(p: Gaussian, q: Gaussian, k: int) -> tuple[Tensor, Tenso
         if form.left.dtype == tried:
             continue
         tried = form.left.dtype
-        products, exact = Products(form.right), _float64(q)
-        parts = [
-            _of_rows(rows[i : i + _ROWS], exact, k, form.of_rows(slice(i, i + _ROWS)), products)
-            for i in range(0, len(rows), _ROWS)
-        ]
-        found, where, settled = (torch.cat(x) for x in zip(*parts, strict=True))
+        search = _Search(rows, _float64(q), k, form, Products(form.right))
+        found, where, settled = (torch.cat(x) for x in zip(*search.parts(), strict=True))
         values[doubtful], indices[doubtful] = found, where
         doubtful = doubtful[~settled]
         if not len(doubtful):
@@ -56,24 +54,43 @@ def nearest_by_products(p: Gaussian, q: Gaussian, k: int) -> tuple[Tensor, Tenso
     return values, indices
 
 
-def _of_rows(p: Gaussian, q: Gaussian, k: int, form: ExpandedKL, products: Products) -> tuple[Tensor, Tensor, Tensor]:
-    """Divergences and indices of the k nearest of each row, and whether they certainly are."""
-    going_on()
-    scores, columns = products.lowest(form.left, min(k + _SPARE, len(q)))
-    scores = scores.double()
-    constant, kth = form.constant.double(), scores[:, k - 1]
-    cut = kth + 2.25 * _error(form, (kth + constant).clamp(min=0.0))
-    chosen = ~(scores > cut[:, None])
-    row, place = chosen.nonzero(as_tuple=True)
-    exact = torch.full_like(scores, torch.inf)
-    exact[row, place] = _divergences(_float64(p), q, row, columns[row, place])
-    values, order = exact.topk(k, largest=False)
-    # What was not computed scores more than the cut, or at least as much as the last that was kept.
-    least = cut if scores.shape[1] == len(q) else torch.minimum(cut, scores[:, -1])
-    settled = least + constant > values[:, -1] + _error(form, values[:, -1])
-    if scores.shape[1] == len(q):
-        settled |= chosen.all(1)
-    return values, columns.gather(1, order), settled
+@dataclass(frozen=True)
+class _Search:
+    """The search for the k nearest of rows of p, some rows at a time; q is in float64."""
+
+    p: Gaussian
+    q: Gaussian
+    k: int
+    form: ExpandedKL
+    products: Products
+
+    def parts(self) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """What is found of all rows in their order, by as many threads as torch has, each with its own products."""
+        parts = [slice(start, start + _ROWS) for start in range(0, len(self.p), _ROWS)]
+        threads = min(torch.get_num_threads(), len(parts)) if self.p.mean.is_cpu else 1
+        if threads == 1:
+            return [self(part) for part in parts]
+        return [found for _, found in Local(threads).map(self, parts)]
+
+    def __call__(self, part: slice) -> tuple[Tensor, Tensor, Tensor]:
+        """Divergences and indices of the k nearest of each row of a part, and whether they certainly are."""
+        going_on()
+        p, q, k, form = self.p[part], self.q, self.k, self.form.of_rows(part)
+        scores, columns = self.products.lowest(form.left, min(k + _SPARE, len(q)))
+        scores = scores.double()
+        constant, kth = form.constant.double(), scores[:, k - 1]
+        cut = kth + 2.25 * _error(form, (kth + constant).clamp(min=0.0))
+        chosen = ~(scores > cut[:, None])
+        row, place = chosen.nonzero(as_tuple=True)
+        exact = torch.full_like(scores, torch.inf)
+        exact[row, place] = _divergences(_float64(p), q, row, columns[row, place])
+        values, order = exact.topk(k, largest=False)
+        # What was not computed scores more than the cut, or at least as much as the last that was kept.
+        least = cut if scores.shape[1] == len(q) else torch.minimum(cut, scores[:, -1])
+        settled = least + constant > values[:, -1] + _error(form, values[:, -1])
+        if scores.shape[1] == len(q):
+            settled |= chosen.all(1)
+        return values, columns.gather(1, order), settled
 
 
 def _error(form: ExpandedKL, divergence: Tensor) -> Tensor:

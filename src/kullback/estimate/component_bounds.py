@@ -30,7 +30,7 @@ _ELEMENTS = 2**16
 
 # Rounds of the alternating minimization of the convexity bound, each of ten iterations that lower it. They end where a
 # round lowers it by less than this share.
-_ROUNDS, _ITERATIONS, _IMPROVEMENT = 10, 10, 1e-5
+_ROUNDS, _ITERATIONS, _IMPROVEMENT = 10, 10, 1e-3
 
 
 def mean_log_bounds(f: MixtureArrays, g: MixtureArrays, component_kl: Tensor) -> tuple[Tensor, Tensor]:
