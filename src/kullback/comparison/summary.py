@@ -3,7 +3,7 @@
 ``Summary.empty`` is the identity of ``merge``, ``update`` adds a batch of rows, and ``merge`` combines two summaries.
 The order of merging changes only the last digits of sums, so that one type serves a file read in batches, data-parallel
 workers and a cluster. Its size does not depend on the number of rows: of up to a million of them it keeps the values,
-so that quantiles are exact, and of more a sample of about as many, which their numbers alone determine.
+so that quantiles are exact, and of more a sample of half a million at least, which their numbers alone determine.
 """
 
 import itertools
