@@ -77,13 +77,17 @@ class GaussianKL(MeanMetric):
         (tensor(2.3333, dtype=torch.float64), 1.166667)
     """
 
+    _in_pairs = True
+
     def __init__(self, **settings: Any) -> None:
         super().__init__("kl_of_rows", **settings)
 
     def update(self, p: Any, q: Any) -> None:
         """Count the rows of a batch: whatever :func:`kullback.kl_divergence` takes."""
+        event = self._check(p, q)
         with torch.no_grad():
             self._add_rows(kl_divergence(p, q))
+        self._event = event
 
 
 class KLPerDimension(MeanMetric):
@@ -110,20 +114,17 @@ class KLPerDimension(MeanMetric):
         tensor([1.2500, 0.0000], dtype=torch.float64)
     """
 
+    _in_pairs = True
+
     def __init__(self, **settings: Any) -> None:
         super().__init__("kl_of_dimensions", **settings)
 
     def update(self, p: Any, q: Any) -> None:
         """Count the rows of a batch: whatever :func:`kullback.kl_per_dimension` takes."""
+        event = self._check(p, q)
         with torch.no_grad():
-            values = kl_per_dimension(p, q)
-            self._add_rows(values, _event_shape(p))
-
-
-def _event_shape(p: Any) -> torch.Size:
-    if isinstance(p, torch.distributions.Distribution):
-        return p.event_shape
-    return as_gaussian(p, "p").event_shape
+            self._add_rows(kl_per_dimension(p, q), event)
+        self._event = event
 
 
 class Rate(MeanMetric):
@@ -163,12 +164,24 @@ class Rate(MeanMetric):
         super().__init__("rate" if fixed is None else f"rate_from_{_digest(fixed)}", **settings)
         self._prior = fixed
 
-    def update(self, p: Any) -> None:
-        """Count the rows of a batch of posteriors: whatever :func:`kullback.as_gaussian` takes."""
+    def _check(self, p: Any, *others: Any, **named: Any) -> torch.Size:
+        """Nor may the event differ from that of the prior."""
+        event = super()._check(p, *others, **named)
+        if self._prior is not None and self._prior.event_shape != event:
+            raise ShapeError(
+                f"p has event shape {tuple(event)}, the prior of this Rate has {tuple(self._prior.event_shape)}. Give "
+                "both one: Rate(prior)."
+            )
+        return event
+
+    def update(self, p: Any, *others: Any) -> None:
+        """Count the rows of a batch of posteriors: whatever :func:`kullback.as_gaussian` takes, and nothing beside."""
+        event = self._check(p, *others)
         with torch.no_grad():
             g = as_gaussian(p, "p").detach()
             prior = Gaussian.standard(g.event_shape) if self._prior is None else self._prior
             self._add_rows(kl_divergence(g, prior.to(device=g.device) if prior.tensors() else prior))
+        self._event = event
 
 
 def _digest(g: Gaussian) -> str:
