@@ -47,8 +47,9 @@ class GaussianKL(MeanMetric):
     r"""The mean of KL(p‖q) over all rows, :math:`\frac1N \sum_x D(p_x \,\|\, q_x)`, with its standard error.
 
     ``update(p, q)`` takes what :func:`kullback.kl_divergence` takes, of any batch shape: each element of the batch is a
-    row. The mean is over rows, however they are divided into batches and processes. Moments are kept in float64, and no
-    graph is kept alive.
+    row. A plain Normal of means ``(N, d)`` is refused, because its dimensions would be rows: give
+    ``Independent(Normal(mean, std), 1)``. The mean is over rows, however they are divided into batches and processes.
+    Moments are kept in float64, and no graph is kept alive.
 
     Shape:
         A single number, float64.
@@ -59,7 +60,7 @@ class GaussianKL(MeanMetric):
         settings: those of every metric of torchmetrics, such as ``dist_sync_on_step``.
 
     Raises:
-        ShapeError: if the events differ or the batches do not broadcast.
+        ShapeError: if the events differ, within a batch or from one to the next, or the batches do not broadcast.
         NoClosedForm: for distributions that have no closed form.
 
     Reference:
@@ -143,7 +144,8 @@ class Rate(MeanMetric):
         settings: those of every metric of torchmetrics.
 
     Raises:
-        ShapeError: if the event of p is not that of the prior.
+        ShapeError: if the event of p is not that of the prior, or of the batches before; or p is a plain Normal of
+            means ``(N, d)``, whose dimensions would be rows.
         NoClosedForm: for what is not Gaussian.
 
     Example:
