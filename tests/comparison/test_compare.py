@@ -152,13 +152,6 @@ def test_two_different_names_are_asked_for_at_once(names):
         compare(p, p, names=names)
 
 
-def test_nan_means_are_called_so():
-    mean = torch.zeros(5, 3)
-    mean[2, 1] = torch.nan
-    p = Gaussian.from_std(mean, 1.0, validate=False)
-    assert any("is NaN for 1 of 5 inputs" in finding for finding in compare(p, p).findings())
-
-
 def test_a_prior_of_another_shape_is_refused():
     p = Gaussian.from_std(torch.zeros(5, 3), 1.0)
     with pytest.raises(ShapeError, match="expected one Gaussian of event shape"):

@@ -132,3 +132,48 @@ def test_what_was_read_before_does_not_decide_what_an_object_of_the_same_type_is
         kullback.as_gaussian(Independent(Gamma(torch.ones(3), torch.ones(3)), 1))
     nested = Independent(Independent(Normal(torch.zeros(2, 3), 1.0), 1), 1)
     assert kullback.as_gaussian(nested).event_shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("keys", "call"),
+    [
+        (("mu", "logvar"), "from_logvar(p['mu'], p['logvar'])"),
+        (("log_var", "z_mean"), "from_logvar(p['z_mean'], p['log_var'])"),
+        (("embedding_mean", "log_covariance"), "from_logvar(p['embedding_mean'], p['log_covariance'])"),
+        (("mu", "variance"), "from_variance(p['mu'], p['variance'])"),
+        (("loc", "scale"), "from_std(p['loc'], p['scale'])"),
+        (("mu", "sigma"), "from_std(p['mu'], p['sigma'])"),
+        (("mu", "log_std"), "from_log_std(p['mu'], p['log_std'])"),
+        (("mean", "cov"), "from_covariance(p['mean'], p['cov'])"),
+    ],
+)
+def test_a_mapping_is_told_the_constructor_that_its_names_say(keys, call):
+    with pytest.raises(TypeError) as error:
+        kullback.kl_divergence(dict.fromkeys(keys, torch.ones(2, 3)), Gaussian.standard(3))
+    assert str(error.value).endswith(f"got dict. Gaussian.{call}.")
+
+
+def test_a_mapping_whose_names_say_nothing_is_told_so():
+    with pytest.raises(TypeError, match=r"Its keys, 'z', 'loss', name no mean and scale. Build one"):
+        kullback.kl_divergence({"z": 1, "loss": 2}, Gaussian.standard(3))
+
+
+def test_what_stands_for_files_is_told_what_compare_takes(tmp_path):
+    import pyarrow as pa
+    from pyarrow import dataset, parquet
+
+    table = pa.table({"mu": [[1.0, 2.0]], "logvar": [[0.0, 0.0]]})
+    path = tmp_path / "a.parquet"
+    parquet.write_table(table, path)
+    told = {
+        "a pattern such as 'run/*.parquet'": [str(path), path],
+        "its folder as a path, or the table in it: a.to_table()": dataset.dataset(tmp_path),
+        "the table in it: a.read_all()": table.to_reader(),
+        "the table in it: a.read()": parquet.ParquetFile(path),
+    }
+    for says, x in told.items():
+        with pytest.raises(TypeError) as error:
+            kullback.compare(x)
+        assert says in str(error.value)
+    with pytest.raises(TypeError, match="compare"):
+        kullback.kl_divergence(str(path), str(path))

@@ -4,6 +4,7 @@ import gc
 import pickle
 from pathlib import Path
 
+import dask
 import dask.array
 import dask.dataframe
 import numpy as np
@@ -11,6 +12,7 @@ import pandas
 import polars
 import pyarrow as pa
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -88,6 +90,41 @@ def test_they_can_be_sent_to_another_process(columns):
 def test_what_is_no_frame_is_none():
     assert [frame_columns(x) for x in (MU, {"mu": MU}, "a.npz", None, (1, 2))] == [None] * 5
     assert [array_column(x) for x in (MU, plain(), "a.npz")] == [None] * 3
+
+
+def test_arrays_by_name_are_columns():
+    names = np.array(NAMES)
+    mapping = {"mu": torch.from_numpy(MU), "logvar": polars.Series("x", MU.tolist()), "id": NAMES, "note": object()}
+    columns = frame_columns(mapping)
+    assert set(columns) == {"mu", "logvar", "id"}
+    for name, want in {"mu": MU, "logvar": MU, "id": names}.items():
+        assert columns[name].shape == want.shape
+        np.testing.assert_array_equal(columns[name](), want)
+        np.testing.assert_array_equal(next(columns[name].batches(3, 9, 4)), want[3:7])
+    with pytest.raises(TypeError, match=r"'mu' is a DataFrame, .* no place for its index"):
+        frame_columns({"mu": pandas.DataFrame(MU), "logvar": MU})
+
+
+@pytest.mark.parametrize("cell", [np.asarray, list])
+def test_nan_in_a_cell_of_pandas_stays_nan(cell):
+    mu = MU.astype(float)
+    mu[4, 2] = np.nan
+    frame = pandas.DataFrame({"mu": [cell(row) for row in mu]})
+    np.testing.assert_array_equal(frame_columns(frame)["mu"](), mu)
+    frame.loc[7, "mu"] = None
+    with pytest.raises(PosteriorFileError, match="row 7: empty"):
+        frame_columns(frame)["mu"]()
+
+
+def test_arrays_that_dask_made_text_of_are_told_what_to_do():
+    frame = pandas.DataFrame({"mu": list(MU), "id": [f"[{i}" for i in range(ROWS)]})
+    columns = frame_columns(dask.dataframe.from_pandas(frame, npartitions=3))
+    assert columns["id"]()[7] == "[7"
+    with pytest.raises(PosteriorFileError, match=r"dask.config.set\({'dataframe.convert-string': False}\)"):
+        columns["mu"]()
+    with dask.config.set({"dataframe.convert-string": False}):
+        columns = frame_columns(dask.dataframe.from_pandas(frame, npartitions=3))
+    np.testing.assert_array_equal(columns["mu"](), MU)
 
 
 def test_a_lazy_frame_is_computed_once_into_a_file_that_goes():

@@ -187,9 +187,11 @@ def test_what_the_divergence_takes_the_metric_takes():
     kl = GaussianKL()
     # A closed form of torch's own, distributions of SciPy, NumPy arrays.
     assert float(kl(Laplace(loc, scale), Laplace(loc + 1.0, scale))) == pytest.approx(math.exp(-1.0), rel=1e-6)
+    assert kl.rows == 4
+    kl = GaussianKL()
     assert kl(multivariate_normal(np.zeros(2)), Gaussian.standard(2)) == 0.0
     assert kl(Gaussian.from_covariance(np.ones(2), np.eye(2)), Gaussian.standard(2)) == 1.0
-    assert kl.rows == 6
+    assert kl.rows == 2
     with pytest.raises(NoClosedForm):
         KLPerDimension()(Gaussian.from_covariance(np.ones(2), np.eye(2)), Gaussian.standard(2))
 
@@ -251,15 +253,75 @@ def test_states_have_one_size_however_many_rows(make):
     assert sizes[0] in (3 * max(10, d), (1 + kept) * max(10, 1 + 2 * d))
 
 
-def test_other_events_in_one_metric_are_an_error():
-    for metric in (ActiveUnits(), MutualInformation(n=256)):
-        metric.update(posteriors(4, 12))
-        with pytest.raises(ShapeError, match=r"reset\(\)"):
-            metric.update(posteriors(4, 11))
-        mean, logvar = latents(4, 12)
-        metric.update(Gaussian.from_logvar(mean.reshape(4, 3, 4), logvar.reshape(4, 3, 4), event_dims=2))
-        with pytest.raises(ShapeError, match=r"reset\(\)"):
-            metric.compute()
+@pytest.mark.parametrize("way", ["update", "forward"])
+@pytest.mark.parametrize("events", [((12,), (11,)), ((5,), (3,)), ((12,), (3, 4))])
+def test_a_batch_of_another_event_is_refused_and_changes_nothing(make, way, events):
+    build, update, forward = make
+    call = {"update": update, "forward": forward}[way]
+    batches = [
+        Gaussian.from_std(torch.arange(4.0 * math.prod(event)).reshape(4, *event), 1.0, event_dims=len(event))
+        for event in events
+    ]
+    metric = build()
+    call(metric, batches[0])
+    want = metric.compute()
+    with pytest.raises(ShapeError, match=r"rows before have .* reset\(\)"):
+        call(metric, batches[1])
+    assert metric.rows == 4
+    assert_close(metric.compute(), want, rtol=0, atol=0)
+    metric.reset()
+    call(metric, batches[1])
+    assert metric.rows == 4
+
+
+def test_states_of_different_events_do_not_merge():
+    small, large = ActiveUnits(), ActiveUnits()
+    small.update(posteriors(4, 3))
+    large.update(posteriors(4, 5))
+    with pytest.raises(ShapeError, match=r"reset\(\)"):
+        small.merge_state(large)
+    small.persistent(mode=True)
+    again = ActiveUnits()
+    again.load_state_dict(small.state_dict())
+    with pytest.raises(ShapeError, match=r"rows before have \(3,\)"):
+        again.update(posteriors(4, 5))
+
+
+@pytest.mark.parametrize("metric", [Rate, ActiveUnits, MutualInformation])
+def test_a_mean_and_a_scale_are_told_the_constructor(metric):
+    mean, logvar = torch.zeros(4, 3), torch.full((4, 3), -1.0)
+    for call in (metric().update, metric()):
+        with pytest.raises(TypeError, match=r"takes one Gaussian, .* Gaussian.from_logvar\(mu, logvar\)"):
+            call(mean, logvar)
+    with pytest.raises(TypeError, match="GaussianKL takes p and q"):
+        metric().update(posteriors(4, 3), Gaussian.standard(3))
+
+
+def test_dimensions_are_not_averaged_as_if_they_were_rows(make):
+    build, update, _ = make
+    normal = Normal(torch.ones(4, 3), torch.ones(4, 3))
+    with pytest.raises(ShapeError, match=r"Independent\(Normal\(mean, std\), 1\)"):
+        update(build(), normal)
+    metric = Rate()
+    metric.update(Independent(normal, 1))
+    assert metric.rows == 4
+    assert metric.compute() == 1.5  # 3 dimensions of mu^2 / 2
+
+
+def test_the_prior_is_called_so():
+    with pytest.raises(ShapeError, match=r"the prior of this Rate has \(3,\)"):
+        Rate(Gaussian.from_std(torch.zeros(3), 1.0)).update(posteriors(4, 5))
+
+
+def test_a_state_of_other_settings_is_not_loaded():
+    saved = MutualInformation(size=4)
+    saved.persistent(mode=True)
+    saved.update(posteriors(4, 3))
+    with pytest.raises(ValueError, match="has the state 'sample_of_8_by_seed_0', got 'sample_of_4_by_seed_0'"):
+        MutualInformation(size=8).load_state_dict(saved.state_dict())
+
+
+def test_an_event_has_a_bounded_number_of_dimensions():
     with pytest.raises(ShapeError, match="at most 8 event dimensions"):
         ActiveUnits().update(Gaussian.from_std(torch.zeros([1] * 10), torch.ones([1] * 10), event_dims=9))
 

@@ -15,12 +15,13 @@ from kullback.comparison.aggregate import steps as aggregate_steps
 from kullback.comparison.comparison import Comparison
 from kullback.comparison.coordinates import Coordinates, Leave, coordinates
 from kullback.comparison.images import Image, Images, as_image, checked_images, of_array
+from kullback.comparison.inputs import read_models
 from kullback.comparison.one_model import ALONE, OneModel
 from kullback.comparison.pair import Pair
 from kullback.comparison.passes import Passes, State
 from kullback.comparison.progress import Progress
 from kullback.comparison.result import Result
-from kullback.comparison.rows import paired, rows_of, single
+from kullback.comparison.rows import paired, single
 from kullback.comparison.statistics import Thresholds
 from kullback.comparison.summary import Summary
 from kullback.engines.base import Engine
@@ -113,11 +114,13 @@ def compare(
             :func:`encode` returns it; what :func:`as_gaussian` takes, such as a ``torch.distributions``
             Independent(Normal), an output of diffusers or pythae, or a list with a Gaussian for each input;
             ``(mean, scale)``, two tensors, NumPy or dask arrays of shape ``(N, d)`` or ``(N, C, H, W)``; a dataframe
-            with the columns of a file, of pandas, Polars, PyArrow or dask; or the path of a file that contains one
+            with the columns of a file, of pandas, Polars, PyArrow or dask; a mapping of the names of columns to arrays,
+            ``{"mu": mu, "logvar": logvar}``, such as what ``np.load`` returns; or the path of a file that contains one
             model, of a folder, a pattern such as ``"run/*.parquet"``, or two ``.npy`` files with a comma between,
             ``"a_mu.npy,a_logvar.npy"``.
-        b: the posteriors of the second model, of the same shape, or None for one model. Two files are joined by
-            their ids if both have some.
+        b: the posteriors of the second model, of the same shape, or None for one model. Two files, dataframes or
+            mappings are joined by their ids if both have some. The index of pandas or dask is ids unless there is a
+            column of them, or every index is the default one.
         scale: what the second of two arrays is, ``"std"``, ``"variance"``, ``"logvar"`` or ``"log_std"``; and what a
             column of a file contains whose name does not say it (``sigma``). What states its scale by itself is not
             affected.
@@ -129,8 +132,8 @@ def compare(
         images: the inputs as images, an array ``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)``; the report shows
             those that differ most. The column ``image`` of a file is used if there is one.
         top: how many of the inputs that differ most are listed.
-        on_bad: what to do about a row of a file with a value that is not possible, or with an id that only one of two
-            files has: ``"raise"`` an error that says where it is, or ``"skip"`` it, which the result counts and lists.
+        on_bad: what to do about a row with a value that is not possible, or with an id that only one of two models
+            has: ``"raise"`` an error that says where it is, or ``"skip"`` it, which the result counts and lists.
         engine: what computes, such as ``kullback.engines.dask.Dask("tcp://host:8786")``; without one, threads of this
             process. The caller closes it.
         progress: called now and then with the number of steps done and the number of all steps: one for each row, as
@@ -143,9 +146,9 @@ def compare(
     Raises:
         ShapeError: if a or b is not a batch of one Gaussian for each input, their shapes differ, or ``images`` is no
             array of one image for each input.
-        TypeError: if a or b is nothing that can be read as Gaussians.
-        ValueError: if ``scale`` is not given for two arrays, there is not one name for each model, or a kind of
-            alignment is not known.
+        TypeError: if a or b is nothing that can be read as Gaussians, or ``engine`` is none.
+        ValueError: if a value is not possible, ``scale`` is not given for two arrays, there is not one name for each
+            model, or a kind of alignment is not known.
         PosteriorFileError: if a file does not contain posteriors.
 
     Example:
@@ -158,17 +161,17 @@ def compare(
         >>> print(compare(b, aggregate=False).findings()[0])
         The rate of A, its mean KL divergence from the prior N(0, I), is 4 nats; 0 of 8 dimensions are active ...
     """
-    first = rows_of(a, "a", scale)
+    skip = skips(on_bad)
+    first, *second = read_models({"a": a} if b is None else {"a": a, "b": b}, scale, skip=skip)
     if images is not None:
         images = of_array(checked_images(images, len(first)))
     options: dict[str, Any] = {
         "prior": prior, "aggregate": aggregate, "thresholds": thresholds, "names": names, "top": top,
         "progress": progress, "images": images, "engine": engine,
     }  # fmt: skip
-    skip = skips(on_bad)
     if b is None:
         return describe_rows(single(first, skip=skip), **options)
-    return compare_rows(paired(first, rows_of(b, "b", scale), skip=skip), align=align, **options)
+    return compare_rows(paired(first, *second, skip=skip), align=align, **options)
 
 
 def skips(on_bad: OnBad) -> bool:
@@ -227,7 +230,12 @@ def _result(
     if not isinstance(top, int) or top < 1:
         raise ValueError(f"top is how many inputs are listed, 1 or more, got {top!r}.")
     report = Progress(len(rows) * (1 + bool(alignments) + aggregate), progress)
-    with contextlib.nullcontext(engine) if engine else Local() as running:
+    if engine is not None and not all(hasattr(engine, name) for name in ("map", "processes")):
+        raise TypeError(
+            f"engine is an object that computes, got {engine!r}. Give kullback.engines.dask.Dask(address), "
+            "kullback.engines.local.Local(workers), or None for threads of this process."
+        )
+    with contextlib.nullcontext(engine) if engine is not None else Local() as running:
         passes = Passes(rows, running, state, report.add)
         summary = passes.summary(reference, top, has_plan=bool(alignments))
         if not summary.count:

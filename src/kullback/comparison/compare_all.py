@@ -15,8 +15,9 @@ from kullback.alignment.fits import Kind
 from kullback.comparison.compare import ALIGNMENTS, DEFAULT_THRESHOLDS, OnBad, compare_rows, skips
 from kullback.comparison.comparison import Comparison
 from kullback.comparison.images import Images, checked_images, of_array
+from kullback.comparison.inputs import read_models
 from kullback.comparison.pair import Pair
-from kullback.comparison.rows import paired, rows_of
+from kullback.comparison.rows import paired
 from kullback.comparison.statistics import Thresholds
 from kullback.engines.base import Engine
 from kullback.gaussians.scales.diagonal import Parameterization
@@ -87,7 +88,8 @@ def compare_all(
         names, models = list(models), list(models.values())
     if isinstance(models, (str, os.PathLike)) or len(models) < 2:
         raise ValueError(f"compare_all takes a sequence of two models or more, got {printable(models)[:80]}.")
-    read = [rows_of(x, f"models[{i}]", scale) for i, x in enumerate(models)]
+    skip = skips(on_bad)
+    read = read_models({f"models[{i}]": x for i, x in enumerate(models)}, scale, skip=skip)
     if images is not None:
         images = of_array(checked_images(images, len(read[0])))
     if names is None:
@@ -101,7 +103,7 @@ def compare_all(
         aggregate=aggregate,
         thresholds=thresholds,
         top=top,
-        skip=skips(on_bad),
+        skip=skip,
         images=images,
         engine=engine,
         progress=progress,

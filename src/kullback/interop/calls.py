@@ -1,6 +1,7 @@
 """The call to write for arrays in the place of Gaussians: constructors, by the shapes and signs of what was given."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,16 @@ from kullback.numerics.guard import is_concrete
 BUILD = "Gaussian.from_std(mean, std), from_variance, from_logvar, from_log_std or from_covariance"
 
 Pair = tuple[Any, Any]
+
+# What the name of a mean contains, and those of scales by their constructors: the first that fits decides.
+_MEAN = re.compile(r"mu|mean|loc")
+_SCALES = {
+    "logvar": re.compile(r"log[_-]?(var|cov)"),
+    "log_std": re.compile(r"log[_-]?(std|sigma|scale)"),
+    "variance": re.compile(r"var|sigma[_-]?(2|sq)"),
+    "covariance": re.compile(r"cov"),
+    "std": re.compile(r"std|sigma|scale"),
+}
 
 
 def call_of_arrays(call: str, arguments: Sequence[Any]) -> str | None:
@@ -118,6 +129,21 @@ def constructor(mean: Any, scale: Any, *, number: int) -> str:
         kind, what = "logvar", "logvar"
     suffix = f"_{number}" if number else ""
     return f"Gaussian.from_{kind}(mu{suffix}, {what}{suffix})"
+
+
+def constructor_by_names(x: Mapping[Any, Any], name: str) -> str | None:
+    """The constructor for a mapping that names a mean and a scale, by these names; None for another one."""
+    keys = [key for key in x if isinstance(key, str)]
+    kinds = {key: kind for key in keys if (kind := _kind_by_name(key)) is not None}
+    mean = next((key for key in keys if key not in kinds and _MEAN.search(key.lower())), None)
+    if mean is None or not kinds:
+        return None
+    scale, kind = next(iter(kinds.items()))
+    return f"Gaussian.from_{kind}({name}[{mean!r}], {name}[{scale!r}])"
+
+
+def _kind_by_name(key: str) -> str | None:
+    return next((kind for kind, names in _SCALES.items() if names.search(key.lower())), None)
 
 
 def _has_negative(x: Any) -> bool:

@@ -1,5 +1,7 @@
 """What is said of an object that stands for no Gaussian: what it is, and the call that takes it."""
 
+import itertools
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,10 +10,20 @@ from torch.distributions import Distribution, Independent, TransformedDistributi
 from kullback.errors import NoClosedForm
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.mixture import Mixture
-from kullback.interop.calls import BUILD, constructor, is_pair, kind_of, pair_of, shape_of, standard
+from kullback.interop.calls import (
+    BUILD,
+    constructor,
+    constructor_by_names,
+    is_pair,
+    kind_of,
+    pair_of,
+    shape_of,
+    standard,
+)
 from kullback.interop.changes import is_folded
 from kullback.interop.shared import has_density_of_its_own
 from kullback.interop.wrapped import is_wrapper
+from kullback.numerics.classes import class_names
 
 # The calls that take densities in the place of an exact function, and those that prove bounds for mixtures.
 _ESTIMATES = {
@@ -22,6 +34,10 @@ _ESTIMATES = {
     "mixture_prior_kl": "kl_estimate(q, prior, n=64).value",
     "jeffreys": "kl_estimate(p, q).value + kl_estimate(q, p).value",
 }
+# What of pyarrow reads a table, and how.
+_TABLES = {"Dataset": "to_table()", "Scanner": "to_table()", "RecordBatchReader": "read_all()", "ParquetFile": "read()"}
+# How many keys of a mapping a message lists.
+_SHOWN = 8
 _BOUNDS = {"kl_divergence": "kl_bounds", "entropy": "entropy_bounds", "cross_entropy": "cross_entropy_bounds"}
 
 
@@ -129,11 +145,30 @@ def _of_no_density(x: Any, name: str, function: str, other: Any) -> TypeError:
     if isinstance(x, list | tuple) and any(isinstance(each, Gaussian | Mixture | Distribution) for each in x):
         return TypeError(f"{what} A list of Gaussians is a batch; one of these is none.")
     if isinstance(x, Mapping):
-        keys = list(x)[:2]
-        return TypeError(f"{what} Gaussian.from_std({', '.join(f'{name}[{key!r}]' for key in keys)}), or its like.")
+        written = constructor_by_names(x, name)
+        if written is not None:
+            return TypeError(f"{what} {written}.")
+        keys = ", ".join(repr(key) for key in itertools.islice(x, _SHOWN)) + ", …" * (len(x) > _SHOWN)
+        return TypeError(f"{what}{f' Its keys, {keys}, name no mean and scale.' if keys else ''} Build one: {BUILD}.")
+    advice = _of_stored(x, name)
+    if advice is not None:
+        return TypeError(f"{what} {advice}")
     if x is None or shape == ():
         return TypeError(f"{what} A standard normal is {standard(other)}; any other: {BUILD}.")
     return TypeError(f"{what} Build one: {BUILD}.")
+
+
+def _of_stored(x: Any, name: str) -> str | None:
+    """What to do about what stands for files; None for anything else."""
+    if isinstance(x, str | os.PathLike):
+        return "Files are compared by compare(path_a, path_b)."
+    if isinstance(x, list | tuple) and x and all(isinstance(each, str | os.PathLike) for each in x):
+        return "compare takes the files of a model as one path: their folder, or a pattern such as 'run/*.parquet'."
+    for kind, call in _TABLES.items():
+        if kind in class_names(x, "pyarrow"):
+            folder = "its folder as a path, or " if kind == "Dataset" else ""
+            return f"compare takes {folder}the table in it: {name}.{call}."
+    return None
 
 
 def _instead(function: str, arguments: str | None = None) -> str:

@@ -59,7 +59,7 @@ def _of_wide(columns: Mapping[str, Stored], path: object) -> Gathered | None:
     told = ", ".join(printable(name) for name in found)
     warnings.warn(
         f"{printable(path)}: columns {told} are taken for the coordinates of {_counted(models)}. If each is a model, "
-        "choose with --models.",
+        "choose with --models, or in Python give the columns of one.",
         stacklevel=4,
     )
     return found, models

@@ -5,7 +5,7 @@ import functools
 import math
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from types import EllipsisType
 from typing import IO, TYPE_CHECKING, Any
@@ -190,3 +190,18 @@ def checked(batches: "Iterator[Column]", rows: int, seen: int, expected: int) ->
         if not rows and seen != expected:
             raise EOFError("its checksum is another")
         yield batch
+
+
+class InMemory(Sliced):
+    """An array."""
+
+    def __init__(self, array: "Column") -> None:
+        self.array = array
+
+    def opened(self) -> AbstractContextManager["Column"]:
+        """The array."""
+        return nullcontext(self.array)
+
+    def taken(self, rows: "Column") -> "Column":
+        """The slice itself."""
+        return rows

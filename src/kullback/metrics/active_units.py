@@ -51,11 +51,13 @@ class ActiveUnits(RecordMetric):
         self._threshold = float(threshold)
         self._variances: Tensor = torch.tensor(torch.nan)
 
-    def update(self, p: Any) -> None:
-        """Count the rows of a batch of posteriors: whatever :func:`kullback.as_gaussian` takes."""
+    def update(self, p: Any, *others: Any) -> None:
+        """Count the rows of a batch of posteriors: whatever :func:`kullback.as_gaussian` takes, and nothing beside."""
+        event = self._check(p, *others)
         g = as_gaussian(p, "p")
         means = self._here(g.mean).expand(*g.batch_shape, *g.event_shape)
         self._add(moments.of_rows(means.reshape(-1, *g.event_shape), g.event_shape))
+        self._event = event
 
     def _value(self, x: Tensor) -> Tensor:
         over_rows, _ = moments.read(x)

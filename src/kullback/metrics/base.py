@@ -9,7 +9,11 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.distributed import gather_all_tensors
 
+from kullback.errors import ShapeError
+from kullback.interop.calls import BUILD, constructor, shape_of, shapes_of
+from kullback.interop.registry import as_gaussian, gaussians_for
 from kullback.metrics import record
+from kullback.metrics.record import Header
 from kullback.numerics.meshes import is_distributed
 
 
@@ -23,11 +27,13 @@ class RecordMetric(Metric):
     is_differentiable = False
     higher_is_better = None
     full_state_update = False
+    _in_pairs = False
 
     def __init__(self, name: str, merge: Callable[[Iterable[Tensor]], Tensor], **settings: Any) -> None:
         super().__init__(**settings)
         self._name = name
         self._merge = merge
+        self._event: torch.Size | None = None
         self.add_state(name, record.empty(_home(self.device)), dist_reduce_fx=merge)
 
     @property
@@ -39,6 +45,41 @@ class RecordMetric(Metric):
     def _record(self) -> Tensor:
         state: Tensor = getattr(self, self._name)
         return state
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Count a batch, and return the value over it alone."""
+        # torchmetrics sets the rows before it aside: a batch that is refused is refused before that.
+        self._check(*args, **kwargs)
+        return super().forward(*args, **kwargs)
+
+    def reset(self) -> None:
+        """Forget all rows."""
+        super().reset()
+        self._event = None
+
+    def _check(self, p: Any, *others: Any, **named: Any) -> torch.Size:
+        """The event shape of posteriors.
+
+        Raises:
+            ShapeError: unless it is that of the rows before; and for a batch ``(N, d)`` of numbers.
+            TypeError: for what is no Gaussian, or more arguments than there are.
+        """
+        others = (*others, *named.values())
+        if others and not self._in_pairs:
+            raise TypeError(_one_gaussian(type(self).__name__, p, others))
+        batch, event = _shapes(p, others, f"{type(self).__name__}().update({{}})")
+        if not event and len(batch) > 1:
+            raise ShapeError(
+                f"{type(self).__name__}: p is a batch {tuple(batch)} of single numbers, each of which would count as a "
+                "row, and the value would be a mean over dimensions too. If the last dimension is that of the "
+                "coordinates: Independent(Normal(mean, std), 1), or Gaussian.from_std(mean, std)."
+            )
+        if self._event not in (None, event):
+            raise ShapeError(
+                f"{type(self).__name__}: p has event shape {tuple(event)}, the rows before have "
+                f"{tuple(self._event or ())}. Count them in another metric, or call reset() between."
+            )
+        return event
 
     def _add(self, batch: Tensor) -> None:
         """Count the rows of another record too."""
@@ -78,21 +119,29 @@ class RecordMetric(Metric):
 
     def _reduce_states(self, incoming_state: dict[str, Any]) -> None:
         if self._name not in incoming_state:
-            raise ValueError(
-                f"expected the state {self._name!r}, got {', '.join(map(repr, incoming_state)) or 'none'}: merge "
-                "metrics of one class with the same settings."
-            )
+            raise ValueError(self._another_state(incoming_state))
         setattr(self, self._name, self._merge([self._here(incoming_state[self._name]), self._record]))
         self._computed = None
         self._update_count = max(1, self._update_count)
 
+    def _another_state(self, names: Iterable[str]) -> str:
+        return (
+            f"{type(self).__name__} has the state {self._name!r}, got {', '.join(map(repr, names)) or 'none'}: load "
+            "and merge states of one class with the same settings."
+        )
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         given = state_dict.get(prefix + self._name)
+        others = [key[len(prefix) :] for key in state_dict if key.startswith(prefix)]
+        if given is None and others:
+            raise ValueError(self._another_state(others))
         super()._load_from_state_dict(state_dict, prefix, *args)
         if given is not None:
             setattr(self, self._name, given.to(_home(self.device)).to(torch.float64))
             self._computed = None
             self._update_count = max(self._update_count, int(bool(self.rows)))
+            # Of a single number for each row, the event is not known.
+            self._event = None if record.is_empty(self._record) else Header.of(self._record).event or None
 
     def _apply(  # type: ignore[override]
         self, fn: Callable[..., Any], exclude_state: Sequence[str] = (), *, recurse: bool = True
@@ -116,6 +165,21 @@ class RecordMetric(Metric):
                 f"{type(self).__name__} counts in float64, got {dst_type}: convert the result of compute() instead."
             )
         return self
+
+
+def _shapes(p: Any, others: Sequence[Any], call: str) -> tuple[torch.Size, torch.Size]:
+    """The batch and the event shape of p, which may be a distribution that is no Gaussian, but has a divergence."""
+    if not isinstance(p, torch.distributions.Distribution):
+        p = gaussians_for("kl_divergence", p, others[0], call)[0] if others else as_gaussian(p, "p")
+    return p.batch_shape, p.event_shape
+
+
+def _one_gaussian(metric: str, p: Any, others: Sequence[Any]) -> str:
+    """What an error says of further arguments beside the posteriors."""
+    what = f"{metric}.update takes one Gaussian, got {shapes_of((p, *others))}."
+    if shape_of(p) is None or shape_of(others[0]) is None:
+        return f"{what} GaussianKL takes p and q."
+    return f"{what} If they are a mean and a scale: {constructor(p, others[0], number=0)}, or the like: {BUILD}."
 
 
 def _home(device: torch.device) -> torch.device:

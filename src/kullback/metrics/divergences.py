@@ -47,8 +47,9 @@ class GaussianKL(MeanMetric):
     r"""The mean of KL(p‖q) over all rows, :math:`\frac1N \sum_x D(p_x \,\|\, q_x)`, with its standard error.
 
     ``update(p, q)`` takes what :func:`kullback.kl_divergence` takes, of any batch shape: each element of the batch is a
-    row. The mean is over rows, however they are divided into batches and processes. Moments are kept in float64, and no
-    graph is kept alive.
+    row. A plain Normal of means ``(N, d)`` is refused, because its dimensions would be rows: give
+    ``Independent(Normal(mean, std), 1)``. The mean is over rows, however they are divided into batches and processes.
+    Moments are kept in float64, and no graph is kept alive.
 
     Shape:
         A single number, float64.
@@ -59,7 +60,7 @@ class GaussianKL(MeanMetric):
         settings: those of every metric of torchmetrics, such as ``dist_sync_on_step``.
 
     Raises:
-        ShapeError: if the events differ or the batches do not broadcast.
+        ShapeError: if the events differ, within a batch or from one to the next, or the batches do not broadcast.
         NoClosedForm: for distributions that have no closed form.
 
     Reference:
@@ -77,13 +78,17 @@ class GaussianKL(MeanMetric):
         (tensor(2.3333, dtype=torch.float64), 1.166667)
     """
 
+    _in_pairs = True
+
     def __init__(self, **settings: Any) -> None:
         super().__init__("kl_of_rows", **settings)
 
     def update(self, p: Any, q: Any) -> None:
         """Count the rows of a batch: whatever :func:`kullback.kl_divergence` takes."""
+        event = self._check(p, q)
         with torch.no_grad():
             self._add_rows(kl_divergence(p, q))
+        self._event = event
 
 
 class KLPerDimension(MeanMetric):
@@ -110,20 +115,17 @@ class KLPerDimension(MeanMetric):
         tensor([1.2500, 0.0000], dtype=torch.float64)
     """
 
+    _in_pairs = True
+
     def __init__(self, **settings: Any) -> None:
         super().__init__("kl_of_dimensions", **settings)
 
     def update(self, p: Any, q: Any) -> None:
         """Count the rows of a batch: whatever :func:`kullback.kl_per_dimension` takes."""
+        event = self._check(p, q)
         with torch.no_grad():
-            values = kl_per_dimension(p, q)
-            self._add_rows(values, _event_shape(p))
-
-
-def _event_shape(p: Any) -> torch.Size:
-    if isinstance(p, torch.distributions.Distribution):
-        return p.event_shape
-    return as_gaussian(p, "p").event_shape
+            self._add_rows(kl_per_dimension(p, q), event)
+        self._event = event
 
 
 class Rate(MeanMetric):
@@ -142,7 +144,8 @@ class Rate(MeanMetric):
         settings: those of every metric of torchmetrics.
 
     Raises:
-        ShapeError: if the event of p is not that of the prior.
+        ShapeError: if the event of p is not that of the prior, or of the batches before; or p is a plain Normal of
+            means ``(N, d)``, whose dimensions would be rows.
         NoClosedForm: for what is not Gaussian.
 
     Example:
@@ -163,12 +166,24 @@ class Rate(MeanMetric):
         super().__init__("rate" if fixed is None else f"rate_from_{_digest(fixed)}", **settings)
         self._prior = fixed
 
-    def update(self, p: Any) -> None:
-        """Count the rows of a batch of posteriors: whatever :func:`kullback.as_gaussian` takes."""
+    def _check(self, p: Any, *others: Any, **named: Any) -> torch.Size:
+        """Nor may the event differ from that of the prior."""
+        event = super()._check(p, *others, **named)
+        if self._prior is not None and self._prior.event_shape != event:
+            raise ShapeError(
+                f"p has event shape {tuple(event)}, the prior of this Rate has {tuple(self._prior.event_shape)}. Give "
+                "both one: Rate(prior)."
+            )
+        return event
+
+    def update(self, p: Any, *others: Any) -> None:
+        """Count the rows of a batch of posteriors: whatever :func:`kullback.as_gaussian` takes, and nothing beside."""
+        event = self._check(p, *others)
         with torch.no_grad():
             g = as_gaussian(p, "p").detach()
             prior = Gaussian.standard(g.event_shape) if self._prior is None else self._prior
             self._add_rows(kl_divergence(g, prior.to(device=g.device) if prior.tensors() else prior))
+        self._event = event
 
 
 def _digest(g: Gaussian) -> str:

@@ -61,12 +61,14 @@ class MutualInformation(RecordMetric):
         self._size, self._n, self._seed = size, n, seed
         self._estimate: Estimate | None = None
 
-    def update(self, p: Any) -> None:
-        """Count the rows of a batch of posteriors: whatever :func:`kullback.as_gaussian` takes."""
+    def update(self, p: Any, *others: Any) -> None:
+        """Count the rows of a batch of posteriors: whatever :func:`kullback.as_gaussian` takes, and nothing beside."""
+        event = self._check(p, *others)
         g = as_gaussian(p, "p").detach()
         mean, scale = self._here(g.mean), g.scale.map(lambda x, _: self._here(x), g.event_dims)
         wide = Gaussian(mean, scale.cast(mean.dtype, mean.device), g.event_dims)
         self._add(sample.of_gaussians(wide, self._size, self._seed))
+        self._event = event
 
     def _value(self, x: Tensor) -> Tensor:
         nan = torch.full((), torch.nan, dtype=x.dtype, device=x.device)

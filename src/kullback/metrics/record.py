@@ -54,11 +54,17 @@ def _line(numbers: tuple[int, ...], device: torch.device) -> Tensor:
 
 
 def merged_head(a: Tensor, b: Tensor) -> Tensor:
-    """The first line of the record of the rows of both; NaN where they differ, which ``Header.of`` tells."""
+    """The first line of the record of the rows of both; NaN where they differ, which ``Header.of`` tells.
+
+    Raises:
+        ShapeError: if they differ, where looking does not wait for a device.
+    """
     if a.shape[1] != b.shape[1]:
         raise _differ(f"event sizes differ: lines of {a.shape[1]} and of {b.shape[1]} numbers")
     head = torch.where(a[:1] == b[:1], a[:1], torch.nan)
     head[:, 0] = a[0, 0] + b[0, 0]
+    if head.device.type == "cpu":
+        Header.of(head)
     return head
 
 
