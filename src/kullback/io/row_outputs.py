@@ -8,7 +8,7 @@ from kullback.errors import PosteriorFileError
 from kullback.io.output import check_place, check_writable
 from kullback.io.row_formats import FOLDER, ROW_FORMATS, RowFormat
 from kullback.io.text import printable
-from kullback.numerics.files import set_aside
+from kullback.numerics.files import output_path, set_aside
 
 ROW_SUFFIXES = tuple(ROW_FORMATS)
 """The suffixes of files that columns of rows can be written to."""
@@ -43,7 +43,7 @@ def row_output(name: str) -> RowOutput:
     Raises:
         PosteriorFileError: if it cannot be written, its format is not known, or the folder holds what is no part.
     """
-    path = Path(name)
+    path = output_path(name)
     target = Path(os.path.realpath(path))
     separators = tuple(filter(None, (os.sep, os.altsep)))
     # A run that was killed while it replaced the folder may have set it aside.
