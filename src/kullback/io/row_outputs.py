@@ -1,6 +1,7 @@
 """Where columns of rows are written: a file, or a folder of Parquet files that is read as one table."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from kullback.numerics.files import output_path, set_aside
 
 ROW_SUFFIXES = tuple(ROW_FORMATS)
 """The suffixes of files that columns of rows can be written to."""
+
+# What parts of a result are called, and not those that Spark writes, part-00000-<uuid>.snappy.parquet.
+_PART = re.compile(r"part-\d{5,}\.parquet").fullmatch
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def row_output(name: str) -> RowOutput:
     if target.exists():
         if not target.is_dir():
             raise PosteriorFileError(f"{printable(name)}: is a file, and the slash asks for a folder.")
-        other = [file.name for file in target.iterdir() if not (file.match("part-*.parquet") and file.is_file())]
+        other = [file.name for file in target.iterdir() if not (_PART(file.name) and file.is_file())]
         if other:
             raise PosteriorFileError(
                 f"{printable(name)}: holds {printable(min(other))!r}, which is no part of a result, and would be "

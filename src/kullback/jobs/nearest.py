@@ -109,7 +109,7 @@ def write_nearest(
     Raises as :meth:`Nearest.part` and :func:`~kullback.jobs.row_parts.write_rows` do.
     """
     if not len(work.searched):
-        raise none_left(work.searched.skipped)
+        raise none_left(work.searched.skipped, "rows of B")
     if not 1 <= work.k <= len(work.searched):
         raise PosteriorFileError(f"k is a whole number from 1 to {len(work.searched)} (the rows of B), got {work.k}.")
     held = "held in memory" if isinstance(work.searched, Held) else "read in blocks"

@@ -176,9 +176,9 @@ def write_pairwise(
         PosteriorFileError: if all rows were left out, a matrix of more than a million numbers is to be written as CSV,
             or one as CSV is to be continued.
     """
-    for of in (p, q):
+    for name, of in (("A", p), ("B", q)):
         if not len(of):
-            raise none_left(of.skipped)
+            raise none_left(of.skipped, f"rows of {name}")
     if output.suffix == ".csv":
         if resume:
             raise PosteriorFileError(

@@ -152,8 +152,7 @@ def all_infinite(receipts: Sequence[Mapping[str, Any]]) -> Infinite:
     return functools.reduce(Infinite.merge, (Infinite(*receipt["infinite"]) for receipt in receipts), Infinite())
 
 
-def none_left(skipped: Skipped) -> PosteriorFileError:
+def none_left(skipped: Skipped, rows: str = "rows") -> PosteriorFileError:
     """The error that all rows were left out."""
-    return PosteriorFileError(
-        f"none of {skipped.count:,} rows is left{''.join(f': {place}' for place in skipped.first[:1])}"
-    )
+    first = "".join(f": {place}" for place in skipped.first[:1])
+    return PosteriorFileError(f"none of {skipped.count:,} {rows} is left{first}")
