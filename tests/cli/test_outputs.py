@@ -98,6 +98,17 @@ def test_stdout_that_is_full_is_said(arguments):
     )  # fmt: skip
 
 
+def test_a_disk_that_is_full_is_said_with_the_name_of_the_output():
+    resource = pytest.importorskip("resource")
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    arguments = [sys.executable, "-m", "kullback", "pairwise", "a.npz", "-o", "out.csv"]
+    limit = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))}
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    ended = subprocess.run(arguments, capture_output=True, text=True, check=False, env=environment, **limit)
+    assert (ended.returncode, ended.stderr) == (2, "Error: out.csv: File too large.\n")
+    assert not list(Path().glob("*out.csv*"))
+
+
 @pytest.mark.parametrize("output", [[], ["-o", "out.csv"], ["-o", "out/"]])
 def test_rows_of_which_none_is_left_are_an_error(output):
     for name, start in (("x", 0), ("y", 100)):
