@@ -11,6 +11,7 @@ from torch.testing import assert_close
 import kullback
 from kullback import Gaussian, pairwise
 from kullback.all_pairs import pairwise as module
+from kullback.errors import PosteriorFileError
 
 zarr = pytest.importorskip("zarr")
 
@@ -126,3 +127,50 @@ def test_behind_a_link_the_array_that_it_points_to_is_replaced(tmp_path):
         pairwise(p, p, divergence, out=tmp_path / "kl.zarr")
     assert (tmp_path / "kl.zarr").is_symlink()
     assert_close(read(tmp_path / "real.zarr"), pairwise(p, p, "jeffreys"), rtol=2e-12, atol=0)
+
+
+def test_only_a_matrix_that_was_written_here_is_replaced(tmp_path):
+    p, path = batch(3, 0), tmp_path / "kl.zarr"
+    path.mkdir()
+    pairwise(p, p, out=path)
+    (path / "c" / "thesis.tex").write_text("mine")
+    with pytest.raises(PosteriorFileError, match=r"kl\.zarr: holds 'c.thesis\.tex', which is no part of a matrix"):
+        pairwise(p, p, out=path)
+    (path / "c" / "thesis.tex").rename(path / "thesis.tex")
+    with pytest.raises(PosteriorFileError, match=r"holds 'thesis\.tex'"):
+        pairwise(p, p, out=path)
+    (path / "thesis.tex").unlink()
+    (path / "c" / "0" / "0.0123abcd.partial").touch()  # of a worker that was killed
+    pairwise(p, p, out=path)
+
+    group = zarr.open_group(tmp_path / "model.zarr", mode="w")
+    group["mu"] = np.zeros((3, 2))
+    zarr.save_array(tmp_path / "array.zarr", np.zeros((3, 3)))
+    (tmp_path / "file.zarr").write_text("mine")
+    (tmp_path / "folder.npy").mkdir()
+    (tmp_path / "link.zarr").symlink_to("model.zarr")
+    before = sorted(tmp_path.rglob("*"))
+    for name, says in (
+        ("model.zarr", "holds 'mu'"),
+        ("link.zarr", "holds 'mu'"),
+        ("array.zarr", r"holds 'zarr\.json'"),
+        ("file.zarr", "is no folder"),
+        ("folder.npy", "is a folder"),
+    ):
+        with pytest.raises(PosteriorFileError, match=says):
+            pairwise(p, p, out=tmp_path / name)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("out", ["s3://bucket/kl.zarr", "file:///kl.npy", "memory://kl.npy", ""])
+def test_what_is_no_path_of_this_machine_is_refused(out):
+    with pytest.raises(PosteriorFileError, match="Give a path"):
+        pairwise(batch(3, 0), batch(3, 1), out=out)
+
+
+def test_an_array_behind_a_link_may_have_any_name(tmp_path):
+    p = batch(3, 0)
+    (tmp_path / "kl.zarr").symlink_to(tmp_path / "real")
+    for _ in range(2):
+        pairwise(p, p, out=tmp_path / "kl.zarr")
+    assert zarr.open_array(tmp_path / "real", mode="r").shape == (3, 3)

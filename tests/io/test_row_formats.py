@@ -180,6 +180,9 @@ def test_a_folder_with_other_files_is_not_replaced(tmp_path):
     (tmp_path / "thesis.txt").write_text("")
     with pytest.raises(PosteriorFileError, match=r"thesis\.txt"):
         row_output(f"{tmp_path}/")
+    (tmp_path / "thesis.txt").rename(tmp_path / "part-00001-4f5b.snappy.parquet")
+    with pytest.raises(PosteriorFileError, match=r"holds 'part-00001-4f5b\.snappy\.parquet'"):
+        row_output(f"{tmp_path}/")
 
 
 def test_links_are_followed_and_circles_refused(tmp_path, monkeypatch):

@@ -68,7 +68,7 @@ def test_an_interruption_says_how_to_go_on_and_another_computation_is_refused(fo
 
     code, said = finish(start(folder, *COMPARE, "--resume", "--top", "3"))
     assert (code, len(said.splitlines())) == (2, 1)
-    assert "top was 10 and is 3" in said
+    assert "--top was 10 and is 3" in said
 
     code, said = finish(start(folder, *COMPARE, "--resume"))
     assert code == 0

@@ -140,7 +140,7 @@ def test_another_computation_is_not_continued(folder):
     process.communicate()
     code, said = finish(start(folder, "nearest", "a.npz", "b.npz", "-k", "7", "-o", "near.npz", "--resume"))
     assert (code, len(said.splitlines())) == (2, 1)
-    assert f"nearest was {K} and is 7" in said
+    assert f"-k was {K} and is 7" in said
 
 
 def models(folder):
@@ -197,7 +197,7 @@ def test_what_is_read_in_blocks_is_what_is_held(skip, folder, monkeypatch):
     written = []
     for name, searched in (("held", held), ("streamed", streamed)):
         output = row_output(str(folder / f"{name}.npz"))
-        _, skipped = write_nearest(
+        _, skipped, _ = write_nearest(
             Nearest(rows, searched, K, "kl"), output, [], Local(2), reading={}, resume=False,
             progress=lambda done, whole: None, say=print,
         )  # fmt: skip

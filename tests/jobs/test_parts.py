@@ -22,7 +22,6 @@ from kullback.jobs.plan import Plan
 from kullback.jobs.row_parts import RowParts
 
 COLUMNS = {"id": np.arange(3), "kl": np.array([0.5, 1.0, 2.0])}
-EMPTY = {"id": np.arange(0), "kl": np.zeros(0)}
 
 
 class Killed(BaseException):
@@ -38,7 +37,7 @@ def collect(place, plan, *, numbers, resume=False, publish=True, said=None):
             parts.write(number, COLUMNS, {"number": number})
         if not publish:
             raise Killed
-        parts.publish(list(parts.finished().values()), EMPTY)
+        parts.publish(list(parts.finished().values()))
     return found
 
 
@@ -75,7 +74,8 @@ def test_without_resume_parts_are_removed_and_that_is_said(tmp_path):
         (Plan({"/a": [1, 2]}, {"scale": None}, [0, 1]), "/b is no longer read"),
         (Plan({"/a": [1, 3], "/b": [1, 2]}, {"scale": None}, [0, 1]), "/a has changed"),
         (Plan({"/a": [1, 2], "/b": [1, 2], "/c": []}, {"scale": None}, [0, 1]), "/c was not read"),
-        (Plan({"/a": [1, 2], "/b": [1, 2]}, {"scale": "std"}, [0, 1]), "scale was None and is std"),
+        (Plan({"/a": [1, 2], "/b": [1, 2]}, {"scale": "std"}, [0, 1]), "scale was not given and is std"),
+        (Plan({"/a": [1, 2], "/b": [1, 2]}, {"--squared": True}, [0, 1]), "--squared was not given and is given"),
         (Plan({"/a": [1, 2], "/b": [1, 2]}, {"scale": None}, [0, 2]), "other tasks"),
     ],
 )
@@ -104,7 +104,7 @@ def test_one_output_is_written_by_one_process(tmp_path):
         with pytest.raises(PosteriorFileError, match="another process is writing it"):
             collect(tmp_path / "out.csv", plan, numbers=[0])
         parts.write(0, COLUMNS, {})
-        parts.publish(list(parts.finished().values()), EMPTY)
+        parts.publish(list(parts.finished().values()))
     assert os.listdir(tmp_path) == ["out.csv"]
 
 
@@ -128,7 +128,7 @@ def test_a_lock_is_of_the_folder_that_is_there(tmp_path, monkeypatch):
         with pytest.raises(PosteriorFileError, match="another process is writing it"):
             collect(place, plan, numbers=[0])
         second.write(0, COLUMNS, {})
-        second.publish(list(second.finished().values()), EMPTY)
+        second.publish(list(second.finished().values()))
     assert os.listdir(tmp_path) == ["out.csv"]
 
 
@@ -214,17 +214,6 @@ def test_an_older_folder_that_a_killed_process_set_aside_comes_back(resume, tmp_
     collect(place, plan, numbers=[0, 1])
     assert os.listdir(tmp_path) == ["out"]
     assert sorted(os.listdir(tmp_path / "out")) == ["part-00000.parquet", "part-00001.parquet"]
-
-
-@pytest.mark.parametrize("name", ["out.csv", "out.npz", "out.parquet", "out/"])
-def test_a_result_may_have_no_rows(name, tmp_path):
-    plan = Plan({}, {}, [0])
-    with parts_of(RowParts, row_output(f"{tmp_path}/{name}"), plan, resume=False, say=print) as parts:
-        parts.write(0, EMPTY, {})
-        parts.publish(list(parts.finished().values()), EMPTY)
-    assert os.listdir(tmp_path) == [name.rstrip("/")]
-    if name == "out.csv":
-        assert (tmp_path / name).read_text() == "id,kl\n"
 
 
 def test_a_folder_is_replaced_and_a_link_is_followed(tmp_path):

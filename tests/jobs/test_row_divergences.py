@@ -96,8 +96,10 @@ def test_a_signal_ends_in_one_line_and_parts_stay(number, code, word, folder, un
 
     # Parts of other inputs or of another computation are not mixed with these.
     other = start(folder, "jeffreys", "a.npz", "b.npz", "-o", "out.csv", "--resume")
+    by_order = start(folder, "kl", "a.npz", "b.npz", "-o", "out.csv", "--resume", "--by-order")
+    assert "computations: --by-order was not given and is given. Undo that" in finish(by_order)[1]
     stamp = os.stat(folder / "b.npz")
-    assert "divergence was kl_divergence and is jeffreys" in finish(other)[1]
+    assert "the divergence was kl and is jeffreys" in finish(other)[1]
     os.utime(folder / "b.npz", ns=(stamp.st_atime_ns, stamp.st_mtime_ns + 1))
     ended, said = finish(start(folder, "kl", "a.npz", "b.npz", "-o", "out.csv", "--resume"))
     assert (ended, len(said.splitlines())) == (2, 1)

@@ -22,9 +22,6 @@ class Counting:
             raise PosteriorFileError("a.npz: cannot be read: Connection timed out.")
         return {"id": np.array(rows), "kl": np.array(rows, dtype=float)}, {}
 
-    def empty(self):
-        return {"id": np.arange(0), "kl": np.zeros(0)}
-
 
 def write(place, *, work=None, engine=None, resume=False, said=None):
     tasks = [range(start, start + 3) for start in range(0, 12, 3)]

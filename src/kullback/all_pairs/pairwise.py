@@ -59,8 +59,8 @@ def pairwise(
     A matrix that is larger than memory goes into a file: ``out="kl.zarr"`` is a Zarr array in chunks of 1,024 × 1,024,
     with the attributes ``divergence`` and ``kullback`` (the version); ``out="kl.npy"`` is a NumPy file. It is computed
     and written in blocks of up to 4,096 × 8,192, of which memory holds a few. The file appears under its name when it
-    is complete, in the place of an older one. Values are within the errors below of those without ``out``, because
-    sums of products may be added up in another order.
+    is complete, in the place of an older one; a folder that holds anything but such an array is not replaced. Values
+    are within the errors below of those without ``out``, because sums of products may be added up in another order.
 
     Shape:
         ``(n, m)`` for batches of shapes ``(n,)`` and ``(m,)``: a row for each Gaussian of p, a column for each of q.
@@ -87,6 +87,7 @@ def pairwise(
         ShapeError: if p or q does not have exactly one batch dimension, or if the event shapes differ.
         ValueError: if the name is unknown, or if the divergence has a parameter that must be given.
         NoClosedForm: if the divergence has no closed form for these Gaussians.
+        PosteriorFileError: if ``out`` is no path of this machine, or what has its name is not a matrix.
 
     Example:
         >>> import torch
@@ -110,7 +111,7 @@ def pairwise(
             _in_blocks(a, b, function, engine, matrix.__setitem__)
             return to_callers_type(matrix, kind)
         attributes = {"divergence": divergence if isinstance(divergence, str) else getattr(divergence, "__name__", "")}
-        with matrix_file(Path(out), (len(a), len(b)), a.mean.dtype, attributes) as write:
+        with matrix_file(out, (len(a), len(b)), a.mean.dtype, attributes) as write:
             _in_blocks(a, b, function, engine, write)
         return Path(out)
 

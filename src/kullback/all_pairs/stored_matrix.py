@@ -3,7 +3,9 @@
 import contextlib
 import functools
 import itertools
+import json
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -15,7 +17,8 @@ import torch
 
 from kullback._version import __version__
 from kullback.all_pairs.blocks import Place
-from kullback.numerics.files import publish, restore, sync
+from kullback.errors import PosteriorFileError
+from kullback.numerics.files import check_is_file, output_path, publish, restore, sync
 
 SUFFIXES = (".zarr", ".npy")
 
@@ -26,23 +29,72 @@ Write = Callable[[Place, torch.Tensor], None]
 
 
 @contextlib.contextmanager
-def matrix_file(path: Path, shape: tuple[int, int], dtype: torch.dtype, attributes: dict[str, Any]) -> Iterator[Write]:
+def matrix_file(
+    name: str | os.PathLike[str], shape: tuple[int, int], dtype: torch.dtype, attributes: dict[str, Any]
+) -> Iterator[Write]:
     """What writes a block, at these rows and columns, into a new Zarr array or NumPy file.
 
-    It is written under another name beside ``path``, whose place it takes at the end; it is deleted if the block
+    It is written under another name beside the path, whose place it takes at the end; it is deleted if the block
     raises an exception.
 
     Raises:
         ValueError: for another suffix, or a folder that there is not.
+        PosteriorFileError: if the name is no path, or what has it is not a matrix.
         ImportError: if Zarr is not installed.
     """
+    path = output_path(name)
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"out is a path that ends in {' or '.join(SUFFIXES)}, got {str(path)!r}.")
     if not path.absolute().parent.is_dir():
         raise ValueError(f"out={str(path)!r}: there is no folder {str(path.parent)!r}. Make it first.")
-    with _published(Path(os.path.realpath(path))) as temporary:
+    check_replaceable(path)
+    with _published(Path(os.path.realpath(path)), path.suffix) as temporary:
         create(temporary, shape, dtype, attributes)
         yield functools.partial(write, temporary)
+
+
+def check_replaceable(path: Path) -> None:
+    """Check that what has this name, if anything, is what a matrix may replace: a file for a file; and for a Zarr array
+    an empty folder, or an array that was written here, and nothing else in its folder.
+
+    Raises:
+        PosteriorFileError: if it is not.
+    """
+    if path.suffix.lower() != ".zarr":
+        check_is_file(path)
+        return
+    if path.exists() and not path.is_dir():
+        raise PosteriorFileError(f"{path}: is no folder, which a Zarr array is. Choose another name.")
+    other = min(_others(path), default=None) if path.exists() else None
+    if other is not None:
+        raise PosteriorFileError(
+            f"{path}: holds {other!r}, which is no part of a matrix of divergences, and would be lost. Choose another "
+            "name."
+        )
+
+
+def _others(folder: Path) -> Iterator[str]:
+    """What a folder holds beside an array that was written here."""
+    for file in folder.iterdir():
+        if file.name == "zarr.json" and _is_written_here(file):
+            continue
+        if file.name != "c" or not file.is_dir():
+            yield file.name
+            continue
+        for at, folders, names in os.walk(file):
+            yield from (str(Path(at, name).relative_to(folder)) for name in folders + names if not _CHUNK_NAME(name))
+
+
+# The number of a chunk; one that a process did not finish, because it was killed, is called partial.
+_CHUNK_NAME = re.compile(r"\d+(\.\w+\.partial)?").fullmatch
+
+
+def _is_written_here(file: Path) -> bool:
+    try:
+        found = json.loads(file.read_bytes())
+        return bool(found["node_type"] == "array" and {"divergence", "kullback"} <= found["attributes"].keys())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def create(path: Path, shape: tuple[int, int], dtype: torch.dtype, attributes: dict[str, Any]) -> None:
@@ -65,6 +117,12 @@ def create(path: Path, shape: tuple[int, int], dtype: torch.dtype, attributes: d
         np.save(path, np.empty(shape, name))
     else:
         np.lib.format.open_memmap(path, "w+", name, shape)
+
+
+def describe(path: Path, attributes: dict[str, Any]) -> None:
+    """Add attributes to a Zarr array. They are on the disk when this returns."""
+    _zarr().open_array(str(path), mode="r+").attrs.update(attributes)
+    sync(path / "zarr.json")
 
 
 def write(path: Path, place: Place, values: torch.Tensor) -> None:
@@ -104,12 +162,12 @@ def _zarr() -> Any:
 
 
 @contextlib.contextmanager
-def _published(path: Path) -> Iterator[Path]:
+def _published(path: Path, suffix: str) -> Iterator[Path]:
     """A path in a temporary folder beside ``path``, whose place it takes when the block ends without an exception."""
     restore(path, lambda said: warnings.warn(f"{path}: {said}.", stacklevel=2))
     folder = Path(tempfile.mkdtemp(prefix=".kullback-", dir=path.parent))
     try:
-        yield folder / path.name
-        publish(folder / path.name, path)
+        yield folder / f"matrix{suffix}"
+        publish(folder / f"matrix{suffix}", path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -18,7 +18,7 @@ import click
 
 from kullback._version import __version__
 from kullback.cli import commands as command_files
-from kullback.cli.errors import ClosedPipe, with_notes
+from kullback.cli.errors import BadInput, ClosedPipe, Stdout, with_notes
 from kullback.cli.inputs import ARGUMENTS, EXIT_CODES
 from kullback.cli.patterns import as_given
 from kullback.cli.running import Terminated, heed_termination
@@ -49,10 +49,12 @@ for _module in pkgutil.iter_modules(command_files.__path__):
 
 def main() -> None:
     """Run the command of this process and exit with its code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # Some encodings lack ‖ and σ; write escape sequences instead of failing.
-            stream.reconfigure(errors="backslashreplace")
+    # Some encodings lack ‖ and σ; write escape sequences instead of failing.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        out = sys.stdout
+        sys.stdout = Stdout(out.buffer, out.encoding, "backslashreplace", line_buffering=out.line_buffering)
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors="backslashreplace")
     # Of several errors that tasks of a library find at once, one is reported; asyncio would log the others.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     heed_termination()
@@ -76,6 +78,6 @@ def _leave(message: str, code: int) -> NoReturn:
     """End this process at once, whatever its threads still compute, but remove what it stored in passing."""
     click.echo(message, err=True)
     remove_all()
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, BadInput):
         sys.stdout.flush()
     os._exit(code)

@@ -1,6 +1,7 @@
 """The errors with which commands end: one line and exit code 2 for bad input, a traceback for a defect."""
 
 import contextlib
+import io
 import sys
 from collections.abc import Iterator
 
@@ -43,6 +44,30 @@ def one_line_errors() -> Iterator[None]:
         if why is None:
             raise
         raise BadInput(with_notes(error, why)) from error
+
+
+class Stdout(io.TextIOWrapper):
+    """The standard output, whose errors are told in one line, whatever is written."""
+
+    def write(self, text: str) -> int:
+        """As a text file does."""
+        with _naming_stdout():
+            return super().write(text)
+
+    def flush(self) -> None:
+        """As a text file does."""
+        with _naming_stdout():
+            super().flush()
+
+
+@contextlib.contextmanager
+def _naming_stdout() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise BadInput(f"stdout: cannot be written: {error.strerror}.") from error
 
 
 def with_notes(error: BaseException, message: str | None = None) -> str:

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from kullback.cli.errors import BadInput
+from kullback.errors import PosteriorFileError
 from kullback.io.columns import NAMES, SCALE_KINDS, SCALES, option
 from kullback.io.datasets import parts
 from kullback.io.formats.registry import suffixes, table_suffixes
 from kullback.io.places import place
 from kullback.io.text import printable
+from kullback.numerics.files import output_path
 
 if TYPE_CHECKING:
+    from kullback.cli.running import Running
     from kullback.gaussians.gaussian import Gaussian
     from kullback.io.model import Model
     from kullback.io.reading import Reading
@@ -32,6 +35,21 @@ EXIT_CODES = (
 
 INPUT = click.Path(readable=False)
 """A path that is read; whether it can be is asked when it is opened."""
+
+
+class _Output(click.Path):
+    """A path that is written."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            output_path(value)
+        except PosteriorFileError as error:
+            raise BadInput(f"{param.opts[-1] if param else 'output'}: {error}") from error
+        return super().convert(value, param, ctx)
+
+
+OUTPUT = _Output()
+"""A path that is written; whether it can be is asked by the command."""
 
 ARGUMENTS = "kullback.arguments"
 """Where a context of click keeps the arguments of this process."""
@@ -207,14 +225,30 @@ def _reading(*, scale: Any, labels: str | None, by_order: bool, mean: str | None
     return Reading(scale, chosen, by_order, tuple(Named(m, s, kind) for m, s in zip(means, scales, strict=True)))
 
 
+def options_of(inputs: Sequence[str], reading: "Reading", running: "Running") -> dict[str, Any]:
+    """What determines the rows beside the content of the files, by the names of the arguments and the options."""
+    return {
+        **dict(zip("AB", inputs, strict=False)),
+        "--scale": reading.scale,
+        "--models": ",".join(reading.labels) or None,
+        "--by-order": reading.by_order,
+        "--mean": ",".join(named.mean for named in reading.named) or None,
+        **{option(named.kind): ",".join(of.scale for of in reading.named) for named in reading.named[:1]},
+        "--on-bad": running.on_bad,
+    }
+
+
 def check_output(output: str | None, inputs: Sequence[str | None]) -> None:
-    """Raise :class:`BadInput` if an output is one of the inputs, or a folder that holds one."""
-    if not output or not os.path.exists(output):
+    """Raise :class:`BadInput` if an output is one of the inputs, a folder that holds one, or in a store that is one."""
+    if not output:
         return
-    folder = Path(os.path.realpath(output))
-    files = (file for path in inputs if path for file in (place(path), *parts(place(path))))
-    for file in files:
-        if not isinstance(file, Path) or not file.exists():
-            continue
-        if os.path.samefile(output, file) or (folder.is_dir() and folder in Path(os.path.realpath(file)).parents):
-            raise BadInput(f"{output}: is an input, which writing would destroy. Choose another output.")
+    at = Path(os.path.realpath(output))
+    for path in filter(None, inputs):
+        files = parts(place(path))
+        for file in (place(path), *files):
+            if not isinstance(file, Path) or not file.exists():
+                continue
+            real = Path(os.path.realpath(file))
+            is_in_store = file in files and file.is_dir() and real in at.parents
+            if is_in_store or at in real.parents or (at.exists() and at.samefile(file)):
+                raise BadInput(f"{output}: is an input, which writing would destroy. Choose another output.")

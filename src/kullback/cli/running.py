@@ -13,6 +13,7 @@ from kullback.io.text import printable
 if TYPE_CHECKING:
     from kullback.engines.base import Engine
     from kullback.io.rows import Skipped
+    from kullback.jobs.infinite import Infinite
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,12 @@ def say_skipped(skipped: "Skipped") -> None:
         click.echo(f"  {printable(place)}", err=True)
     if skipped.count > len(skipped.first):
         click.echo("  …", err=True)
+
+
+def say_infinite(infinite: "Infinite") -> None:
+    """Tell how many values are infinite."""
+    if infinite.count:
+        say(str(infinite))
 
 
 class Terminated(BaseException):

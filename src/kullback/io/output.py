@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from kullback.errors import PosteriorFileError
 from kullback.io.text import printable
-from kullback.numerics.files import publish
+from kullback.numerics.files import check_is_file, output_path, publish
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ def finite(x: T) -> T:
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path that replaces ``path`` when the block ends, and is deleted if the block raises an exception."""
-    named, path = path, Path(os.path.realpath(path))
+    named, path = path, Path(os.path.realpath(output_path(path)))
     try:
         handle, temporary = tempfile.mkstemp(prefix=".kullback-", suffix=path.suffix, dir=path.parent)
     except OSError as error:
@@ -42,10 +42,13 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield Path(temporary)
         publish(Path(temporary), path)
-    except BaseException:
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(named)) from error  # of a full disk, which names no file
+    finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
-        raise
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -57,30 +60,25 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str], folders: Sequence[str] = ()) -> None:
-    """Check, before any work is done, that ``path`` can be written and has one of these suffixes, or of ``folders``,
-    which may be replaced.
-
-    Raises:
-        PosteriorFileError: if it cannot or has not.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in suffixes:
-        raise PosteriorFileError(f"{printable(path)}: unknown kind of file to write; known are {', '.join(suffixes)}.")
-    check_place(path)
-    if path.is_dir():
-        if path.suffix.lower() not in folders:
-            raise PosteriorFileError(f"{printable(path)}: is a folder.")
-    elif path.exists() and not path.is_file():
-        raise PosteriorFileError(f"{printable(path)}: is a pipe or a device, which a file cannot replace.")
-
-
-def check_place(path: Path) -> None:
-    """Check that something of this name can be written.
+def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str]) -> None:
+    """Check, before any work is done, that a file of this name, with one of these suffixes, can be written.
 
     Raises:
         PosteriorFileError: if it cannot.
     """
+    check_place(path, suffixes)
+    check_is_file(Path(path))
+
+
+def check_place(path: str | os.PathLike[str], suffixes: Sequence[str] | None = None) -> None:
+    """Check that something of this name, with one of these suffixes if there are any, can be written.
+
+    Raises:
+        PosteriorFileError: if it cannot.
+    """
+    path = output_path(path)
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise PosteriorFileError(f"{printable(path)}: unknown kind of file to write; known are {', '.join(suffixes)}.")
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,6 +1,7 @@
 """Where columns of rows are written: a file, or a folder of Parquet files that is read as one table."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,10 +9,13 @@ from kullback.errors import PosteriorFileError
 from kullback.io.output import check_place, check_writable
 from kullback.io.row_formats import FOLDER, ROW_FORMATS, RowFormat
 from kullback.io.text import printable
-from kullback.numerics.files import set_aside
+from kullback.numerics.files import output_path, set_aside
 
 ROW_SUFFIXES = tuple(ROW_FORMATS)
 """The suffixes of files that columns of rows can be written to."""
+
+# What parts of a result are called, and not those that Spark writes, part-00000-<uuid>.snappy.parquet.
+_PART = re.compile(r"part-\d{5,}\.parquet").fullmatch
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ def row_output(name: str) -> RowOutput:
     Raises:
         PosteriorFileError: if it cannot be written, its format is not known, or the folder holds what is no part.
     """
-    path = Path(name)
+    path = output_path(name)
     target = Path(os.path.realpath(path))
     separators = tuple(filter(None, (os.sep, os.altsep)))
     # A run that was killed while it replaced the folder may have set it aside.
@@ -55,7 +59,7 @@ def row_output(name: str) -> RowOutput:
     if target.exists():
         if not target.is_dir():
             raise PosteriorFileError(f"{printable(name)}: is a file, and the slash asks for a folder.")
-        other = [file.name for file in target.iterdir() if not (file.match("part-*.parquet") and file.is_file())]
+        other = [file.name for file in target.iterdir() if not (_PART(file.name) and file.is_file())]
         if other:
             raise PosteriorFileError(
                 f"{printable(name)}: holds {printable(min(other))!r}, which is no part of a result, and would be "

@@ -5,5 +5,5 @@ published when all are there.
 keeps what was found until an output is whole: ``parts.py`` the parts of it, which are published together, and
 ``checkpoint.py`` how far passes over rows have come.
 ``row_parts.py`` has what computations of rows share, ``divergences.py`` the divergence of each row, ``nearest.py`` the
-nearest rows of another model, and ``pairwise.py`` the matrix of all pairs.
+nearest rows of another model, and ``pairwise.py`` the matrix of all pairs; ``infinite.py`` counts infinite values.
 """

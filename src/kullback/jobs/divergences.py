@@ -15,7 +15,8 @@ from kullback.io.row_formats import concatenated, csv_text, id_array
 from kullback.io.row_outputs import RowOutput
 from kullback.io.rows import Rows, Skipped
 from kullback.io.text import printable
-from kullback.jobs.row_parts import receipt_of, skipped_of, write_rows
+from kullback.jobs.infinite import Infinite
+from kullback.jobs.row_parts import none_left, receipt_of, skipped_of, write_rows
 
 if TYPE_CHECKING:
     from kullback.io.row_formats import Columns
@@ -32,6 +33,7 @@ class Total:
     sums: tuple[float, ...] = ()
     """Of the values of each task, in order, so that the mean is the same however the tasks were run."""
     skipped: Skipped = field(default_factory=Skipped)
+    infinite: Infinite = field(default_factory=Infinite)
 
     @property
     def mean(self) -> float:
@@ -45,7 +47,12 @@ class Total:
 
     def merge(self, other: "Total") -> "Total":
         """That of both, of which ``other`` comes later."""
-        return Total(self.count + other.count, self.sums + other.sums, self.skipped.merge(other.skipped))
+        return Total(
+            self.count + other.count,
+            self.sums + other.sums,
+            self.skipped.merge(other.skipped),
+            self.infinite.merge(other.infinite),
+        )
 
 
 @dataclass(frozen=True)
@@ -91,13 +98,14 @@ class RowDivergence:
         if not ids:
             return self.empty(), total
         columns = {"id": concatenated(ids), self.column: concatenated(values)}
-        sums = (float(np.sum(columns[self.column], dtype=np.float64)),)
-        return columns, Total(len(columns["id"]), sums, total.skipped)
+        found = columns[self.column]
+        sums = (float(np.sum(found, dtype=np.float64)),)
+        return columns, Total(len(found), sums, total.skipped, Infinite.of(found))
 
     def part(self, rows: range) -> "tuple[Columns, dict[str, Any]]":
         """The same, with what is known of them as JSON can express it."""
         columns, total = self.compute(rows)
-        return columns, {"sums": total.sums, **receipt_of(total.skipped)}
+        return columns, {"sums": total.sums, **receipt_of(total.skipped, total.infinite)}
 
     def empty(self) -> "Columns":
         """The columns without rows."""
@@ -141,13 +149,15 @@ def write_divergence(
 
     Raises as :meth:`RowDivergence.compute` and :func:`~kullback.jobs.row_parts.write_rows` do.
     """
-    parameters = {"divergence": work.divergence, **work.parameters, **reading}
+    further = {f"--{name}": value for name, value in work.parameters.items()}
+    parameters = {"the divergence": record_of(work.divergence).module, **further, **reading}
     receipts = write_rows(
         work, work.rows.tasks(_NUMBERS), output, inputs, parameters, engine, resume=resume, progress=progress, say=say
     )
     total = Total()
     for receipt in receipts:
-        total = total.merge(Total(receipt["rows"], tuple(receipt["sums"]), skipped_of(receipt)))
+        sums = tuple(receipt["sums"])
+        total = total.merge(Total(receipt["rows"], sums, skipped_of(receipt), Infinite(*receipt["infinite"])))
     return total
 
 
@@ -168,16 +178,21 @@ def stream_divergence(
         is_printed: whether a terminal shows the text.
         progress: is told how many rows are done, and of how many.
 
+    Raises:
+        PosteriorFileError: if all rows were left out.
+
     Raises as :meth:`RowDivergence.compute` does.
     """
     tasks = work.rows.tasks(_NUMBERS)
     total, done = Total(), 0
     before = csv_text(work.empty(), header=True)  # written with the first rows: an error has none
     for (_, (text, some)), task in zip(engine.map(_ToText(work, is_printed), tasks), tasks, strict=True):
-        write(before + text)
-        before = ""
         total = total.merge(some)
+        if total.count:
+            write(before + text)
+            before = ""
         done += len(task)
         progress(done, len(work.rows))
-    write(before)
+    if not total.count:
+        raise none_left(total.skipped)
     return total

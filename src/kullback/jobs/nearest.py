@@ -15,7 +15,8 @@ from kullback.io.kept import Held, Kept
 from kullback.io.row_formats import id_array
 from kullback.io.row_outputs import RowOutput
 from kullback.io.rows import ModelRows, Skipped
-from kullback.jobs.row_parts import receipt_of, skipped_of, write_rows
+from kullback.jobs.infinite import Infinite
+from kullback.jobs.row_parts import all_infinite, all_skipped, none_left, receipt_of, write_rows
 from kullback.numerics.tensors import no_autocast
 
 if TYPE_CHECKING:
@@ -54,9 +55,8 @@ class Nearest:
         Raises as the divergence does, and as the rows do.
         """
         batch = self.rows.together(rows)
-        receipt = {"searches": len(batch), **receipt_of(batch.skipped)}
         if not len(batch):
-            return self.empty(), receipt
+            return self.empty(), {"searches": 0, **receipt_of(batch.skipped, Infinite())}
         p, q, function = as_batches("nearest({}, k)", batch.gaussians[0], self.searched.part(0, 1), self.divergence)
         with no_autocast(p.device):
             p, q = as_torch(p, q)
@@ -67,7 +67,8 @@ class Nearest:
             "neighbour": self.searched.ids(indices.numpy()).flatten(),
             self.divergence: values.to(p.mean.dtype).numpy().flatten(),
         }
-        return columns, receipt
+        infinite = Infinite.of(columns[self.divergence])
+        return columns, {"searches": len(batch), **receipt_of(batch.skipped, infinite)}
 
     def empty(self) -> "Columns":
         """The columns without rows."""
@@ -88,9 +89,9 @@ def write_nearest(
     resume: bool,
     progress: Callable[[int, int], None],
     say: Callable[[str], None],
-) -> tuple[int, Skipped]:
+) -> tuple[int, Skipped, Infinite]:
     """Write k rows for each, nearest first, with the columns id, rank (from 1), neighbour (its id) and the name of the
-    divergence. Returns how many rows were searched for, and those of them that were left out.
+    divergence. Returns how many rows were searched for, those of them that were left out, and the infinite values.
 
     Args:
         work: what is searched for.
@@ -103,18 +104,17 @@ def write_nearest(
         say: is told what the user should know.
 
     Raises:
-        PosteriorFileError: if k is not from 1 to the number of rows that are searched.
+        PosteriorFileError: if all rows were left out, or k is not from 1 to the number of rows that are searched.
 
     Raises as :meth:`Nearest.part` and :func:`~kullback.jobs.row_parts.write_rows` do.
     """
+    if not len(work.searched):
+        raise none_left(work.searched.skipped, "rows of B")
     if not 1 <= work.k <= len(work.searched):
         raise PosteriorFileError(f"k is a whole number from 1 to {len(work.searched)} (the rows of B), got {work.k}.")
     held = "held in memory" if isinstance(work.searched, Held) else "read in blocks"
-    parameters = {"nearest": work.k, "divergence": work.divergence, _HELD: held, **reading}
+    parameters = {"-k": work.k, "the divergence": work.divergence, _HELD: held, **reading}
     receipts = write_rows(
         work, work.tasks(), output, inputs, parameters, engine, resume=resume, progress=progress, say=say
     )
-    skipped = Skipped()
-    for receipt in receipts:
-        skipped = skipped.merge(skipped_of(receipt))
-    return sum(receipt["searches"] for receipt in receipts), skipped
+    return sum(receipt["searches"] for receipt in receipts), all_skipped(receipts), all_infinite(receipts)

@@ -18,6 +18,7 @@ class Plan:
     inputs: Mapping[str, Sequence[Any]]
     """What changes with the content of each file; see :func:`~kullback.jobs.stamps.fingerprint`."""
     parameters: Mapping[str, Any]
+    """By what messages call them, such as an option; None or False of one that was not given."""
     tasks: Sequence[Any]
     """Each as JSON can express it."""
 
@@ -70,8 +71,15 @@ def _changes(before: Any, now: Any) -> Any:
             yield f"{printable(path)} has changed"
     values = before["parameters"], now["parameters"]
     for name in dict.fromkeys([*values[0], *values[1]]):
-        was, is_ = (given.get(name) for given in values)
+        was, is_ = (_said(given.get(name)) for given in values)
         if was != is_:
-            yield f"{name} was {printable(was)} and is {printable(is_)}"
+            yield f"{name} was {was} and is {is_}"
     if before["tasks"] != now["tasks"]:  # which most of the above changes, too
         yield "the rows are divided into other tasks"
+
+
+def _said(value: Any) -> str:
+    """The value of a parameter, in words."""
+    if value is None or isinstance(value, bool):
+        return "given" if value else "not given"
+    return ", ".join(map(printable, value)) if isinstance(value, list) else printable(value)

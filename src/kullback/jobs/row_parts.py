@@ -1,14 +1,17 @@
 """Columns of rows that are written in parts: a file for each, which are put together, or stay in a folder."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kullback.engines.base import Engine
+from kullback.errors import PosteriorFileError
 from kullback.io.row_formats import FOLDER
 from kullback.io.row_outputs import RowOutput
 from kullback.io.rows import Skipped
+from kullback.jobs.infinite import Infinite
 from kullback.jobs.parts import Parts, finish, parts_of
 from kullback.jobs.plan import Plan
 from kullback.jobs.stamps import fingerprint
@@ -23,9 +26,6 @@ class RowWork(Protocol):
 
     def part(self, rows: range) -> "tuple[Columns, dict[str, Any]]":
         """The columns of these rows, and what the receipt says about them."""
-
-    def empty(self) -> "Columns":
-        """The columns without rows."""
 
 
 class RowParts(Parts):
@@ -51,18 +51,14 @@ class RowParts(Parts):
         """Whether the file has the size that it had."""
         return not receipt["rows"] or self._data(number).stat().st_size == receipt["bytes"]
 
-    def publish(self, receipts: Sequence[Mapping[str, Any]], empty: "Columns") -> None:
+    def publish(self, receipts: Sequence[Mapping[str, Any]]) -> None:
         """Put the parts together, give the result its name, and remove the folder.
 
         Args:
-            receipts: of all parts, in order.
-            empty: the columns without rows, for a result that has none.
+            receipts: of all parts, in order; one at least has rows.
         """
         numbered = zip(range(self.tasks), receipts, strict=True)
         paths = [self._data(number) for number, receipt in numbered if receipt["rows"]]
-        if not paths:
-            paths = [self._data(0)]
-            self.output.format.write(paths[0], empty)
         if self.output.is_folder:
             self._publish_folder(paths)
         else:
@@ -121,20 +117,42 @@ def write_rows(
         progress: is told how many rows are done, and of how many.
         say: is told what the user should know.
 
+    Raises:
+        PosteriorFileError: if all rows were left out.
+
     Raises as the work does, and as :func:`~kullback.jobs.parts.parts_of` does.
     """
     plan = Plan(fingerprint(inputs), parameters, [[task.start, task.stop] for task in tasks])
     with parts_of(RowParts, output, plan, resume=resume, say=say) as parts:
         receipts = finish(parts, _ToPart(work, parts), tasks, len, engine, progress, say)
-        parts.publish(receipts, work.empty())
+        if not any(receipt["rows"] for receipt in receipts):
+            parts.remove()
+            raise none_left(all_skipped(receipts))
+        parts.publish(receipts)
     return receipts
 
 
-def receipt_of(skipped: Skipped) -> dict[str, Any]:
-    """What a receipt says about the rows that were left out."""
-    return {"skipped": skipped.count, "first": skipped.first}
+def receipt_of(skipped: Skipped, infinite: Infinite) -> dict[str, Any]:
+    """What a receipt says about the rows that were left out, and the values of the others."""
+    return {"skipped": skipped.count, "first": skipped.first, "infinite": [infinite.count, infinite.precision]}
 
 
 def skipped_of(receipt: Mapping[str, Any]) -> Skipped:
     """The rows that were left out, of the receipt of a part."""
     return Skipped(receipt["skipped"], tuple(receipt["first"]))
+
+
+def all_skipped(receipts: Sequence[Mapping[str, Any]]) -> Skipped:
+    """The rows that were left out, of the receipts of all parts in order."""
+    return functools.reduce(Skipped.merge, map(skipped_of, receipts), Skipped())
+
+
+def all_infinite(receipts: Sequence[Mapping[str, Any]]) -> Infinite:
+    """The infinite values, of the receipts of all parts."""
+    return functools.reduce(Infinite.merge, (Infinite(*receipt["infinite"]) for receipt in receipts), Infinite())
+
+
+def none_left(skipped: Skipped, rows: str = "rows") -> PosteriorFileError:
+    """The error that all rows were left out."""
+    first = "".join(f": {place}" for place in skipped.first[:1])
+    return PosteriorFileError(f"none of {skipped.count:,} {rows} is left{first}")

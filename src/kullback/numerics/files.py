@@ -2,11 +2,43 @@
 
 import contextlib
 import os
+import re
 import shutil
 import stat
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from kullback.errors import PosteriorFileError
+
+# s3://bucket, and what a path makes of it, s3:/bucket; not the drive C:/.
+_ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
+
+
+def output_path(name: str | os.PathLike[str]) -> Path:
+    """The path of an output.
+
+    Raises:
+        PosteriorFileError: if the name is empty, or an address of something elsewhere.
+    """
+    text = os.fspath(name)
+    if not text:
+        raise PosteriorFileError("the name of the output is empty. Give a path; is a variable of the shell not set?")
+    if _ADDRESS.match(text):
+        raise PosteriorFileError(f"{text}: outputs are written to the file systems of this machine. Give a path.")
+    return Path(text)
+
+
+def check_is_file(path: Path) -> None:
+    """Check that what has this name, if anything, is a file, which another can replace.
+
+    Raises:
+        PosteriorFileError: if it is not.
+    """
+    if path.is_dir():
+        raise PosteriorFileError(f"{path}: is a folder. Choose the name of a file.")
+    if path.exists() and not path.is_file():
+        raise PosteriorFileError(f"{path}: is a pipe or a device, which a file cannot replace.")
 
 
 def sync(path: Path) -> None:

@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kullback.cli.errors import one_line_errors
-from kullback.cli.inputs import EXIT_CODES, POSTERIOR_FILES, check_output, noted, posterior_inputs, read_models
+from kullback.cli.inputs import (
+    EXIT_CODES,
+    OUTPUT,
+    POSTERIOR_FILES,
+    check_output,
+    noted,
+    options_of,
+    posterior_inputs,
+    read_models,
+)
 from kullback.cli.progress import progress
-from kullback.cli.running import Running, running_options, say, say_skipped
+from kullback.cli.running import Running, running_options, say, say_infinite, say_skipped
 from kullback.divergences.registry import RECORDS
 from kullback.io.row_outputs import ROW_SUFFIXES
 from kullback.io.text import printable
@@ -29,7 +38,7 @@ _divergence: "Decorator" = click.option(
 
 
 def _output(kinds: str) -> "Decorator":
-    return click.option("-o", "--output", type=click.Path(), metavar="OUT", required=True,
+    return click.option("-o", "--output", type=OUTPUT, metavar="OUT", required=True,
                         help=f"The file to write, {kinds}.")  # fmt: skip
 
 
@@ -48,22 +57,22 @@ def pairwise(*, a: str, b: str | None, reading: "Reading", output: str, divergen
     """
     with one_line_errors():
         from kullback.io.kept import kept
-        from kullback.io.output import check_writable
         from kullback.io.rows import Skipped
-        from kullback.jobs.pairwise import MATRIX_SUFFIXES, write_pairwise
+        from kullback.jobs.pairwise import matrix_output, write_pairwise
 
         inputs = _inputs(a, b, output)
-        check_writable(output, MATRIX_SUFFIXES, folders=(".zarr",))
+        place = matrix_output(output)
         models = _models(inputs, reading)
         with running.start() as engine, progress("pairwise", unit="numbers") as update:
             copies = len(models) * (1 + engine.processes)
             read = noted(lambda: [kept(model, skip=running.skips, copies=copies) for model in models])
             p, q = read[0], read[-1]
-            write_pairwise(
-                p, q, output, inputs, divergence, engine, reading=_read_as(inputs, reading, running),
+            infinite = write_pairwise(
+                p, q, place, inputs, divergence, engine, reading=options_of(inputs, reading, running),
                 resume=running.resume, progress=update, say=say,
             )  # fmt: skip
         say_skipped(functools.reduce(Skipped.merge, (of.skipped for of in read)))
+        say_infinite(infinite)
         click.echo(f"wrote {len(p):,} × {len(q):,} divergences to {printable(output)}", err=True)
 
 
@@ -98,11 +107,12 @@ def nearest(
         with running.start() as engine, progress("nearest", unit="rows") as update:
             rows = noted(lambda: alone(models[0], skip=running.skips))
             searched = noted(lambda: kept(models[-1], skip=running.skips, copies=1 + engine.processes))
-            count, skipped = write_nearest(
+            count, skipped, infinite = write_nearest(
                 Nearest(rows, searched, k, divergence), place, inputs, engine,
-                reading=_read_as(inputs, reading, running), resume=running.resume, progress=update, say=say,
+                reading=options_of(inputs, reading, running), resume=running.resume, progress=update, say=say,
             )  # fmt: skip
         say_skipped(skipped if len(models) == 1 else skipped.merge(searched.skipped))
+        say_infinite(infinite)
         click.echo(
             f"wrote the {k:,} nearest of {len(searched):,} for each of {count:,} to {printable(output)}", err=True
         )
@@ -121,11 +131,6 @@ def _models(inputs: list[str], reading: "Reading") -> "list[Model]":
     models = read_models(inputs, reading)
     check_shapes(models[0], models[-1])
     return models
-
-
-def _read_as(inputs: list[str], reading: "Reading", running: Running) -> dict[str, Any]:
-    """What determines the rows, beside the files."""
-    return {"files": inputs, "reading": repr(reading), "on_bad": running.on_bad}
 
 
 COMMANDS = (pairwise, nearest)

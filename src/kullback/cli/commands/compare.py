@@ -13,10 +13,12 @@ from kullback.cli.gate import Condition
 from kullback.cli.inputs import (
     EXIT_CODES,
     INPUT,
+    OUTPUT,
     POSTERIOR_FILES,
     check_output,
     command_line,
     load_rows,
+    options_of,
     posterior_inputs,
     read_models,
 )
@@ -58,7 +60,7 @@ def _list_scalars(context: click.Context, parameter: click.Parameter, value: boo
 @click.option(
     "--aggregate/--no-aggregate",
     default=None,
-    help="Estimate the aggregated posteriors, too; by default of one model or two.",
+    help="Estimate the aggregated posteriors, too, which takes some seconds; by default of one model or two.",
 )
 @click.option(
     "--fail-if",
@@ -75,9 +77,7 @@ def _list_scalars(context: click.Context, parameter: click.Parameter, value: boo
     callback=_list_scalars,
     help="List the numbers that --fail-if knows, and exit.",
 )
-@click.option(
-    "--json", "json_path", type=click.Path(), metavar="FILE", help="Write all numbers as JSON; - prints only them."
-)
+@click.option("--json", "json_path", type=OUTPUT, metavar="FILE", help="Write all numbers as JSON; - prints only them.")
 @click.option(
     "--active-variance",
     type=float,
@@ -108,7 +108,7 @@ def _list_scalars(context: click.Context, parameter: click.Parameter, value: boo
     show_default=True,
     help="How many of the inputs that differ most to list.",
 )
-@click.option("--report", "report_path", type=click.Path(), metavar="FILE.html", help="Write one offline HTML page.")
+@click.option("--report", "report_path", type=OUTPUT, metavar="FILE.html", help="Write one offline HTML page.")
 def compare(
     *,
     a: str,
@@ -199,8 +199,10 @@ def _one_or_two(
     if many == 1:
         del options["align"]
     if outputs:
-        what = {"align": options.get("align", ()), "top": options["top"], "on_bad": running.on_bad}
-        state = _checkpoint(rows, [path for path in (a, b) if path], reading, what, outputs[0], resume=running.resume)
+        paths = [path for path in (a, b) if path]
+        what = {"--align": ",".join(options.get("align", ())) or "none", "--top": options["top"]}
+        what |= options_of(paths, reading, running)
+        state = _checkpoint(rows, paths, what, outputs[0], resume=running.resume)
         options["state"] = unfinished.enter_context(state)
     with running.start() as engine, progress("comparing" if many > 1 else "describing", unit="rows") as update:
         options |= {"names": called, "engine": engine, "progress": update}
@@ -210,9 +212,9 @@ def _one_or_two(
 
 
 def _checkpoint(
-    rows: "ModelRows", paths: Sequence[str], reading: "Reading", what: dict[str, Any], output: str, *, resume: bool
+    rows: "ModelRows", paths: Sequence[str], what: dict[str, Any], output: str, *, resume: bool
 ) -> "contextlib.AbstractContextManager[Checkpoint]":
-    """Where the progress of the passes over rows is kept, beside an output. ``what`` else determines their results."""
+    """Where the progress of the passes over rows is kept, beside an output. ``what`` determines their results."""
     from kullback.comparison.leftover import Leftovers
     from kullback.comparison.passes import tasks_of
     from kullback.comparison.summary import Summary
@@ -220,8 +222,7 @@ def _checkpoint(
     from kullback.jobs.plan import Plan
     from kullback.jobs.stamps import fingerprint
 
-    parameters = {"files": list(paths), "reading": repr(reading), **what, "align": list(what["align"])}
-    plan = Plan(fingerprint(paths), parameters, [[task.start, task.stop] for task in tasks_of(rows)])
+    plan = Plan(fingerprint(paths), what, [[task.start, task.stop] for task in tasks_of(rows)])
     read = {"summary": Summary.from_json, "leftovers": Leftovers.from_json}
     return checkpoint(Path(output), output, plan, read, resume=resume, say=say)
 

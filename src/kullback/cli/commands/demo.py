@@ -5,17 +5,17 @@ import os
 import click
 
 from kullback.cli.errors import one_line_errors
-from kullback.cli.inputs import EXIT_CODES, command_line, load_rows
+from kullback.cli.inputs import EXIT_CODES, OUTPUT, command_line, load_rows
 from kullback.cli.progress import progress
 from kullback.io.text import printable
 
 
 @click.command(epilog=EXIT_CODES)
 @click.option(
-    "--json", "json_path", type=click.Path(), metavar="FILE", help="Write all numbers of the first comparison as JSON."
+    "--json", "json_path", type=OUTPUT, metavar="FILE", help="Write all numbers of the first comparison as JSON."
 )
 @click.option(
-    "--report", "report_path", type=click.Path(), metavar="FILE.html",
+    "--report", "report_path", type=OUTPUT, metavar="FILE.html",
     help="Write one offline HTML page for each comparison: FILE.html and FILE-beta.html.",
 )  # fmt: skip
 def demo(json_path: str | None, report_path: str | None) -> None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kullback.cli.errors import BadInput, one_line_errors
-from kullback.cli.inputs import EXIT_CODES, POSTERIOR_FILES, load_rows, note_prior, posterior_inputs
+from kullback.cli.inputs import EXIT_CODES, OUTPUT, POSTERIOR_FILES, load_rows, note_prior, options_of, posterior_inputs
 from kullback.cli.progress import progress
-from kullback.cli.running import Running, running_options, say, say_skipped
+from kullback.cli.running import Running, running_options, say, say_infinite, say_skipped
 from kullback.divergences.record import Parameter, Record
 from kullback.divergences.registry import RECORDS
 from kullback.io.row_outputs import ROW_SUFFIXES
@@ -23,9 +23,9 @@ def _row_command(record: Record) -> click.Command:
 
     @posterior_inputs
     @click.option(
-        "-o", "--output", type=click.Path(), metavar="OUT",
-        help=f"The file to write, {', '.join(ROW_SUFFIXES)}, or a folder of Parquet files, OUT/. Without it, CSV on "
-        "stdout.",
+        "-o", "--output", type=OUTPUT, metavar="OUT",
+        help=f"The file to write, {', '.join(ROW_SUFFIXES)}, or a folder of Parquet files, OUT/. Without it, or as -, "
+        "CSV on stdout.",
     )  # fmt: skip
     @running_options
     def command(
@@ -35,6 +35,8 @@ def _row_command(record: Record) -> click.Command:
             from kullback.io.row_outputs import row_output
             from kullback.jobs.divergences import RowDivergence, stream_divergence, write_divergence
 
+            if output in ("-", "/dev/stdout"):
+                output = None
             running.check_output(output)
             place = row_output(output) if output else None
             rows, _ = load_rows(a, b, reading, (output,), skip=running.skips)
@@ -48,14 +50,15 @@ def _row_command(record: Record) -> click.Command:
                     printed = sys.stdout.isatty()
                     total = stream_divergence(work, sys.stdout.write, engine, is_printed=printed, progress=update)
                 else:
+                    inputs = [path for path in (a, b) if path]
                     total = write_divergence(
-                        work, place, [path for path in (a, b) if path], engine,
-                        reading={"files": [a, b], "reading": repr(reading), "on_bad": running.on_bad},
+                        work, place, inputs, engine, reading=options_of(inputs, reading, running),
                         resume=running.resume, progress=update, say=say,
                     )  # fmt: skip
             if len(rows.models) == 1:
                 note_prior(rows)
             say_skipped(rows.unmatched.merge(total.skipped))
+            say_infinite(total.infinite)
             if place:
                 click.echo(f"wrote {total.count:,} rows to {printable(output)} (mean {total.mean:.6g})", err=True)
 

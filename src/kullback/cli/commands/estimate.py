@@ -3,7 +3,7 @@
 import click
 
 from kullback.cli.errors import BadInput, one_line_errors
-from kullback.cli.inputs import EXIT_CODES, INPUT, SAMPLE_FILES, check_output
+from kullback.cli.inputs import EXIT_CODES, INPUT, OUTPUT, SAMPLE_FILES, check_output
 from kullback.cli.progress import progress
 from kullback.io.text import printable
 
@@ -17,7 +17,7 @@ from kullback.io.text import printable
     "--columns", metavar="NAME[,NAME]", help="The array to read from X and Y, or one for each, if a file has several."
 )
 @click.option(
-    "--json", "json_path", is_flag=False, flag_value="-", metavar="[FILE]",
+    "--json", "json_path", type=OUTPUT, is_flag=False, flag_value="-", metavar="[FILE]",
     help="Write JSON, to a file or to stdout. Without a file name, give --json after X and Y.",
 )  # fmt: skip
 def estimate(
