@@ -261,11 +261,11 @@ WRONG = {
     ),
     "null.parquet": (
         lambda p: pyarrow.parquet.write_table(pa.table({"mu": [[1.0], None], "var": [[1.0], [1.0]]}), p),
-        "column 'mu', row 1: empty",
+        "column 'mu', row 1, dimension 0: null is not a valid mean",
     ),
     "inner.parquet": (
-        lambda p: pyarrow.parquet.write_table(pa.table({"mu": [[1.0, 2.0], [None, 1.0]], "var": [[1.0], [1.0]]}), p),
-        "column 'mu', row 1: holds an empty number",
+        lambda p: pyarrow.parquet.write_table(pa.table({"mu": [[1.0, 2.0], [None, 1.0]], "var": [[1.0, 1.0]] * 2}), p),
+        "column 'mu', row 1, dimension 0: null is not",
     ),
 }
 

@@ -24,11 +24,13 @@ from kullback.io.covariances import covariance_column, with_covariances
 from kullback.io.datasets import absolute, is_table, model_name, open_dataset
 from kullback.io.formats.registry import Unnamed, naming, safely
 from kullback.io.gathering import gathered
+from kullback.io.ids import ids_of_column
 from kullback.io.model import Model, Posteriors, rows_of_images
+from kullback.io.named_column import NamedColumn
 from kullback.io.numbers import real_tensor
 from kullback.io.places import Place, place
 from kullback.io.stored import Stored, check_room
-from kullback.io.stored_model import NamedColumn, StoredModel, ids_of_column
+from kullback.io.stored_model import StoredModel
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
@@ -98,7 +100,7 @@ class PosteriorFile:
         with naming(self.path):
             labels = [model.label for model in self.models.values()]
             called = id_column(self.columns, columns.label, labels) if ids else None
-        key = None if called is None else NamedColumn(called, self.columns[called])
+        key = None if called is None else NamedColumn(called, _as_ids(self.columns[called]))
         pictures = image_column(self.columns)
         images = None if pictures is None else self.columns[pictures]
         gaussian = self._with_covariances(columns, scale)
@@ -230,6 +232,11 @@ def distinct_names(names: Sequence[str], sources: Sequence[str]) -> list[str]:
     with_folders = [f"{printable(folder)}/{name}" for folder, name in zip(folders, names, strict=True)]
     letters = [chr(ord("A") + i) if i < 26 else f"model {i + 1}" for i in range(len(names))]
     return next(list(found) for found in (names, with_folders, letters) if len(set(found)) == len(found))
+
+
+def _as_ids(column: Stored) -> Stored:
+    """A column of ids, of which codes such as ``007`` are text."""
+    return column.as_text() if column.has_codes else column
 
 
 def _listed(key: NamedColumn, path: Place, rows: int) -> list[Any]:

@@ -40,6 +40,15 @@ class Stored(abc.ABC):
         """Whether some rows can be read in less memory than all of them take."""
         return True
 
+    @property
+    def has_codes(self) -> bool:
+        """Whether it is text, such as ``007``, of which numbers are made that would not be written so."""
+        return False
+
+    def as_text(self) -> "Stored":
+        """The column as the text that it was made of."""
+        return self
+
     def place(self, row: int) -> str:
         """Where a row is, for a message: ``row 17``, or ``part-3.parquet, row group 2, row 17``."""
         return f"row {row:,}"

@@ -1,11 +1,9 @@
 """The posteriors of a model whose columns are stored."""
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,11 +11,14 @@ from kullback.errors import PosteriorFileError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
 from kullback.io.formats.registry import naming, safely
+from kullback.io.ids import ids_of_column
+from kullback.io.missing import shown
 from kullback.io.model import Model, ModelBatch, rows_of_images
-from kullback.io.numbers import is_floating, is_integer, real_tensor
+from kullback.io.named_column import NamedColumn
+from kullback.io.numbers import real_tensor
 from kullback.io.places import Place
 from kullback.io.stored import check_room
-from kullback.io.text import printable, unwritable_row
+from kullback.io.text import printable
 from kullback.numerics.arrays import FLOATING
 
 if TYPE_CHECKING:
@@ -25,23 +26,6 @@ if TYPE_CHECKING:
 
 # How many values that are not possible a batch tells of.
 _TOLD = 10
-
-
-@dataclass(frozen=True)
-class NamedColumn:
-    """A stored column, and what messages call it."""
-
-    name: str
-    stored: "Stored"
-
-    def rows(self, path: Place, start: int, stop: int, size: int) -> "Iterator[Column]":
-        """Consecutive rows in batches; whatever is wrong with the file is a :class:`PosteriorFileError`."""
-        batches = self.stored.batches(start, stop, size)
-        while True:
-            batch = safely(path, lambda: next(batches, None))
-            if batch is None:
-                return
-            yield batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,63 +155,7 @@ def _told(
     index = bad[row].nonzero()[0].tolist()
     value = x[row][tuple(index)].item()
     place = f"column {printable(of.name)!r}, {of.stored.place(first + row)}, dimension {','.join(map(str, index))}"
-    text = f"{place}: {value:g} is not a valid {kind or 'mean'} (rows and dimensions are counted from 0)."
+    text = f"{place}: {shown(value)} is not a valid {kind or 'mean'} (rows and dimensions are counted from 0)."
     if hint and kind in POSITIVE and value < 0:
         text += " Is it a log-variance? Then rename the column to logvar; if it is called sigma, say --scale logvar."
     return text
-
-
-def ids_of_column(key: NamedColumn, path: Place, start: int, stop: int, size: int) -> Iterator[Sequence[Any]]:
-    """The ids of consecutive rows, in batches."""
-    first = start
-    batches = key.rows(path, start, stop, size)
-    for column in batches:
-        with naming(path):
-            if column.ndim == 1 and is_floating(column):
-                raise _no_integers(key, first, itertools.chain([column], batches))
-            ids = _ids(column, key, first)
-        first += len(ids)
-        yield ids
-
-
-def _no_integers(of: NamedColumn, first: int, batches: "Iterator[Column]") -> PosteriorFileError:
-    """The error for floating-point ids, which names the first with a fraction; if none has one, the first of all."""
-    values = (value for column in batches for value in column.tolist())
-    rows = enumerate(values, first)
-    row, value = next(rows)
-    if value.is_integer():
-        row, value = next((of_row for of_row in rows if not of_row[1].is_integer()), (row, value))
-    return _no_id(of, row, value)
-
-
-def _no_id(of: NamedColumn, row: int, value: Any) -> PosteriorFileError:
-    where = f"column {printable(of.name)!r}, {of.stored.place(row)}"
-    return PosteriorFileError(f"{where}: {printable(value)!r}; ids must be all integers or all strings.")
-
-
-def _ids(column: "Column", of: NamedColumn, first: int) -> Sequence[Any]:
-    """A column as a sequence of ids, integers or strings of Python; integers stay where they lie."""
-    if not isinstance(column, Tensor):
-        unwritable = unwritable_row(column)
-        if unwritable is not None:
-            where = f"column {printable(of.name)!r}, {of.stored.place(first + unwritable)}"
-            raise PosteriorFileError(f"{where}: is text that is not Unicode.")
-        if column.dtype.kind in "mM":
-            raise PosteriorFileError(
-                f"column {printable(of.name)!r} holds times; ids must be all integers or all strings."
-            )
-    if column.ndim == 1 and is_integer(column):
-        array = np.asarray(column)
-        return memoryview(array.astype(array.dtype.newbyteorder("="), copy=False))  # type: ignore[arg-type]
-    values = column.tolist()
-    if not isinstance(values, list):
-        raise PosteriorFileError(f"column {printable(of.name)!r} must hold one id for each row.")
-    if not values:
-        return values
-    kind = str if isinstance(values[0], str) else int
-    if set(map(type, values)) == {kind}:
-        return values
-    wrong = next((row for row, v in enumerate(values) if not isinstance(v, kind) or isinstance(v, bool)), None)
-    if wrong is not None:
-        raise _no_id(of, first + wrong, values[wrong])
-    return values

@@ -69,6 +69,16 @@ class Concatenated(Stored):
         """Whether all parts are, or there are several."""
         return len(self.parts) > 1 or all(part.is_sliced for part in self.parts)
 
+    @property
+    def has_codes(self) -> bool:
+        """Whether any part has: then all are to be text."""
+        return any(part.has_codes for part in self.parts)
+
+    def as_text(self) -> "Stored":
+        """The text of all parts."""
+        texts = [(file, part.as_text()) for file, part in zip(self.files, self.parts, strict=True)]
+        return Concatenated(self.name, texts)
+
     def beside(self, others: Sequence[Stored]) -> "Stored | None":
         """Those of each file as one."""
         own = [self, *(other for other in others if isinstance(other, Concatenated) and other.files == self.files)]
@@ -248,7 +258,10 @@ def _common(a: Any, b: Any) -> Any:
 
 
 def _as(x: Any, dtype: Any) -> "Column":
-    """An array of this dtype, copied if it has another."""
+    """An array of this dtype, copied if it has another; as it is, if integers are missing in it."""
     import numpy as np
 
-    return x.astype(dtype, copy=False) if isinstance(x, np.ndarray) else x.to(dtype)
+    if not isinstance(x, np.ndarray):
+        return x.to(dtype)  # type: ignore[no-any-return]
+    # No integer says that a number is missing.
+    return x if x.dtype.kind == "f" and dtype.kind in "iu" else x.astype(dtype, copy=False)

@@ -97,6 +97,13 @@ class OfFile(Stored):
         while (batch := safely(self.path, lambda: next(batches, None))) is not None:
             yield batch
 
+    @property
+    def has_codes(self) -> bool:  # noqa: D102
+        return safely(self.path, lambda: self.column.has_codes)
+
+    def as_text(self) -> Stored:  # noqa: D102
+        return OfFile(self.path, self.column.as_text())
+
     def place(self, row: int) -> str:  # noqa: D102
         return self.column.place(row)
 

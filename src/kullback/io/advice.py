@@ -1,0 +1,9 @@
+"""What messages advise: the option of a command, and what a caller in Python does instead."""
+
+BY_ORDER = "--by-order (in Python, leave the ids out)"
+ON_BAD = "--on-bad skip (in Python, on_bad='skip')"
+IDS = "ids must be all integers or all strings"
+NO_IDS = (
+    f"{IDS}. Save the column as strings, name another by --id (in Python, rename that to 'id'), or join rows by order: "
+    f"{BY_ORDER}."
+)
