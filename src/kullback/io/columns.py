@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from kullback.errors import PosteriorFileError
+from kullback.io.advice import BY_ORDER
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
@@ -93,9 +94,15 @@ def named_model(named: Named, names: Iterable[str], shapes: "Shapes | None" = No
     """
     names = list(names)
     for name in (named.mean, named.scale):
-        if name not in names:
-            raise PosteriorFileError(f"there is no column {printable(name)!r}. Columns are {_listed(names, shapes)}.")
+        check_named(name, names, shapes)
     return ModelColumns("", named.mean, {named.kind: named.scale})
+
+
+def check_named(name: str, names: Iterable[str], shapes: "Shapes | None" = None) -> None:
+    """Raise a :class:`PosteriorFileError` if there is no column of a name that the caller gives."""
+    names = list(names)
+    if name not in names:
+        raise PosteriorFileError(f"there is no column {printable(name)!r}. Columns are {_listed(names, shapes)}.")
 
 
 def models(names: Iterable[str], shapes: "Shapes | None" = None) -> list[ModelColumns]:
@@ -225,8 +232,8 @@ def id_column(names: Iterable[str], label: str, labels: Iterable[str]) -> str | 
     common = [n for n, of in ids if of not in taken]
     if len(common) > 1:
         raise PosteriorFileError(
-            f"columns {', '.join(map(repr, common))} may all identify the rows. Rename the right one to 'id', or join "
-            "rows by order: --by-order."
+            f"columns {', '.join(map(repr, common))} may all identify the rows. Say which: --id NAME (in Python, "
+            f"rename it to 'id'); or join rows by order: {BY_ORDER}."
         )
     return common[0] if common else None
 

@@ -8,9 +8,10 @@ import numpy as np
 from kullback.errors import PosteriorFileError
 from kullback.io.advice import BY_ORDER, ON_BAD
 from kullback.io.model import ROWS_AT_ONCE, Model
+from kullback.io.possible_ids import warn_of_possible_ids
 from kullback.io.reordering import reordered
 from kullback.io.rows import ModelRows, Skipped
-from kullback.io.stored_model import StoredModel, not_unique
+from kullback.io.stored_model import not_unique
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def joined(a: Model, b: Model, *, skip: bool = False) -> ModelRows:
                 f"{a.source} has {len(a)} rows, {b.source} has {len(b)}. To join by order, both need the same number "
                 "of rows; to join by identity, both need a column 'id'."
             )
+        warn_of_possible_ids(a, b)
         _check_ids(a)
         _check_ids(b)
         return ModelRows((a, b), skip)
@@ -200,6 +202,5 @@ def _order(model: Model, keys: "Array") -> "Array":
     for place in (ordered[1:] == ordered[:-1]).nonzero()[0].tolist():
         one, other = (_id_at(model, int(order[i])) for i in (place, place + 1))
         if one == other:
-            name = model.key.name if isinstance(model, StoredModel) and model.key else "id"
-            raise PosteriorFileError(f"{model.source}: {not_unique(name, one)}")
+            raise PosteriorFileError(f"{model.source}: {not_unique(model.id_name, one)}")
     return order

@@ -14,10 +14,12 @@ from kullback.gaussians.scales.diagonal import Parameterization
 from kullback.io.columns import (
     ModelColumns,
     Named,
+    check_named,
     id_column,
     image_column,
     models,
     named_model,
+    role,
     scale_column,
 )
 from kullback.io.covariances import covariance_column, with_covariances
@@ -84,13 +86,15 @@ class PosteriorFile:
         are_numbered = len(models) > 1 and all(m.label.isdigit() for m in models)
         return are_numbered and len(self.columns[models[0].mean].shape) == 1
 
-    def model(self, label: str | None = None, *, scale: Parameterization | None = None, ids: bool = True) -> Model:
+    def model(
+        self, label: str | None = None, *, scale: Parameterization | None = None, ids: bool | str = True
+    ) -> Model:
         """The model with this label; without a label, the only model. Its rows are read when they are asked for.
 
         Args:
             label: the name or label of the model.
             scale: the parameterization to read if the names of columns do not determine it.
-            ids: whether to read the ids of rows.
+            ids: whether to read the ids of rows; or the name of their column.
 
         Raises:
             PosteriorFileError: if the file does not contain it, or its columns do not fit together.
@@ -99,22 +103,33 @@ class PosteriorFile:
         columns = self.models[name]
         with naming(self.path):
             labels = [model.label for model in self.models.values()]
-            called = id_column(self.columns, columns.label, labels) if ids else None
+            if isinstance(ids, str):
+                check_named(ids, self.columns, functools.partial(_shapes, self.path, self.columns))
+                called: str | None = ids
+            else:
+                called = id_column(self.columns, columns.label, labels) if ids else None
         key = None if called is None else NamedColumn(called, _as_ids(self.columns[called]))
         pictures = image_column(self.columns)
         images = None if pictures is None else self.columns[pictures]
+        others = self._others(pictures) if ids and key is None else ()
         gaussian = self._with_covariances(columns, scale)
         if gaussian is not None:
             self._check_ids(key, len(gaussian))
             rows = None if key is None else _listed(key, self.path, len(gaussian))
             pictured = None if images is None else functools.partial(_pictures, images, len(gaussian))
-            return Posteriors(name, self.where, gaussian, rows, pictured)
+            return Posteriors(name, self.where, gaussian, rows, pictured, others)
         with naming(self.path):
             scale_name, kind = scale_column(columns, scale)
             mean, value = (NamedColumn(n, self.columns[n]) for n in (columns.mean, scale_name))
             self._check_shapes(mean, value)
         self._check_ids(key, len(mean.stored))
-        return StoredModel(name, self.where, self.path, mean, value, kind, key, images)
+        return StoredModel(name, self.where, self.path, mean, value, kind, key, images, others)
+
+    def _others(self, pictures: str | None) -> tuple[NamedColumn, ...]:
+        """The columns whose names say nothing, and that no model is made of."""
+        used = {name for model in self.models.values() for name in (model.mean, *model.scales.values())}
+        names = [name for name in self.columns if role(name) is None and name not in used and name != pictures]
+        return tuple(NamedColumn(name, self.columns[name]) for name in names)
 
     def _check_shapes(self, mean: NamedColumn, scale: NamedColumn) -> None:
         """Raise an error unless there is one scale for each mean, or one for each row."""

@@ -41,6 +41,7 @@ class StoredModel(Model):
     key: NamedColumn | None = None
     """The ids of the rows."""
     images: "Stored | None" = None
+    others: tuple[NamedColumn, ...] = ()
 
     def __len__(self) -> int:
         return len(self.mean.stored)
@@ -54,6 +55,11 @@ class StoredModel(Model):
     def numbers_per_row(self) -> int:
         """The number of coordinates."""
         return self.event_shape.numel()
+
+    @property
+    def id_name(self) -> str:  # type: ignore[override]
+        """The name of the column of ids."""
+        return "id" if self.key is None else self.key.name
 
     @property
     def has_ids(self) -> bool:

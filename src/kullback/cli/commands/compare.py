@@ -17,6 +17,7 @@ from kullback.cli.inputs import (
     check_output,
     command_line,
     load_rows,
+    noted,
     posterior_inputs,
     read_models,
 )
@@ -249,7 +250,9 @@ def _several(
     if names:
         called = _names(names, len(models))
     with running.start() as engine, progress(f"comparing {len(models)} models") as update:
-        result = compare_all_rows(models, called, skip=running.skips, engine=engine, progress=update, **options)
+        result = noted(
+            lambda: compare_all_rows(models, called, skip=running.skips, engine=engine, progress=update, **options)
+        )
     for pair in result.pairs.values():
         say_skipped(pair.summary.skipped)
     return result
