@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kullback.errors import PosteriorFileError
 from kullback.io.missing import with_nulls
+from kullback.io.no_numbers import are_others, no_numbers
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
@@ -134,4 +135,6 @@ def arrow_rows(
     for name, column in zip(names, columns, strict=True):
         if column.ndim != 1:
             raise PosteriorFileError(f"column {printable(name)!r} holds lists, where others hold single numbers.")
+        if are_others(column):
+            raise no_numbers(name, place, [column], start)
     return np.stack(columns, 1)

@@ -181,6 +181,27 @@ def _listed(names: list[str], shapes: "Shapes | None") -> str:
     return ", ".join(shown) + ", …" * (len(names) > _MAX_LISTED) or "none"
 
 
+def uncounted(names: Iterable[str]) -> str:
+    """Why columns of single numbers are not read as the coordinates of one model: which of them are not there."""
+    numbered: dict[str, dict[int, str]] = {}
+    for name in names:
+        kind, label = role(name) or ("", "")
+        if label.isdecimal() and kind in ("mean", "sigma", *SCALES):
+            numbered.setdefault(kind, {})[int(label)] = name
+    if len(numbered) > 2:
+        return f"give them one kind of scale, not {' and '.join(kind for kind in numbered if kind != 'mean')}"
+    everyone = {number for of in numbered.values() for number in of}
+    wanted = range(min(everyone, default=0) and 1, max(everyone, default=0) + 1)
+    lacking = [
+        re.sub(r"\d+(?=\D*$)", str(number), next(iter(of.values())))
+        for of in numbered.values()
+        for number in wanted
+        if number not in of
+    ]
+    listed = ", ".join(repr(printable(name)) for name in lacking[:_MAX_LISTED]) + ", …" * (len(lacking) > _MAX_LISTED)
+    return f"there is no {listed}" if lacking else "number the means and the scales alike"
+
+
 def scale_column(model: ModelColumns, scale: "Parameterization | None") -> "tuple[str, Parameterization]":
     """The name of the column of a model's scale, and its parameterization.
 

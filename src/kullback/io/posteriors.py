@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kullback.errors import PosteriorFileError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import Parameterization
+from kullback.io.advice import MODELS
 from kullback.io.columns import (
     ModelColumns,
     Named,
@@ -21,6 +22,7 @@ from kullback.io.columns import (
     named_model,
     role,
     scale_column,
+    uncounted,
 )
 from kullback.io.covariances import covariance_column, with_covariances
 from kullback.io.datasets import absolute, is_table, model_name, open_dataset
@@ -29,6 +31,7 @@ from kullback.io.gathering import gathered
 from kullback.io.ids import ids_of_column
 from kullback.io.model import Model, Posteriors, rows_of_images
 from kullback.io.named_column import NamedColumn
+from kullback.io.no_numbers import check_numbers
 from kullback.io.numbers import real_tensor
 from kullback.io.places import Place, place
 from kullback.io.stored import Stored, check_room
@@ -73,11 +76,10 @@ class PosteriorFile:
         if self.is_wide:
             means = ", ".join(repr(printable(columns.mean)) for columns in list(self.models.values())[:3])
             raise PosteriorFileError(
-                f"{self.where}: columns {means}, … hold single numbers. If they are coordinates of one model, put the "
-                "means of a row into one list column 'mu', and the scales likewise. If each is a model, choose with "
-                "--models."
+                f"{self.where}: columns {means}, … hold single numbers. If they are coordinates of one model, "
+                f"{uncounted(self.columns)}. If each is a model, choose with {MODELS}."
             )
-        raise PosteriorFileError(f"{self.where}: holds {len(self.models)} models ({held}). Choose with --models.")
+        raise PosteriorFileError(f"{self.where}: holds {len(self.models)} models ({held}). Choose with {MODELS}.")
 
     @property
     def is_wide(self) -> bool:
@@ -211,6 +213,11 @@ def models_of(at: Place, columns: "Columns", named: Sequence[Named] = (), *, by_
     with naming(at):
         if named:
             found = [named_model(names, columns, shapes) for names in named]
+        elif isinstance(columns, Unnamed) and is_table(at):
+            raise PosteriorFileError(
+                "has no header: its first line is of numbers. Write the names of the columns there, as in "
+                "id,mu_0,mu_1,logvar_0,logvar_1."
+            )
         elif isinstance(columns, Unnamed) and len(columns) == 2:
             mean, scale = columns
             found = [ModelColumns("", mean, {"sigma": scale})]
@@ -237,7 +244,9 @@ def _shapes(path: Place, columns: "Columns") -> dict[str, tuple[int, ...]]:
 def _shape(column: Stored, name: str) -> tuple[int, ...]:
     """The shape of a column that has rows of real numbers."""
     has_numbers = 0 not in (column.shape or (0,))
-    real_tensor(next(column.batches(0, 1, 1)) if has_numbers else column(), name)
+    first = next(column.batches(0, 1, 1)) if has_numbers else column()
+    check_numbers(column, name, first)
+    real_tensor(first, name)
     return column.shape
 
 

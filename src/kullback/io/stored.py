@@ -18,6 +18,9 @@ class Stored(abc.ABC):
     Each iteration opens what it reads anew, so that threads share nothing.
     """
 
+    name: str = ""
+    """The name of the column, if it knows it."""
+
     @property
     @abc.abstractmethod
     def shape(self) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """The posteriors of a model whose columns are stored."""
 
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from torch import Tensor
 from kullback.errors import PosteriorFileError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
+from kullback.io.columns import role
 from kullback.io.formats.registry import naming, safely
 from kullback.io.ids import ids_of_column
 from kullback.io.missing import shown
@@ -97,7 +99,9 @@ class StoredModel(Model):
             if wrong is None:
                 continue
             if not skip:
-                raise PosteriorFileError(_told(x, wrong, of, kind, first, hint=True))
+                told = _told(x, wrong, of, kind, first)
+                is_negative = kind in POSITIVE and x[wrong][0] < 0
+                raise PosteriorFileError(told + (f" {self._hint()}" if is_negative else ""))
             rows = wrong.flatten(1).any(1)
             for row in rows.nonzero().flatten().tolist()[:_TOLD]:
                 places.setdefault(row, _told(x, wrong, of, kind, first, row=row))
@@ -107,6 +111,16 @@ class StoredModel(Model):
         make = getattr(Gaussian, f"from_{self.kind}")
         gaussian: Gaussian = make(mean, scale, event_dims=mean.ndim - 1, validate=False)
         return ModelBatch(gaussian, bad, tuple(places[row] for row in sorted(places)[:_TOLD]))
+
+    def _hint(self) -> str:
+        """What to do about a negative scale."""
+        mean, scale = self.mean.name, self.scale.name
+        if (role(scale) or ("",))[0] == "sigma":
+            return "Is it a log-variance? Then say --scale logvar (in Python, scale='logvar')."
+        if " … " in scale:
+            return "Are these log-variances? Then call the columns logvar_0, logvar_1, …."
+        option = f"--mean {shlex.quote(printable(mean))} --logvar {shlex.quote(printable(scale))}"
+        return f"Is it a log-variance? Then say {option} (in Python, rename it to 'logvar')."
 
     def image_rows(self, rows: Iterable[int]) -> "list[Any]":
         """What the column of images contains for some rows."""
@@ -153,7 +167,6 @@ def _told(
     first: int,
     *,
     row: int | None = None,
-    hint: bool = False,
 ) -> str:
     """The place and the value of the first number that is not possible, or of the first in a row of the batch."""
     if row is None:
@@ -161,7 +174,4 @@ def _told(
     index = bad[row].nonzero()[0].tolist()
     value = x[row][tuple(index)].item()
     place = f"column {printable(of.name)!r}, {of.stored.place(first + row)}, dimension {','.join(map(str, index))}"
-    text = f"{place}: {shown(value)} is not a valid {kind or 'mean'} (rows and dimensions are counted from 0)."
-    if hint and kind in POSITIVE and value < 0:
-        text += " Is it a log-variance? Then rename the column to logvar; if it is called sigma, say --scale logvar."
-    return text
+    return f"{place}: {shown(value)} is not a valid {kind or 'mean'} (rows and dimensions are counted from 0)."

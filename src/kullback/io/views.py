@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kullback.errors import PosteriorFileError
 from kullback.io.chunks import rebatched
+from kullback.io.no_numbers import check_numbers
 from kullback.io.stored import Stored
 from kullback.io.text import printable
 
@@ -111,6 +112,28 @@ class Concatenated(Stored):
         return super().__call__() if len(self) else self.parts[0]()
 
 
+class Lacking(Stored):
+    """A column that only some of several files have. Whatever is read of it is an error."""
+
+    def __init__(self, name: str, lacking: str, having: str) -> None:
+        self.name, self.lacking, self.having = name, lacking, having
+
+    def _error(self) -> PosteriorFileError:
+        return PosteriorFileError(
+            f"{printable(self.lacking)} lacks {printable(self.name)!r}, unlike {printable(self.having)}. All need the "
+            "columns that are read."
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """None."""
+        raise self._error()
+
+    def batches(self, start: int, stop: int, size: int) -> "Iterator[Column]":
+        """None."""
+        raise self._error()
+
+
 class _Breaks(Sequence[int]):
     """The breaks of several columns, one after the other, which may be a row each: they are not listed."""
 
@@ -163,11 +186,18 @@ class SideBySide(Stored):
     def batches(self, start: int, stop: int, size: int) -> "Iterator[Column]":
         """The rows from ``start`` to ``stop`` in batches of ``size``."""
         for batch in zip(*(column.batches(start, stop, size) for column in self.columns), strict=True):
+            self._check(batch)
             yield _stacked(batch)
 
     def __call__(self) -> "Column":
         """The whole column."""
-        return _stacked([column() for column in self.columns])
+        whole = [column() for column in self.columns]
+        self._check(whole)
+        return _stacked(whole)
+
+    def _check(self, rows: "Sequence[Column]") -> None:
+        for number, (column, part) in enumerate(zip(self.columns, rows, strict=True)):
+            check_numbers(column, column.name or f"coordinate {number}", part)
 
 
 class HalfOfChannels(Stored):

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from kullback.errors import PosteriorFileError
 from kullback.io.arrow import arrow_array, one_of_each
 from kullback.io.chunks import Chunked
+from kullback.io.formats.registry import Unnamed
 
 if TYPE_CHECKING:
     from kullback.io.formats.registry import Columns
@@ -69,7 +70,8 @@ def read(path: "Place") -> "Columns":
     )
     table = _Table(path, delimiter, tuple(one_of_each(named.column_names)), uuid.uuid4().hex)
     table = _scanned(table, 0 if headless else len(header))
-    return {name: CsvColumn(table, name) for name in table.names}
+    columns = {name: CsvColumn(table, name) for name in table.names}
+    return Unnamed(columns) if headless else dict(columns)
 
 
 class CsvColumn(Chunked):

@@ -78,7 +78,7 @@ class OfFile(Stored):
     """A column of a file, whose errors name the file."""
 
     def __init__(self, path: Place, column: Stored) -> None:
-        self.path, self.column = path, column
+        self.path, self.column, self.name = path, column, column.name
 
     @property
     def shape(self) -> tuple[int, ...]:  # noqa: D102
