@@ -142,7 +142,7 @@ def models(names: Iterable[str], shapes: "Shapes | None" = None) -> list[ModelCo
             f"no posteriors found, there is no {lacking}. Columns are {_listed(names, lambda: known)}. Name the mean "
             f"{_alternatives('mean')}, and the scale {', '.join(map(_alternatives, SCALE_KINDS))}; or say which is "
             f"which: {_options(found, known)} (or "
-            f"{', '.join(option(kind) for kind in SCALE_KINDS if kind != 'logvar')})."
+            f"{', '.join(option(kind) for kind in SCALE_KINDS if kind != 'logvar')}); in Python, rename them."
         )
     return result
 

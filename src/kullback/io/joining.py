@@ -50,7 +50,7 @@ def joined(a: Model, b: Model, *, skip: bool = False) -> ModelRows:
         if len(a) != len(b):
             raise PosteriorFileError(
                 f"{a.source} has {len(a)} rows, {b.source} has {len(b)}. To join by order, both need the same number "
-                "of rows; to join by identity, both need a column 'id'."
+                "of rows; to join by identity, both need a column 'id', or --id NAME."
             )
         warn_of_possible_ids(a, b)
         _check_ids(a)
