@@ -148,7 +148,9 @@ def test_what_is_no_id_is_told_with_what_to_do(ids, tmp_path):
     table = pa.table({"id": ids, "mu": [[1.0], [2.0]], "std": [[1.0], [2.0]]})
     pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
     [model] = Reading().models([tmp_path / "a.parquet"])
-    with pytest.raises(PosteriorFileError, match=r"Save the column as strings, name another by --id .*--by-order"):
+    with pytest.raises(
+        PosteriorFileError, match=r"Save the column as strings, .* Name another column by --id .*--by-order"
+    ):
         alone(model)
 
 

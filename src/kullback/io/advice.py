@@ -4,7 +4,5 @@ BY_ORDER = "--by-order (in Python, leave the ids out)"
 ON_BAD = "--on-bad skip (in Python, on_bad='skip')"
 MODELS = "--models (in Python, give its arrays as (mean, scale))"
 IDS = "ids must be all integers or all strings"
-NO_IDS = (
-    f"{IDS}. Save the column as strings, name another by --id (in Python, rename that to 'id'), or join rows by order: "
-    f"{BY_ORDER}."
-)
+OTHER_IDS = f"Name another column by --id (in Python, rename that to 'id'), or join rows by order: {BY_ORDER}."
+NO_IDS = f"{IDS}. Save the column as strings, if it identifies the rows. {OTHER_IDS}"

@@ -99,7 +99,9 @@ def _values(
         if (lengths != expected).any():
             wrong = int((lengths != expected).argmax())
             raise error(
-                int(rows[wrong]), f"{lengths[wrong]} numbers where row 0 has {expected}; all rows need as many."
+                int(rows[wrong]),
+                f"{lengths[wrong]} numbers where row 0 has {expected}; all rows need as many. Mend this row, or leave it "
+                "out.",
             )
         event = event or [expected]
         values = _values(

@@ -11,6 +11,7 @@ from torch import Tensor
 from kullback.errors import PosteriorFileError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
+from kullback.io.advice import OTHER_IDS
 from kullback.io.columns import role
 from kullback.io.formats.registry import naming, safely
 from kullback.io.ids import ids_of_column
@@ -137,7 +138,7 @@ class StoredModel(Model):
 
 def not_unique(name: str, twice: Any) -> str:
     """What an error says of ids that are not unique."""
-    return f"column {printable(name)!r}: {printable(twice)!r} occurs more than once; ids must be unique."
+    return f"column {printable(name)!r}: {printable(twice)!r} occurs more than once; ids must be unique. {OTHER_IDS}"
 
 
 def numbers_of(column: "Column", name: str) -> Tensor:
