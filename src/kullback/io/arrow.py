@@ -100,7 +100,7 @@ def _values(
             wrong = int((lengths != expected).argmax())
             raise error(
                 int(rows[wrong]),
-                f"{lengths[wrong]} numbers where row 0 has {expected}; all rows need as many. Mend this row, or leave it "
+                f"{lengths[wrong]} numbers where row 0 has {expected}; all rows need as many. Mend it, or leave it "
                 "out.",
             )
         event = event or [expected]
