@@ -119,7 +119,7 @@ WRONG = {
     "counts of a histogram": ("counts.npy", "counts.npy"),
     "is the frequencies of a histogram": ("frequencies.npy", "y.npy"),
     "row 4, coordinate 1: nan": ("nan.npy", "y.npy"),
-    "row 1: empty (null)": ("hole.csv", "y.npy"),
+    "row 1, coordinate 0: null; samples": ("hole.csv", "y.npy"),
     "holds <U3, expected numbers": ("text.npy", "y.npy"),
     "p has 3 coordinates, q has 2": ("y.npy", "narrow.npy"),
     "one of auto, calibrated, gaussian, knn": ("y.npy", "y.npy", "--method", "k1"),

@@ -1,5 +1,8 @@
 """Arguments that a shell made of a pattern."""
 
+import shlex
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
@@ -41,10 +44,21 @@ def test_all_parts_of_two_folders_are_two_models(runs):
 def test_some_of_the_parts_of_a_folder_ask_for_quotes(runs):
     found = kl(*parts("a", 0, 1), "b/")
     assert found.exit_code == 2
-    assert "the folder holds others. If the shell expanded a pattern, quote it: 'a/*.parquet'" in found.stderr
+    assert "the folder holds others. If the shell expanded a pattern, quote it.\n" in found.stderr
     assert kl("a/part-[01].parquet", "b/part-[01].parquet").exit_code == 0
 
 
 def test_single_parts_are_two_files(runs):
     found = kl(*parts("a", 0), *parts("b", 0))
     assert (found.exit_code, found.stderr) == (0, "")
+
+
+def test_the_pattern_that_is_advised_matches_what_was_given(runs, tmp_path):
+    for number in (10, 11, 20):
+        (tmp_path / "a" / f"part-{number}.parquet").write_bytes((tmp_path / "a/part-0.parquet").read_bytes())
+    for pattern in ("a/part-1*.parquet", "a/part-?.parquet", "a/part-1?.parquet"):
+        given = sorted(map(str, Path().glob(pattern)))
+        said = kl(*given, "b/").stderr
+        assert "quote it: " in said
+        advised = shlex.split(said.rpartition("quote it: ")[2].rstrip(".\n"))[0]
+        assert sorted(map(str, Path().glob(advised))) == given

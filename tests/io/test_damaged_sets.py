@@ -137,7 +137,7 @@ def test_an_empty_number_is_placed(folder):
     rows = content["mu"].to_pylist()
     rows[27] = [1.0, None, 1.0]
     write("a/part-1.parquet", content.set_column(1, "mu", pa.array(rows, pa.list_(pa.float32()))))
-    refused(r"part-1\.parquet", "row group 2, row 27", "empty")
+    refused(r"part-1\.parquet", "row group 2, row 27, dimension 1: null")
 
 
 def test_a_row_of_another_width_is_placed(folder):

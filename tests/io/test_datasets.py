@@ -21,6 +21,7 @@ from kullback import PosteriorFileError
 from kullback.io.datasets import open_dataset
 from kullback.io.places import place
 from kullback.io.posteriors import open_posteriors
+from kullback.io.reading import Reading
 
 RNG = np.random.default_rng(5)
 ROWS = 60
@@ -138,7 +139,7 @@ def other(name):
     """The second part of a data set, which differs from the first."""
     rows = slice(7, 12)
     return {
-        "a column more": {"extra": np.zeros(5)},
+        "a column more": {"std": np.zeros(5)},
         "another width": {"mu": [[1.0, 2.0]] * 5},
         "another kind": {"id": [str(i) for i in range(5)]},
         "integers": {"mu": [[1, 2, 3]] * 5},
@@ -148,7 +149,7 @@ def other(name):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("a column more", "1.parquet has also 'extra', unlike 0.parquet"),
+        ("a column more", "1.parquet has also 'std', unlike 0.parquet"),
         ("another width", "column 'mu' differs between 0.parquet and 1.parquet: a row has the shape (3,) in one, (2,)"),
         ("another kind", "column 'id' differs between 0.parquet and 1.parquet: it holds integers in one, text in"),
         ("integers", "column 'mu' differs between 0.parquet and 1.parquet: it holds floating-point numbers in one"),
@@ -179,7 +180,9 @@ def test_an_error_in_a_part_names_the_part_and_the_row(tmp_path):
     pyarrow.parquet.write_table(pa.table(table), tmp_path / "9.parquet")
     with pytest.raises(PosteriorFileError) as error:
         read(tmp_path)
-    assert str(error.value) == f"{tmp_path}/9.parquet: column 'mu', row 1: holds an empty number (null)."
+    assert str(error.value).startswith(
+        f"{tmp_path}: column 'mu', 9.parquet, row 1, dimension 1: null is not a valid mean"
+    )
 
 
 def test_what_is_no_data_set_is_said(tmp_path):
@@ -253,3 +256,17 @@ def test_pairs_and_folders_of_arrays_are_sliced(tmp_path):
     assert_whole(tmp_path, ids=False)
     assert_whole(f"{tmp_path}/mu.npy,{tmp_path}/logvar.npy", ids=False)
     assert_whole(f"{tmp_path}/*.npy", ids=False)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_column_that_is_not_read_may_be_of_one_file_alone(first, tmp_path):
+    for part, rows in enumerate((slice(0, 7), slice(7, 12))):
+        more = {"label": [["a"] * 7, ["b"] * 5][part]} if (part == 0) == first else {}
+        table = {"id": np.arange(12)[rows], "mu": list(MU[rows]), "logvar": list(LOGVAR[rows]), **more}
+        pyarrow.parquet.write_table(pa.table(table), tmp_path / f"{part}.parquet")
+    np.testing.assert_array_equal(read(tmp_path).gaussian.mean, MU[:12])
+    has, lacks = ("0.parquet", "1.parquet") if first else ("1.parquet", "0.parquet")
+    with pytest.raises(
+        PosteriorFileError, match=f"{lacks} lacks 'label', unlike {has}. All need the columns that are read"
+    ):
+        Reading(ids=("label",)).models([tmp_path])

@@ -11,6 +11,7 @@ import time
 import zipfile
 
 import numpy as np
+import pandas
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -21,6 +22,7 @@ from truth.processes import heeds_interrupts
 from truth.reading import read, whole
 
 from kullback import PosteriorFileError
+from kullback.io.columns import Named
 from kullback.io.joining import joined
 from kullback.io.output import whole_file
 from kullback.io.posteriors import distinct_names, open_posteriors
@@ -134,7 +136,7 @@ def test_a_table_with_a_column_for_each_coordinate_is_not_taken_for_models(tmp_p
     np.testing.assert_array_equal(whole.read().mean, MU[:, :2])
     np.testing.assert_array_equal(whole.read().scale.value, LOGVAR[:, :2])
     parquet(tmp_path / "gap.parquet", **{k: v for k, v in columns.items()}, mu_7=MU[:, 0], logvar_7=MU[:, 0])
-    with pytest.raises(PosteriorFileError, match="one list column 'mu'"):
+    with pytest.raises(PosteriorFileError, match="there is no 'mu_2', 'mu_3', 'mu_4', 'mu_5', 'mu_6', 'logvar_2',"):
         Reading().models([tmp_path / "gap.parquet"])
     p, _ = Reading(labels=("0", "1")).models([tmp_path / "wide.parquet"])
     assert p.event_shape == p.read().event_shape == (1,)
@@ -261,11 +263,11 @@ WRONG = {
     ),
     "null.parquet": (
         lambda p: pyarrow.parquet.write_table(pa.table({"mu": [[1.0], None], "var": [[1.0], [1.0]]}), p),
-        "column 'mu', row 1: empty",
+        "column 'mu', row 1, dimension 0: null is not a valid mean",
     ),
     "inner.parquet": (
-        lambda p: pyarrow.parquet.write_table(pa.table({"mu": [[1.0, 2.0], [None, 1.0]], "var": [[1.0], [1.0]]}), p),
-        "column 'mu', row 1: holds an empty number",
+        lambda p: pyarrow.parquet.write_table(pa.table({"mu": [[1.0, 2.0], [None, 1.0]], "var": [[1.0, 1.0]] * 2}), p),
+        "column 'mu', row 1, dimension 0: null is not",
     ),
 }
 
@@ -374,3 +376,65 @@ def test_only_what_has_no_names_is_an_ordered_pair(tmp_path):
     for name in ("named.npz", "named.pt"):
         with pytest.raises(PosteriorFileError, match=r"there is no mean\. Columns are '0'"):
             read(tmp_path / name, scale="std")
+
+
+TEXT = {
+    "one word in a list column": ({"mu": [["1"], ["2"], ["x"]]}, ".parquet", "column 'mu', row 2: 'x' is text"),
+    "numbers as text": ({"mu": ["1", "2", "3"]}, ".parquet", "column 'mu', row 0: '1' is text"),
+    "a word in a cell": ({"mu": [1, "oops", 3]}, ".csv", "column 'mu', row 1: 'oops' is text"),
+    "of several coordinates": (
+        {"mu_0": [1.5, 2, 3], "mu_1": [1.5, 2, "oops"], "std_0": [1.0] * 3, "std_1": [1.0] * 3},
+        ".csv",
+        "column 'mu_1', row 2: 'oops' is text",
+    ),
+    "of several coordinates of Parquet": (
+        {"mu_0": [1.5, 2, 3], "mu_1": ["1.5", "2", "oops"], "std_0": [1.0] * 3, "std_1": [1.0] * 3},
+        ".parquet",
+        "column 'mu_1', row 2: 'oops' is text",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TEXT)
+@pytest.mark.filterwarnings("ignore:.*are taken for")
+def test_text_among_numbers_is_named_with_its_column_row_and_value(name, tmp_path):
+    columns, suffix, says = TEXT[name]
+    table = pandas.DataFrame({"std": [1.0] * 3} | columns if "mu" in columns else columns)
+    path = tmp_path / f"a{suffix}"
+    table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(path)
+    with pytest.raises(PosteriorFileError, match=f"{says}, expected numbers"):
+        read(path)
+
+
+@pytest.mark.filterwarnings("ignore:.*are taken for")
+def test_a_negative_scale_names_the_option_that_reads_it_as_a_log_variance(tmp_path):
+    npz(tmp_path / "a.npz", mu=MU, var=LOGVAR - 9)
+    with pytest.raises(PosteriorFileError, match=r"--mean mu --logvar var \(in Python, rename it to 'logvar'\)"):
+        read(tmp_path / "a.npz")
+    [model] = Reading(named=(Named("mu", "var", "logvar"),)).models([tmp_path / "a.npz"])
+    np.testing.assert_array_equal(model.read().scale.value, LOGVAR - 9)
+    npz(tmp_path / "b.npz", mu=MU, sigma=LOGVAR - 9)
+    with pytest.raises(PosteriorFileError, match=r"--scale logvar \(in Python, scale='logvar'\)"):
+        read(tmp_path / "b.npz", scale="std")
+    npz(tmp_path / "c.npz", **{f"{n}_{i}": x[:, i] for n, x in (("mu", MU), ("var", LOGVAR - 9)) for i in (0, 1)})
+    with pytest.raises(PosteriorFileError, match=r"Then call the columns logvar_0, logvar_1, …"):
+        read(tmp_path / "c.npz")
+
+
+@pytest.mark.parametrize("lacking", [("mu_3",), ("logvar_3",), ("mu_3", "logvar_3"), ("mu_0",), ("mu_5",)])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_coordinate_that_is_not_there_is_named(suffix, lacking, tmp_path):
+    table = pandas.DataFrame({f"{name}_{i}": [0.5, 1.0] for name in ("mu", "logvar") for i in range(6)})
+    path = tmp_path / f"a{suffix}"
+    table = table.drop(columns=list(lacking))
+    table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(path)
+    listed = ", ".join(map(repr, lacking))
+    with pytest.raises(PosteriorFileError, match=f"coordinates of one model, there is no {listed}\\. If each"):
+        read(path)
+
+
+@pytest.mark.parametrize("columns", [2, 5])
+def test_a_csv_without_a_header_is_said(columns, tmp_path):
+    np.savetxt(tmp_path / "a.csv", np.ones((4, columns)), delimiter=",")
+    with pytest.raises(PosteriorFileError, match="has no header: its first line is of numbers"):
+        read(tmp_path / "a.csv")

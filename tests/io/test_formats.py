@@ -22,6 +22,7 @@ from truth.reading import read, whole
 
 from kullback import PosteriorFileError
 from kullback.io.formats.registry import open_columns
+from kullback.io.missing import is_null
 from kullback.io.posteriors import open_posteriors
 
 RNG = np.random.default_rng(3)
@@ -266,12 +267,6 @@ def cut_off(path):
     path.write_bytes(path.read_bytes()[:-1])
 
 
-def nulls(path):
-    rows = [[1.0, 2.0]] * 30
-    rows[25] = [1.0, None]
-    pyarrow.parquet.write_table(pa.table({"mu": rows}), path, row_group_size=10)
-
-
 def ragged(path):
     pyarrow.parquet.write_table(pa.table({"mu": [[1.0, 2.0]] * 25 + [[1.0]] * 5}), path, row_group_size=10)
 
@@ -284,7 +279,6 @@ def tensors_at(path, end):
 WRONG = {
     "damaged.npz": (damaged_zip, "its checksum is another"),
     "short.npy": (cut_off, "ends early"),
-    "null.parquet": (nulls, "column 'mu', row group 2, row 25: holds an empty number"),
     "ragged.parquet": (ragged, "column 'mu', row group 2, row 25: 1 numbers where row 0 has 2"),
     "outside.safetensors": (lambda p: tensors_at(p, 16), "lies outside"),
     "bytes.safetensors": (lambda p: tensors_at(p, 8), "has 8 bytes for the shape"),
@@ -324,8 +318,9 @@ def test_csv_is_read_in_blocks_whose_types_hold_all_of_them(tmp_path, monkeypatc
     with pytest.raises(PosteriorFileError, match=r"in the rows from \d+ on: .*Expected 2 columns, got 3"):
         open_columns(tmp_path / "a.csv", "samples")
     (tmp_path / "a.csv").write_text("a,b\n" + "1,2\n" * 50 + "1,\n")
-    with pytest.raises(PosteriorFileError, match=r"column 'b', row 50: empty"):
-        open_columns(tmp_path / "a.csv", "samples")["b"]()
+    column = open_columns(tmp_path / "a.csv", "samples")["b"]()
+    assert column[:50].tolist() == [2.0] * 50
+    assert is_null(column[50].item())
 
 
 @pytest.mark.parametrize("text", ["{} more", "{}\n", "\n{}", "{}\r\nmore", '"{},\n', '{}""\n"', '"\n"{}'])

@@ -182,11 +182,16 @@ def test_images_in_the_cells_of_pandas_are_stacked():
 @pytest.mark.parametrize("make", [pandas.DataFrame, polars.DataFrame, pa.table])
 def test_what_is_missing_or_ragged_is_an_error_with_its_row(make):
     lists = [[1.0, 2.0]] * 9
-    wrong = {"1 numbers where row 0 has 2": [1.0], "holds an empty": [1.0, None], "empty": None}
-    for says, bad in wrong.items():
-        column = frame_columns(make({"mu": [*lists, bad]}))["mu"]
-        with pytest.raises(PosteriorFileError, match=f"row 9: {says}"):
-            list(column.batches(0, 10, 4))
+    column = frame_columns(make({"mu": [*lists, [1.0]]}))["mu"]
+    with pytest.raises(PosteriorFileError, match="row 9: 1 numbers where row 0 has 2"):
+        list(column.batches(0, 10, 4))
+    for bad, dimension in (([1.0, None], 1), (None, 0)):
+        model = models_of(Path("frame"), frame_columns(make({"mu": [*lists, bad], "std": [[1.0, 1.0]] * 10}))).model()
+        with pytest.raises(PosteriorFileError, match=f"column 'mu', row 9, dimension {dimension}: null is not a valid"):
+            list(model.batches(0, 10, 4))
+        assert [batch.bad.tolist() for batch in model.batches(0, 10, 4, skip=True) if batch.bad is not None] == [
+            [False, True]
+        ]
     two = pandas.DataFrame(np.zeros((2, 2)), columns=["mu", "mu"])
     with pytest.raises((PosteriorFileError, ValueError), match="mu"):
         frame_columns(two)

@@ -6,7 +6,7 @@ import pyarrow.parquet
 import pytest
 
 from kullback.errors import PosteriorFileError
-from kullback.io.joining import joined
+from kullback.io.joining import alone, joined
 from kullback.io.reading import Reading
 
 ROWS = 23
@@ -53,7 +53,9 @@ def test_the_empty_string_is_no_partner_of_0(tmp_path):
     for name, ids in (("a.npz", [0]), ("b.npz", [""])):
         np.savez(tmp_path / name, id=ids, mu=np.ones((1, 2)), logvar=np.ones((1, 2)))
     [a], [b] = (Reading().models([tmp_path / name]) for name in ("a.npz", "b.npz"))
-    with pytest.raises(PosteriorFileError, match="lacks 1 of the ids"):
+    with pytest.raises(
+        PosteriorFileError, match=r"a\.npz are integers, first 0, and those of .*b\.npz are strings, first ''"
+    ):
         joined(a, b)
 
 
@@ -113,9 +115,78 @@ def test_ids_of_one_model_beside_none_are_unique_too(swapped, tmp_path):
 
 @pytest.mark.parametrize(
     ("ids", "row", "value"),
-    [([1, 2, 2.5], 2, "2.5"), ([1.0, 2.0, 3.0], 0, "1.0"), ([1, np.nan, 2], 1, "nan")],
+    [([1, 2, 2.5], 2, "2.5"), ([1, np.nan, 2], 1, "nan"), ([1, 2, np.inf], 2, "inf")],
 )
 def test_the_id_that_is_no_integer_is_named(ids, row, value, tmp_path, monkeypatch):
     monkeypatch.setattr("kullback.io.joining.ROWS_AT_ONCE", 2)
     with pytest.raises(PosteriorFileError, match=rf"column 'id', row {row}: '{value}'; ids must be"):
         joined(*two(tmp_path, ids, [1, 2, 3]))
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_whole_floating_point_ids_are_integers(dtype, tmp_path):
+    rows = joined(*two(tmp_path, np.array([3, -1, 2], dtype), [2, 3, -1])).together(range(3))
+    assert rows.ids.tolist() == [3, -1, 2]
+    assert rows.ids.dtype.kind == "i"
+    largest = {"f2": 2**11, "f4": 2**24, "f8": 2**53}[dtype]
+    with pytest.raises(PosteriorFileError, match=rf"column 'id', row 1: {largest} is too large to be exact"):
+        joined(*two(tmp_path, np.array([largest - 1, largest], dtype), [2, 3]))
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        pa.array([b"x" * 16, b"y" * 16], pa.binary(16)),
+        pa.array([1, 2]).cast(pa.decimal128(20, 0)),
+        pa.array([1, 2], pa.timestamp("us")),
+        pa.array([True, False]),
+        pa.array([1.5, 2.5]),
+    ],
+    ids=str,
+)
+def test_what_is_no_id_is_told_with_what_to_do(ids, tmp_path):
+    table = pa.table({"id": ids, "mu": [[1.0], [2.0]], "std": [[1.0], [2.0]]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    [model] = Reading().models([tmp_path / "a.parquet"])
+    with pytest.raises(
+        PosteriorFileError, match=r"Save the column as strings, .* Name another column by --id .*--by-order"
+    ):
+        alone(model)
+
+
+CODES = {
+    "zeros": ["007", "010", "100"],
+    "zeros in one part": ["7", "8", "0100"],
+    "floats": ["1.50", "2.0", "3"],
+    "dates": ["2024-01-01", "2024-01-02", "2024-01-03"],
+    "exponents": ["1e5", "2", "3"],
+    "signs": ["+1", "2", "-3"],
+}
+
+
+@pytest.mark.parametrize("kind", CODES)
+def test_ids_of_csv_that_are_no_integers_stay_the_text_they_are(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr("kullback.io.formats.csv._BLOCK", 8)
+    ids = CODES[kind]
+    (tmp_path / "a").mkdir()
+    for part, rows in enumerate((ids[:2], ids[2:])):
+        text = "id,mu,std\n" + "".join(f"{i},1.5,2\n" for i in rows)
+        (tmp_path / "a" / f"{part}.csv").write_text(text)
+    table = pa.table({"id": ids[::-1], "mu": [1.5] * 3, "std": [2.0] * 3})
+    pyarrow.parquet.write_table(table, tmp_path / "b.parquet")
+    [a], [b] = (Reading().models([tmp_path / name]) for name in ("a", "b.parquet"))
+    assert joined(a, b).together(range(3)).ids.tolist() == ids
+
+
+@pytest.mark.parametrize(("texts", "ids"), [(["5", " 6", "0"], [5, 6, 0]), (["5.0", "6.0", "-7.0"], [5, 6, -7])])
+def test_ids_of_csv_that_are_integers_are_integers(texts, ids, tmp_path):
+    (tmp_path / "a.csv").write_text("id,mu,std\n" + "".join(f"{i},1.5,2\n" for i in texts))
+    [a] = Reading().models([tmp_path / "a.csv"])
+    assert alone(a).together(range(3)).ids.tolist() == ids
+
+
+def test_a_code_that_is_missing_is_an_error(tmp_path):
+    (tmp_path / "a.csv").write_text("id,mu,std\n007,1.5,2\n,1.5,2\n")
+    [a] = Reading().models([tmp_path / "a.csv"])
+    with pytest.raises(PosteriorFileError, match="column 'id', row 1: empty"):
+        alone(a)

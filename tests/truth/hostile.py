@@ -305,7 +305,7 @@ _parquet("means are dates", "expected numbers", mu=pa.array(_DAYS))
 _parquet("means are decimals", "expected numbers", mu=pa.array(_DECIMALS))
 _parquet("means are structs", "expected numbers", mu=pa.array([{"a": 1.0}] * 6))
 _parquet("means are lists of text", "expected numbers", mu=pa.array([["a"] * 3] * 6))
-_parquet("means are lists of nothing", "row 0: holds an empty number", mu=pa.array([[None] * 3] * 6))
+_parquet("means are lists of nothing", "row 0, dimension 0: null", mu=pa.array([[None] * 3] * 6))
 _parquet("means are lists of structs", "expected numbers", mu=pa.array([[{"a": 1}]] * 6))
 _parquet("means have no columns", "no rows", mu=pa.array([[]] * 6, pa.list_(pa.float32())))
 
@@ -347,7 +347,7 @@ for _name, _says, _content in (
     ("one name twice", "a", b"a,a\n1,2\n3,4\n"),
     ("infinity", "row 0: inf", b"a\ninf\n1\n"),
     ("more than a number holds", "row 0: inf", b"a\n1e400\n1\n"),
-    ("a missing number", "row 1: empty", b"a,b\n1,\n,2\n"),
+    ("a missing number", "row 1, coordinate 0: null|row 0, coordinate 1: null", b"a,b\n1,\n,2\n"),
     ("zero bytes", "expected numbers", b"a,b\n1,\0\n2,3\n"),
     ("truth values", "expected numbers", b"a\ntrue\nfalse\n"),
 ):

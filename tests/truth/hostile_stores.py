@@ -191,8 +191,8 @@ def _beyond():
 
 _arrow("lists of different lengths", "row 5: 2 numbers where row 0 has 3", mu=pa.array([[1.0] * 3] * 5 + [[1.0] * 2]))
 _arrow("other lengths in another batch", "row 4: 4 numbers where", mu=pa.array([[1.0] * 3] * 4 + [[1.0] * 4] * 2))
-_arrow("a list is missing", "row 4: empty", mu=pa.array([[1.0] * 3] * 4 + [None, [1.0] * 3]))
-_arrow("a number is missing", "row 4: holds an empty number", mu=pa.array([[1.0] * 3] * 4 + [[1.0, None, 1.0]] * 2))
+_arrow("a list is missing", "row 4, dimension 0: null", mu=pa.array([[1.0] * 3] * 4 + [None, [1.0] * 3]))
+_arrow("a number is missing", "row 4, dimension 1: null", mu=pa.array([[1.0] * 3] * 4 + [[1.0, None, 1.0]] * 2))
 _arrow("text", "expected numbers", mu=pa.array(["a"] * 6))
 _arrow_bytes("nothing", "damaged", b"")
 _arrow_bytes("a beginning alone", "damaged", b"ARROW1\0\0")

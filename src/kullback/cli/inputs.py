@@ -70,7 +70,7 @@ Columns, one row for each input, found by name:
             (sigma may be any of them: say --scale)
             or {", ".join(NAMES["covariance"])}, sigma of shape (N, d, d), or (d, d) beside one mean
             or by their options: --mean z_loc --logvar z_ls
-  identity  id (optional; rows of two files are joined by it)
+  identity  id, or --id NAME (optional; rows of two files are joined by it)
 Labels distinguish the models of one file: mu_1, logvar_1, mu_2, logvar_2."""
 
 SAMPLE_FILES = f"""\b
@@ -138,8 +138,8 @@ def noted(read: "Callable[[], T]") -> "T":
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         found = read()
-    for warning in said:
-        click.echo(f"note: {warning.message}", err=True)
+    for message in dict.fromkeys(str(warning.message) for warning in said):
+        click.echo(f"note: {message}", err=True)
     return found
 
 
@@ -175,11 +175,14 @@ def posterior_inputs(command: Any) -> Any:
 
     @functools.wraps(command)
     def reading_command(**arguments: Any) -> Any:
-        stated = {name: arguments.pop(name) for name in ("scale", "labels", "by_order", "mean", *SCALE_KINDS)}
+        stated = {name: arguments.pop(name) for name in ("scale", "labels", "by_order", "ids", "mean", *SCALE_KINDS)}
         return command(reading=_reading(**stated), **arguments)
 
     for decorate in (
         click.option("--by-order", is_flag=True, help="Join rows by order even if there are ids."),
+        click.option(
+            "--id", "ids", metavar="NAME", help="The column that identifies the rows. NAME,NAME for two models."
+        ),
         click.option("--models", "labels", metavar="LABEL,LABEL", help="The models to read from files with several."),
         *(
             click.option(option(kind), kind, metavar="NAME", help=f"The column of the scale, given as {kind}.")
@@ -200,7 +203,9 @@ def posterior_inputs(command: Any) -> Any:
     return reading_command
 
 
-def _reading(*, scale: Any, labels: str | None, by_order: bool, mean: str | None, **columns: str | None) -> "Reading":
+def _reading(
+    *, scale: Any, labels: str | None, by_order: bool, ids: str | None, mean: str | None, **columns: str | None
+) -> "Reading":
     """What the options say about reading."""
     from kullback.io.columns import Named
     from kullback.io.reading import Reading
@@ -210,9 +215,12 @@ def _reading(*, scale: Any, labels: str | None, by_order: bool, mean: str | None
         raise _not_two_labels(labels)
     if len(chosen) == 2 and chosen[0] == chosen[1]:
         raise BadInput(f"--models: both labels are {chosen[0]!r}. Give two different labels for models of one file.")
+    if ids is not None and by_order:
+        raise BadInput("--id and --by-order: rows are joined by one of both. Leave out the other.")
+    keys = () if ids is None else tuple(part.strip() for part in ids.split(","))
     given: dict[Any, str] = {kind: name for kind, name in columns.items() if name is not None}
     if mean is None and not given:
-        return Reading(scale, chosen, by_order)
+        return Reading(scale, chosen, by_order, ids=keys)
     if mean is None or len(given) != 1 or scale:
         raise BadInput(
             f"a model has one mean and one scale: --mean NAME and one of {', '.join(map(option, SCALE_KINDS))} NAME, "
@@ -222,7 +230,8 @@ def _reading(*, scale: Any, labels: str | None, by_order: bool, mean: str | None
     means, scales = ([part.strip() for part in text.split(",")] for text in (mean, name))
     if len(means) != len(scales):
         raise BadInput(f"--mean {mean} and {option(kind)} {name}: each mean needs one scale.")
-    return Reading(scale, chosen, by_order, tuple(Named(m, s, kind) for m, s in zip(means, scales, strict=True)))
+    named = tuple(Named(m, s, kind) for m, s in zip(means, scales, strict=True))
+    return Reading(scale, chosen, by_order, named, keys)
 
 
 def options_of(inputs: Sequence[str], reading: "Reading", running: "Running") -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,11 +34,32 @@ def as_given(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         if {path.name for path in held} != {Path(path).name for path in paths}:
             raise BadInput(
                 f"{len(paths)} files of {printable(folder)} are parts of one data set, and the folder holds others. If "
-                f"the shell expanded a pattern, quote it: '{printable(folder / '*')}{Path(paths[0]).suffix}'."
+                f"the shell expanded a pattern, quote it{_pattern(folder, paths)}."
             )
         notes.append(f"the {len(paths)} files of {printable(folder)} are read as one model")
         found.append(str(folder))
     return found, notes
+
+
+def _pattern(folder: Path, paths: Sequence[str]) -> str:
+    """The pattern that a shell may have been given, for a message; empty if a simple one matches other files, too."""
+    given = {Path(path).name for path in paths}
+    names = sorted(given)
+    start = _shared(names)
+    end = _shared([name[len(start) :][::-1] for name in names])[::-1]
+    digits = re.compile(r"\d+$")
+    tries = (f"{digits.sub('', start)}*{Path(names[0]).suffix}", f"{start}*{Path(names[0]).suffix}", f"{start}*{end}",
+             f"{start}?{end}")  # fmt: skip
+    for pattern in tries:
+        if {path.name for path in folder.glob(pattern)} == given:
+            return f": {shlex.quote(printable(folder / pattern))}"
+    return ""
+
+
+def _shared(names: Sequence[str]) -> str:
+    """What all names begin with."""
+    same = itertools.takewhile(lambda characters: len(set(characters)) == 1, zip(*names, strict=False))
+    return "".join(characters[0] for characters in same)
 
 
 def _folder_of_part(argument: str) -> Path | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from kullback.errors import PosteriorFileError
+from kullback.io.advice import BY_ORDER
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
@@ -93,9 +94,15 @@ def named_model(named: Named, names: Iterable[str], shapes: "Shapes | None" = No
     """
     names = list(names)
     for name in (named.mean, named.scale):
-        if name not in names:
-            raise PosteriorFileError(f"there is no column {printable(name)!r}. Columns are {_listed(names, shapes)}.")
+        check_named(name, names, shapes)
     return ModelColumns("", named.mean, {named.kind: named.scale})
+
+
+def check_named(name: str, names: Iterable[str], shapes: "Shapes | None" = None) -> None:
+    """Raise a :class:`PosteriorFileError` if there is no column of a name that the caller gives."""
+    names = list(names)
+    if name not in names:
+        raise PosteriorFileError(f"there is no column {printable(name)!r}. Columns are {_listed(names, shapes)}.")
 
 
 def models(names: Iterable[str], shapes: "Shapes | None" = None) -> list[ModelColumns]:
@@ -135,7 +142,7 @@ def models(names: Iterable[str], shapes: "Shapes | None" = None) -> list[ModelCo
             f"no posteriors found, there is no {lacking}. Columns are {_listed(names, lambda: known)}. Name the mean "
             f"{_alternatives('mean')}, and the scale {', '.join(map(_alternatives, SCALE_KINDS))}; or say which is "
             f"which: {_options(found, known)} (or "
-            f"{', '.join(option(kind) for kind in SCALE_KINDS if kind != 'logvar')})."
+            f"{', '.join(option(kind) for kind in SCALE_KINDS if kind != 'logvar')}); in Python, rename them."
         )
     return result
 
@@ -172,6 +179,27 @@ def _listed(names: list[str], shapes: "Shapes | None") -> str:
     known = shapes() if shapes else {}
     shown = [f"{printable(n)!r}{f' {known[n]}' if n in known else ''}" for n in names[:_MAX_LISTED]]
     return ", ".join(shown) + ", …" * (len(names) > _MAX_LISTED) or "none"
+
+
+def uncounted(names: Iterable[str]) -> str:
+    """Why columns of single numbers are not read as the coordinates of one model: which of them are not there."""
+    numbered: dict[str, dict[int, str]] = {}
+    for name in names:
+        kind, label = role(name) or ("", "")
+        if label.isdecimal() and kind in ("mean", "sigma", *SCALES):
+            numbered.setdefault(kind, {})[int(label)] = name
+    if len(numbered) > 2:
+        return f"give them one kind of scale, not {' and '.join(kind for kind in numbered if kind != 'mean')}"
+    everyone = {number for of in numbered.values() for number in of}
+    wanted = range(min(everyone, default=0) and 1, max(everyone, default=0) + 1)
+    lacking = [
+        re.sub(r"\d+(?=\D*$)", str(number), next(iter(of.values())))
+        for of in numbered.values()
+        for number in wanted
+        if number not in of
+    ]
+    listed = ", ".join(repr(printable(name)) for name in lacking[:_MAX_LISTED]) + ", …" * (len(lacking) > _MAX_LISTED)
+    return f"there is no {listed}" if lacking else "number the means and the scales alike"
 
 
 def scale_column(model: ModelColumns, scale: "Parameterization | None") -> "tuple[str, Parameterization]":
@@ -225,8 +253,8 @@ def id_column(names: Iterable[str], label: str, labels: Iterable[str]) -> str | 
     common = [n for n, of in ids if of not in taken]
     if len(common) > 1:
         raise PosteriorFileError(
-            f"columns {', '.join(map(repr, common))} may all identify the rows. Rename the right one to 'id', or join "
-            "rows by order: --by-order."
+            f"columns {', '.join(map(repr, common))} may all identify the rows. Say which: --id NAME (in Python, "
+            f"rename it to 'id'); or join rows by order: {BY_ORDER}."
         )
     return common[0] if common else None
 

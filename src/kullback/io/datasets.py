@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from kullback.errors import PosteriorFileError
-from kullback.io.columns import models
+from kullback.io.columns import models, role
 from kullback.io.formats.registry import Columns, Contents, Unnamed, naming, open_columns, suffixes, table_suffixes
 from kullback.io.places import Place, Remote, place
 from kullback.io.stored import Stored
 from kullback.io.text import printable
-from kullback.io.views import Concatenated
+from kullback.io.views import Concatenated, Lacking
 
 _ARRAY = ".npy"
 _STORE = ".zarr"
@@ -188,24 +188,37 @@ def _say_their_roles(names: list[str]) -> bool:
 def _as_one(opened: list[tuple[str, Columns]], *, may_be_spread: bool) -> Columns:
     """The columns of several files one after the other; or side by side, where each file has columns of its own.
 
+    A column whose name says nothing may be of some files alone: it is an error when it is read.
+
     Raises:
-        PosteriorFileError: if the names of columns differ.
+        PosteriorFileError: if the names of other columns differ.
     """
     first, columns = opened[0]
     names = Counter(name for _, of in opened for name in of)
     if may_be_spread and len(opened) > 1 and set(names.values()) == {1}:
         return {name: column for _, of in opened for name, column in of.items()}
     for file, of in opened[1:]:
-        if of.keys() != columns.keys():
-            missing, new = columns.keys() - of.keys(), of.keys() - columns.keys()
+        missing, new = (
+            [name for name in sorted(which) if role(name)]
+            for which in (columns.keys() - of.keys(), of.keys() - columns.keys())
+        )
+        if missing or new:
             says = " and ".join(
-                f"{verb} {', '.join(repr(printable(name)) for name in sorted(which)[:3])}"
+                f"{verb} {', '.join(repr(printable(name)) for name in which[:3])}"
                 for verb, which in (("lacks", missing), ("has also", new))
                 if which
             )
-            raise PosteriorFileError(f"{printable(file)} {says}, unlike {printable(first)}. All need the same columns.")
-    whole: dict[str, Stored] = {name: Concatenated(name, [(file, of[name]) for file, of in opened]) for name in columns}
-    return type(columns)(whole)
+            raise PosteriorFileError(
+                f"{printable(file)} {says}, unlike {printable(first)}. All need the columns that are read."
+            )
+    return type(columns)((name, _whole(name, opened)) for name in names)
+
+
+def _whole(name: str, opened: list[tuple[str, Columns]]) -> Stored:
+    lacking = next((file for file, of in opened if name not in of), None)
+    if lacking is None:
+        return Concatenated(name, [(file, of[name]) for file, of in opened])
+    return Lacking(name, lacking, next(file for file, of in opened if name in of))
 
 
 def _within(file: Place, path: Place) -> str:

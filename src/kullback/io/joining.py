@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kullback.errors import PosteriorFileError
+from kullback.io.advice import BY_ORDER, ON_BAD
 from kullback.io.model import ROWS_AT_ONCE, Model
+from kullback.io.possible_ids import warn_of_possible_ids
 from kullback.io.reordering import reordered
 from kullback.io.rows import ModelRows, Skipped
-from kullback.io.stored_model import StoredModel, not_unique
+from kullback.io.stored_model import not_unique
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
@@ -48,8 +50,9 @@ def joined(a: Model, b: Model, *, skip: bool = False) -> ModelRows:
         if len(a) != len(b):
             raise PosteriorFileError(
                 f"{a.source} has {len(a)} rows, {b.source} has {len(b)}. To join by order, both need the same number "
-                "of rows; to join by identity, both need a column 'id'."
+                "of rows; to join by identity, both need a column 'id', or --id NAME."
             )
+        warn_of_possible_ids(a, b)
         _check_ids(a)
         _check_ids(b)
         return ModelRows((a, b), skip)
@@ -81,6 +84,12 @@ def _places(a: Model, b: Model) -> "tuple[Array | None, Array]":
         PosteriorFileError: if two rows of a model have the same id, or ids cannot be told apart.
     """
     ids, others = _keys(a), _keys(b)
+    if ids.kinds and others.kinds and not ids.kinds & others.kinds:
+        (kind, *_), (other, *_) = ids.kinds, others.kinds
+        raise PosteriorFileError(
+            f"the ids of {a.source} are {kind}, first {_id_at(a, 0)!r}, and those of {b.source} are {other}, first "
+            f"{_id_at(b, 0)!r}. Save both as {kind} or both as {other}, or join rows by order: {BY_ORDER}."
+        )
     low, high = min(ids.low, others.low), max(ids.high, others.high)
     if high - low >= 2**64:
         raise PosteriorFileError(
@@ -113,7 +122,7 @@ def _lacking(a: Model, b: Model, unmatched: "Array", without: "Array") -> str:
     listed = ", ".join(repr(printable(_id_at(of, row))) for row in rows[:3].tolist())
     return (
         f"{lacks.source}: lacks {len(rows):,} of the ids of the other file, first {listed}. To join rows by order "
-        "instead: --by-order; to leave these rows out: --on-bad skip."
+        f"instead: {BY_ORDER}; to leave these rows out: {ON_BAD}."
     )
 
 
@@ -137,27 +146,33 @@ class _Keys:
     """The smallest integer, or 0."""
     high: int
     """The largest integer, or 0."""
-    are_hashes: bool
-    """Whether some ids are strings."""
+    kinds: frozenset[str]
+    """What the ids are: integers, strings."""
+
+    @property
+    def are_hashes(self) -> bool:
+        """Whether some ids are strings."""
+        return "strings" in self.kinds
 
 
 def _keys(model: Model) -> _Keys:
     keys = np.empty(len(model), np.uint64)
-    first, low, high, are_hashes = 0, 0, 0, False
+    first, low, high, kinds = 0, 0, 0, set[str]()
     for ids in model.ids_of(0, len(model), ROWS_AT_ONCE):
         if not len(ids):
             continue
         if isinstance(ids[0], str):
             part = np.fromiter(map(hash, ids), np.int64, len(ids)).view(np.uint64) ^ _OF_TEXT
-            are_hashes = True
+            kinds.add("strings")
         else:
+            kinds.add("integers")
             whole = np.asarray(ids if isinstance(ids, memoryview) else [i & 2**64 - 1 for i in ids])
             part = whole.astype(np.uint64, copy=False)
             ends = (whole.min(), whole.max()) if isinstance(ids, memoryview) else (min(ids), max(ids))
             low, high = min(low, int(ends[0])), max(high, int(ends[1]))
         keys[first : first + len(ids)] = part
         first += len(ids)
-    return _Keys(keys, low, high, are_hashes)
+    return _Keys(keys, low, high, frozenset(kinds))
 
 
 def _total(model: Model, chosen: "Array") -> int:
@@ -187,6 +202,5 @@ def _order(model: Model, keys: "Array") -> "Array":
     for place in (ordered[1:] == ordered[:-1]).nonzero()[0].tolist():
         one, other = (_id_at(model, int(order[i])) for i in (place, place + 1))
         if one == other:
-            name = model.key.name if isinstance(model, StoredModel) and model.key else "id"
-            raise PosteriorFileError(f"{model.source}: {not_unique(name, one)}")
+            raise PosteriorFileError(f"{model.source}: {not_unique(model.id_name, one)}")
     return order

@@ -12,6 +12,7 @@ from kullback.errors import PosteriorFileError
 from kullback.gaussians.gaussian import Gaussian
 
 if TYPE_CHECKING:
+    from kullback.io.named_column import NamedColumn
     from kullback.io.stored import Stored
 
 
@@ -36,6 +37,14 @@ class Model(abc.ABC):
     name: str
     source: str
     """What an error calls it: the name of its file."""
+    id_name = "id"
+    """What the column of ids is called."""
+    others: "tuple[NamedColumn, ...]" = ()
+    """The further columns of a model without ids, which may identify its rows."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the columns that no other process reads."""
+        return {name: value for name, value in self.__dict__.items() if name != "others"}
 
     @abc.abstractmethod
     def __len__(self) -> int: ...
@@ -99,6 +108,7 @@ class Posteriors(Model):
     ids: Sequence[Any] | None = None
     images: "Callable[[Iterable[int]], list[Any]] | None" = None
     """Gives the images of some rows."""
+    others: "tuple[NamedColumn, ...]" = ()
 
     def __len__(self) -> int:
         return len(self.gaussian)

@@ -11,24 +11,31 @@ from typing import TYPE_CHECKING, Any
 from kullback.errors import PosteriorFileError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import Parameterization
+from kullback.io.advice import MODELS
 from kullback.io.columns import (
     ModelColumns,
     Named,
+    check_named,
     id_column,
     image_column,
     models,
     named_model,
+    role,
     scale_column,
+    uncounted,
 )
 from kullback.io.covariances import covariance_column, with_covariances
 from kullback.io.datasets import absolute, is_table, model_name, open_dataset
 from kullback.io.formats.registry import Unnamed, naming, safely
 from kullback.io.gathering import gathered
+from kullback.io.ids import ids_of_column
 from kullback.io.model import Model, Posteriors, rows_of_images
+from kullback.io.named_column import NamedColumn
+from kullback.io.no_numbers import check_numbers
 from kullback.io.numbers import real_tensor
 from kullback.io.places import Place, place
 from kullback.io.stored import Stored, check_room
-from kullback.io.stored_model import NamedColumn, StoredModel, ids_of_column
+from kullback.io.stored_model import StoredModel
 from kullback.io.text import printable
 
 if TYPE_CHECKING:
@@ -69,11 +76,10 @@ class PosteriorFile:
         if self.is_wide:
             means = ", ".join(repr(printable(columns.mean)) for columns in list(self.models.values())[:3])
             raise PosteriorFileError(
-                f"{self.where}: columns {means}, … hold single numbers. If they are coordinates of one model, put the "
-                "means of a row into one list column 'mu', and the scales likewise. If each is a model, choose with "
-                "--models."
+                f"{self.where}: columns {means}, … hold single numbers. If they are coordinates of one model, "
+                f"{uncounted(self.columns)}. If each is a model, choose with {MODELS}."
             )
-        raise PosteriorFileError(f"{self.where}: holds {len(self.models)} models ({held}). Choose with --models.")
+        raise PosteriorFileError(f"{self.where}: holds {len(self.models)} models ({held}). Choose with {MODELS}.")
 
     @property
     def is_wide(self) -> bool:
@@ -82,13 +88,15 @@ class PosteriorFile:
         are_numbered = len(models) > 1 and all(m.label.isdigit() for m in models)
         return are_numbered and len(self.columns[models[0].mean].shape) == 1
 
-    def model(self, label: str | None = None, *, scale: Parameterization | None = None, ids: bool = True) -> Model:
+    def model(
+        self, label: str | None = None, *, scale: Parameterization | None = None, ids: bool | str = True
+    ) -> Model:
         """The model with this label; without a label, the only model. Its rows are read when they are asked for.
 
         Args:
             label: the name or label of the model.
             scale: the parameterization to read if the names of columns do not determine it.
-            ids: whether to read the ids of rows.
+            ids: whether to read the ids of rows; or the name of their column.
 
         Raises:
             PosteriorFileError: if the file does not contain it, or its columns do not fit together.
@@ -97,22 +105,33 @@ class PosteriorFile:
         columns = self.models[name]
         with naming(self.path):
             labels = [model.label for model in self.models.values()]
-            called = id_column(self.columns, columns.label, labels) if ids else None
-        key = None if called is None else NamedColumn(called, self.columns[called])
+            if isinstance(ids, str):
+                check_named(ids, self.columns, functools.partial(_shapes, self.path, self.columns))
+                called: str | None = ids
+            else:
+                called = id_column(self.columns, columns.label, labels) if ids else None
+        key = None if called is None else NamedColumn(called, _as_ids(self.columns[called]))
         pictures = image_column(self.columns)
         images = None if pictures is None else self.columns[pictures]
+        others = self._others(pictures) if ids and key is None else ()
         gaussian = self._with_covariances(columns, scale)
         if gaussian is not None:
             self._check_ids(key, len(gaussian))
             rows = None if key is None else _listed(key, self.path, len(gaussian))
             pictured = None if images is None else functools.partial(_pictures, images, len(gaussian))
-            return Posteriors(name, self.where, gaussian, rows, pictured)
+            return Posteriors(name, self.where, gaussian, rows, pictured, others)
         with naming(self.path):
             scale_name, kind = scale_column(columns, scale)
             mean, value = (NamedColumn(n, self.columns[n]) for n in (columns.mean, scale_name))
             self._check_shapes(mean, value)
         self._check_ids(key, len(mean.stored))
-        return StoredModel(name, self.where, self.path, mean, value, kind, key, images)
+        return StoredModel(name, self.where, self.path, mean, value, kind, key, images, others)
+
+    def _others(self, pictures: str | None) -> tuple[NamedColumn, ...]:
+        """The columns whose names say nothing, and that no model is made of."""
+        used = {name for model in self.models.values() for name in (model.mean, *model.scales.values())}
+        names = [name for name in self.columns if role(name) is None and name not in used and name != pictures]
+        return tuple(NamedColumn(name, self.columns[name]) for name in names)
 
     def _check_shapes(self, mean: NamedColumn, scale: NamedColumn) -> None:
         """Raise an error unless there is one scale for each mean, or one for each row."""
@@ -194,6 +213,11 @@ def models_of(at: Place, columns: "Columns", named: Sequence[Named] = (), *, by_
     with naming(at):
         if named:
             found = [named_model(names, columns, shapes) for names in named]
+        elif isinstance(columns, Unnamed) and is_table(at):
+            raise PosteriorFileError(
+                "has no header: its first line is of numbers. Write the names of the columns there, as in "
+                "id,mu_0,mu_1,logvar_0,logvar_1."
+            )
         elif isinstance(columns, Unnamed) and len(columns) == 2:
             mean, scale = columns
             found = [ModelColumns("", mean, {"sigma": scale})]
@@ -220,7 +244,9 @@ def _shapes(path: Place, columns: "Columns") -> dict[str, tuple[int, ...]]:
 def _shape(column: Stored, name: str) -> tuple[int, ...]:
     """The shape of a column that has rows of real numbers."""
     has_numbers = 0 not in (column.shape or (0,))
-    real_tensor(next(column.batches(0, 1, 1)) if has_numbers else column(), name)
+    first = next(column.batches(0, 1, 1)) if has_numbers else column()
+    check_numbers(column, name, first)
+    real_tensor(first, name)
     return column.shape
 
 
@@ -230,6 +256,11 @@ def distinct_names(names: Sequence[str], sources: Sequence[str]) -> list[str]:
     with_folders = [f"{printable(folder)}/{name}" for folder, name in zip(folders, names, strict=True)]
     letters = [chr(ord("A") + i) if i < 26 else f"model {i + 1}" for i in range(len(names))]
     return next(list(found) for found in (names, with_folders, letters) if len(set(found)) == len(found))
+
+
+def _as_ids(column: Stored) -> Stored:
+    """A column of ids, of which codes such as ``007`` are text."""
+    return column.as_text() if column.has_codes else column
 
 
 def _listed(key: NamedColumn, path: Place, rows: int) -> list[Any]:

@@ -23,6 +23,8 @@ class Reading:
     """Whether ids of rows are left out, so that rows are joined by order."""
     named: tuple[Named, ...] = ()
     """The columns of every model, or of each, where their names say nothing."""
+    ids: tuple[str, ...] = ()
+    """The names of the columns that identify the rows of every model, or of each."""
 
     def models(self, paths: Sequence[str | os.PathLike[str]]) -> list[Model]:
         """One model of each file; or of a single file those that it contains, one or two.
@@ -35,14 +37,14 @@ class Reading:
             return self._models_of(paths[0])
         labels: Sequence[str | None] = self.labels or [None] * len(paths)
         named = self.named if len(self.named) > 1 else self.named * len(paths)
-        if len(labels) != len(paths) or len(named) not in (0, len(paths)):
+        if len(labels) != len(paths) or len(named) not in (0, len(paths)) or len(self.ids) not in (0, 1, len(paths)):
             raise PosteriorFileError(
                 f"{len(paths)} files hold one model each: give one label, or the columns of one model, for each."
             )
         files = [open_posteriors(path, named[i : i + 1], by_label=bool(self.labels)) for i, path in enumerate(paths)]
         return [
-            file.model(label, scale=self.scale, ids=not self.by_order)
-            for file, label in zip(files, labels, strict=True)
+            file.model(label, scale=self.scale, ids=self._ids(number))
+            for number, (file, label) in enumerate(zip(files, labels, strict=True))
         ]
 
     def _models_of(self, path: str | os.PathLike[str]) -> list[Model]:
@@ -52,4 +54,12 @@ class Reading:
         # for them.
         if not self.labels and len(file.models) == 2 and not file.is_wide:
             chosen = list(file.models)
-        return [file.model(label, scale=self.scale, ids=not self.by_order) for label in chosen]
+        if len(self.ids) not in (0, 1, len(chosen)):
+            raise PosteriorFileError(
+                f"{file.where}: {len(chosen)} models have {len(self.ids)} names of ids; give one each."
+            )
+        return [file.model(label, scale=self.scale, ids=self._ids(number)) for number, label in enumerate(chosen)]
+
+    def _ids(self, number: int) -> bool | str:
+        """Whether ids of a model are read, or the name of their column."""
+        return self.ids[number if len(self.ids) > 1 else 0] if self.ids else not self.by_order

@@ -9,6 +9,7 @@ from kullback.errors import PosteriorFileError
 from kullback.io.columns import models, role
 from kullback.io.datasets import is_table, open_dataset
 from kullback.io.formats.registry import naming, safely
+from kullback.io.missing import shown
 from kullback.io.numbers import real_tensor
 from kullback.io.places import place
 from kullback.io.stored import check_room
@@ -49,7 +50,7 @@ def read_samples(path: str | os.PathLike[str], column: str | None = None) -> Ten
             index = bad.nonzero()[0].tolist()
             row, *coordinate = index
             where = f"row {row}" + (f", coordinate {','.join(map(str, coordinate))}" if coordinate else "")
-            raise PosteriorFileError(f"{where}: {float(rows[tuple(index)])}; samples must be finite numbers.")
+            raise PosteriorFileError(f"{where}: {shown(float(rows[tuple(index)]))}; samples must be finite numbers.")
     return rows
 
 

@@ -18,6 +18,9 @@ class Stored(abc.ABC):
     Each iteration opens what it reads anew, so that threads share nothing.
     """
 
+    name: str = ""
+    """The name of the column, if it knows it."""
+
     @property
     @abc.abstractmethod
     def shape(self) -> tuple[int, ...]:
@@ -39,6 +42,15 @@ class Stored(abc.ABC):
     def is_sliced(self) -> bool:
         """Whether some rows can be read in less memory than all of them take."""
         return True
+
+    @property
+    def has_codes(self) -> bool:
+        """Whether it is text, such as ``007``, of which numbers are made that would not be written so."""
+        return False
+
+    def as_text(self) -> "Stored":
+        """The column as the text that it was made of."""
+        return self
 
     def place(self, row: int) -> str:
         """Where a row is, for a message: ``row 17``, or ``part-3.parquet, row group 2, row 17``."""

@@ -1,23 +1,27 @@
 """The posteriors of a model whose columns are stored."""
 
-import itertools
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from kullback.errors import PosteriorFileError
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import POSITIVE, Parameterization
+from kullback.io.advice import OTHER_IDS
+from kullback.io.columns import role
 from kullback.io.formats.registry import naming, safely
+from kullback.io.ids import ids_of_column
+from kullback.io.missing import shown
 from kullback.io.model import Model, ModelBatch, rows_of_images
-from kullback.io.numbers import is_floating, is_integer, real_tensor
+from kullback.io.named_column import NamedColumn
+from kullback.io.numbers import real_tensor
 from kullback.io.places import Place
 from kullback.io.stored import check_room
-from kullback.io.text import printable, unwritable_row
+from kullback.io.text import printable
 from kullback.numerics.arrays import FLOATING
 
 if TYPE_CHECKING:
@@ -25,23 +29,6 @@ if TYPE_CHECKING:
 
 # How many values that are not possible a batch tells of.
 _TOLD = 10
-
-
-@dataclass(frozen=True)
-class NamedColumn:
-    """A stored column, and what messages call it."""
-
-    name: str
-    stored: "Stored"
-
-    def rows(self, path: Place, start: int, stop: int, size: int) -> "Iterator[Column]":
-        """Consecutive rows in batches; whatever is wrong with the file is a :class:`PosteriorFileError`."""
-        batches = self.stored.batches(start, stop, size)
-        while True:
-            batch = safely(path, lambda: next(batches, None))
-            if batch is None:
-                return
-            yield batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +44,7 @@ class StoredModel(Model):
     key: NamedColumn | None = None
     """The ids of the rows."""
     images: "Stored | None" = None
+    others: tuple[NamedColumn, ...] = ()
 
     def __len__(self) -> int:
         return len(self.mean.stored)
@@ -70,6 +58,11 @@ class StoredModel(Model):
     def numbers_per_row(self) -> int:
         """The number of coordinates."""
         return self.event_shape.numel()
+
+    @property
+    def id_name(self) -> str:  # type: ignore[override]
+        """The name of the column of ids."""
+        return "id" if self.key is None else self.key.name
 
     @property
     def has_ids(self) -> bool:
@@ -107,7 +100,9 @@ class StoredModel(Model):
             if wrong is None:
                 continue
             if not skip:
-                raise PosteriorFileError(_told(x, wrong, of, kind, first, hint=True))
+                told = _told(x, wrong, of, kind, first)
+                is_negative = kind in POSITIVE and x[wrong][0] < 0
+                raise PosteriorFileError(told + (f" {self._hint()}" if is_negative else ""))
             rows = wrong.flatten(1).any(1)
             for row in rows.nonzero().flatten().tolist()[:_TOLD]:
                 places.setdefault(row, _told(x, wrong, of, kind, first, row=row))
@@ -117,6 +112,16 @@ class StoredModel(Model):
         make = getattr(Gaussian, f"from_{self.kind}")
         gaussian: Gaussian = make(mean, scale, event_dims=mean.ndim - 1, validate=False)
         return ModelBatch(gaussian, bad, tuple(places[row] for row in sorted(places)[:_TOLD]))
+
+    def _hint(self) -> str:
+        """What to do about a negative scale."""
+        mean, scale = self.mean.name, self.scale.name
+        if (role(scale) or ("",))[0] == "sigma":
+            return "Is it a log-variance? Then say --scale logvar (in Python, scale='logvar')."
+        if " … " in scale:
+            return "Are these log-variances? Then call the columns logvar_0, logvar_1, …."
+        option = f"--mean {shlex.quote(printable(mean))} --logvar {shlex.quote(printable(scale))}"
+        return f"Is it a log-variance? Then say {option} (in Python, rename it to 'logvar')."
 
     def image_rows(self, rows: Iterable[int]) -> "list[Any]":
         """What the column of images contains for some rows."""
@@ -133,7 +138,7 @@ class StoredModel(Model):
 
 def not_unique(name: str, twice: Any) -> str:
     """What an error says of ids that are not unique."""
-    return f"column {printable(name)!r}: {printable(twice)!r} occurs more than once; ids must be unique."
+    return f"column {printable(name)!r}: {printable(twice)!r} occurs more than once; ids must be unique. {OTHER_IDS}"
 
 
 def numbers_of(column: "Column", name: str) -> Tensor:
@@ -163,7 +168,6 @@ def _told(
     first: int,
     *,
     row: int | None = None,
-    hint: bool = False,
 ) -> str:
     """The place and the value of the first number that is not possible, or of the first in a row of the batch."""
     if row is None:
@@ -171,63 +175,4 @@ def _told(
     index = bad[row].nonzero()[0].tolist()
     value = x[row][tuple(index)].item()
     place = f"column {printable(of.name)!r}, {of.stored.place(first + row)}, dimension {','.join(map(str, index))}"
-    text = f"{place}: {value:g} is not a valid {kind or 'mean'} (rows and dimensions are counted from 0)."
-    if hint and kind in POSITIVE and value < 0:
-        text += " Is it a log-variance? Then rename the column to logvar; if it is called sigma, say --scale logvar."
-    return text
-
-
-def ids_of_column(key: NamedColumn, path: Place, start: int, stop: int, size: int) -> Iterator[Sequence[Any]]:
-    """The ids of consecutive rows, in batches."""
-    first = start
-    batches = key.rows(path, start, stop, size)
-    for column in batches:
-        with naming(path):
-            if column.ndim == 1 and is_floating(column):
-                raise _no_integers(key, first, itertools.chain([column], batches))
-            ids = _ids(column, key, first)
-        first += len(ids)
-        yield ids
-
-
-def _no_integers(of: NamedColumn, first: int, batches: "Iterator[Column]") -> PosteriorFileError:
-    """The error for floating-point ids, which names the first with a fraction; if none has one, the first of all."""
-    values = (value for column in batches for value in column.tolist())
-    rows = enumerate(values, first)
-    row, value = next(rows)
-    if value.is_integer():
-        row, value = next((of_row for of_row in rows if not of_row[1].is_integer()), (row, value))
-    return _no_id(of, row, value)
-
-
-def _no_id(of: NamedColumn, row: int, value: Any) -> PosteriorFileError:
-    where = f"column {printable(of.name)!r}, {of.stored.place(row)}"
-    return PosteriorFileError(f"{where}: {printable(value)!r}; ids must be all integers or all strings.")
-
-
-def _ids(column: "Column", of: NamedColumn, first: int) -> Sequence[Any]:
-    """A column as a sequence of ids, integers or strings of Python; integers stay where they lie."""
-    if not isinstance(column, Tensor):
-        unwritable = unwritable_row(column)
-        if unwritable is not None:
-            where = f"column {printable(of.name)!r}, {of.stored.place(first + unwritable)}"
-            raise PosteriorFileError(f"{where}: is text that is not Unicode.")
-        if column.dtype.kind in "mM":
-            raise PosteriorFileError(
-                f"column {printable(of.name)!r} holds times; ids must be all integers or all strings."
-            )
-    if column.ndim == 1 and is_integer(column):
-        array = np.asarray(column)
-        return memoryview(array.astype(array.dtype.newbyteorder("="), copy=False))  # type: ignore[arg-type]
-    values = column.tolist()
-    if not isinstance(values, list):
-        raise PosteriorFileError(f"column {printable(of.name)!r} must hold one id for each row.")
-    if not values:
-        return values
-    kind = str if isinstance(values[0], str) else int
-    if set(map(type, values)) == {kind}:
-        return values
-    wrong = next((row for row, v in enumerate(values) if not isinstance(v, kind) or isinstance(v, bool)), None)
-    if wrong is not None:
-        raise _no_id(of, first + wrong, values[wrong])
-    return values
+    return f"{place}: {shown(value)} is not a valid {kind or 'mean'} (rows and dimensions are counted from 0)."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kullback.errors import PosteriorFileError
 from kullback.io.chunks import rebatched
+from kullback.io.no_numbers import check_numbers
 from kullback.io.stored import Stored
 from kullback.io.text import printable
 
@@ -69,6 +70,16 @@ class Concatenated(Stored):
         """Whether all parts are, or there are several."""
         return len(self.parts) > 1 or all(part.is_sliced for part in self.parts)
 
+    @property
+    def has_codes(self) -> bool:
+        """Whether any part has: then all are to be text."""
+        return any(part.has_codes for part in self.parts)
+
+    def as_text(self) -> "Stored":
+        """The text of all parts."""
+        texts = [(file, part.as_text()) for file, part in zip(self.files, self.parts, strict=True)]
+        return Concatenated(self.name, texts)
+
     def beside(self, others: Sequence[Stored]) -> "Stored | None":
         """Those of each file as one."""
         own = [self, *(other for other in others if isinstance(other, Concatenated) and other.files == self.files)]
@@ -99,6 +110,28 @@ class Concatenated(Stored):
     def __call__(self) -> "Column":
         """The whole column."""
         return super().__call__() if len(self) else self.parts[0]()
+
+
+class Lacking(Stored):
+    """A column that only some of several files have. Whatever is read of it is an error."""
+
+    def __init__(self, name: str, lacking: str, having: str) -> None:
+        self.name, self.lacking, self.having = name, lacking, having
+
+    def _error(self) -> PosteriorFileError:
+        return PosteriorFileError(
+            f"{printable(self.lacking)} lacks {printable(self.name)!r}, unlike {printable(self.having)}. All need the "
+            "columns that are read."
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """None."""
+        raise self._error()
+
+    def batches(self, start: int, stop: int, size: int) -> "Iterator[Column]":
+        """None."""
+        raise self._error()
 
 
 class _Breaks(Sequence[int]):
@@ -153,11 +186,18 @@ class SideBySide(Stored):
     def batches(self, start: int, stop: int, size: int) -> "Iterator[Column]":
         """The rows from ``start`` to ``stop`` in batches of ``size``."""
         for batch in zip(*(column.batches(start, stop, size) for column in self.columns), strict=True):
+            self._check(batch)
             yield _stacked(batch)
 
     def __call__(self) -> "Column":
         """The whole column."""
-        return _stacked([column() for column in self.columns])
+        whole = [column() for column in self.columns]
+        self._check(whole)
+        return _stacked(whole)
+
+    def _check(self, rows: "Sequence[Column]") -> None:
+        for number, (column, part) in enumerate(zip(self.columns, rows, strict=True)):
+            check_numbers(column, column.name or f"coordinate {number}", part)
 
 
 class HalfOfChannels(Stored):
@@ -248,7 +288,10 @@ def _common(a: Any, b: Any) -> Any:
 
 
 def _as(x: Any, dtype: Any) -> "Column":
-    """An array of this dtype, copied if it has another."""
+    """An array of this dtype, copied if it has another; as it is, if integers are missing in it."""
     import numpy as np
 
-    return x.astype(dtype, copy=False) if isinstance(x, np.ndarray) else x.to(dtype)
+    if not isinstance(x, np.ndarray):
+        return x.to(dtype)  # type: ignore[no-any-return]
+    # No integer says that a number is missing.
+    return x if x.dtype.kind == "f" and dtype.kind in "iu" else x.astype(dtype, copy=False)

@@ -18,6 +18,7 @@ from kullback.cli.inputs import (
     check_output,
     command_line,
     load_rows,
+    noted,
     options_of,
     posterior_inputs,
     read_models,
@@ -250,7 +251,9 @@ def _several(
     if names:
         called = _names(names, len(models))
     with running.start() as engine, progress(f"comparing {len(models)} models") as update:
-        result = compare_all_rows(models, called, skip=running.skips, engine=engine, progress=update, **options)
+        result = noted(
+            lambda: compare_all_rows(models, called, skip=running.skips, engine=engine, progress=update, **options)
+        )
     for pair in result.pairs.values():
         say_skipped(pair.summary.skipped)
     return result

@@ -51,7 +51,8 @@ class ArrowColumn(Chunked):
 
     def pieces(self, chunk: int, size: int) -> "Iterator[Column]":
         """The rows from a record batch on."""
-        width = None
+        # The shape of a row, if it is known, is that of one that is missing, too.
+        width = vars(self).get("shape", ())[1:] or None
         with _opened(self.path, list(self.indices)) as (_, batches):
             for row, batch in zip(self._starts[chunk:], batches(chunk), strict=False):
                 step = max(size, len(batch) * LEAST_BYTES // max(1, batch.nbytes))

@@ -1,6 +1,7 @@
 """``.csv``, with or without a header, separated by commas, semicolons or tabs; read in blocks of whole lines."""
 
 import csv
+import dataclasses
 import functools
 import io
 import re
@@ -12,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from kullback.errors import PosteriorFileError
 from kullback.io.arrow import arrow_array, one_of_each
 from kullback.io.chunks import Chunked
+from kullback.io.formats.registry import Unnamed
 
 if TYPE_CHECKING:
     from kullback.io.formats.registry import Columns
@@ -24,6 +26,9 @@ _BLOCK = 2**23
 _LONGEST = 2**26
 # As many blocks are kept as columns of two files, or a few threads, read in step.
 _KEPT = 4
+
+# How a program writes an integer, which pandas does with a fraction of 0 if another was missing once.
+_INTEGER = r"^\s*(0|-?[1-9][0-9]*)(\.0*)?\s*$"
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class _Table:
     starts: tuple[int, ...] = ()
     """The first row of each block, and the number of rows."""
     types: tuple[Any, ...] = ()
+    text: str | None = None
+    """The only column that is read, as text."""
 
 
 def read(path: "Place") -> "Columns":
@@ -63,7 +70,8 @@ def read(path: "Place") -> "Columns":
     )
     table = _Table(path, delimiter, tuple(one_of_each(named.column_names)), uuid.uuid4().hex)
     table = _scanned(table, 0 if headless else len(header))
-    return {name: CsvColumn(table, name) for name in table.names}
+    columns = {name: CsvColumn(table, name) for name in table.names}
+    return Unnamed(columns) if headless else dict(columns)
 
 
 class CsvColumn(Chunked):
@@ -82,6 +90,32 @@ class CsvColumn(Chunked):
         for block in range(chunk, len(self.starts) - 1):
             column = _block(self.table, block).column(self.name)
             yield arrow_array(column, self.name, self.place, self.starts[block])
+
+    @functools.cached_property
+    def has_codes(self) -> bool:
+        """Whether a number is written otherwise than an integer is, or a column holds times or truth values."""
+        import pyarrow as pa
+        import pyarrow.compute
+
+        kind = self.table.types[self.table.names.index(self.name)]
+        if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_null(kind):
+            return False
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            return True
+        texts = (_block(self.as_text().table, block).column(self.name) for block in range(len(self.starts) - 1))
+        return any(
+            pa.compute.any(pa.compute.invert(pa.compute.match_substring_regex(x, _INTEGER))).as_py() for x in texts
+        )
+
+    def as_text(self) -> "CsvColumn":
+        """The column with its cells as they are written."""
+        import pyarrow as pa
+
+        types = tuple(
+            pa.string() if name == self.name else kind
+            for name, kind in zip(self.table.names, self.table.types, strict=True)
+        )
+        return CsvColumn(dataclasses.replace(self.table, types=types, text=self.name), self.name)
 
 
 def _rest_of_line(file: IO[bytes]) -> bytes:
@@ -129,7 +163,7 @@ def _scanned(table: _Table, offset: int) -> _Table:
                 raise PosteriorFileError(f"in the rows from {starts[-1]:,} on: {error}") from None
             offsets.append(offsets[-1] + len(data))
             starts.append(starts[-1] + found.num_rows)
-            types = [_common(a, b) for a, b in zip(types, found.schema.types, strict=True)]
+            types = [_common(a, _type(x)) for a, x in zip(types, found.columns, strict=True)]
     return _Table(table.path, table.delimiter, table.names, table.key, tuple(offsets), tuple(starts), tuple(types))
 
 
@@ -154,8 +188,19 @@ def _parsed(table: _Table, data: bytes) -> Any:
         io.BytesIO(data),
         read_options=pyarrow.csv.ReadOptions(column_names=table.names, use_threads=False, block_size=len(data) + 1),
         parse_options=pyarrow.csv.ParseOptions(delimiter=table.delimiter, newlines_in_values=True),
-        convert_options=pyarrow.csv.ConvertOptions(column_types=dict(zip(table.names, table.types, strict=False))),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=dict(zip(table.names, table.types, strict=False)),
+            include_columns=[] if table.text is None else [table.text],
+            strings_can_be_null=table.text is not None,
+        ),
     )
+
+
+def _type(column: Any) -> Any:
+    """The type of a column; of integers of which some are missing, that of numbers which may be."""
+    import pyarrow as pa
+
+    return pa.float64() if column.null_count and pa.types.is_integer(column.type) else column.type
 
 
 def _common(a: Any, b: Any) -> Any:

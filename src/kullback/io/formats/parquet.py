@@ -47,7 +47,8 @@ class ParquetColumn(Chunked):
     def pieces(self, chunk: int, size: int) -> "Iterator[Column]":
         """The rows from a row group on."""
         with _opened(self.path) as file:
-            row, width = self._starts[chunk], None
+            # The shape of a row, if it is known, is that of one that is missing, too.
+            row, width = self._starts[chunk], vars(self).get("shape", ())[1:] or None
             size = max(size, self._least(file.metadata, chunk))
             for groups in self._groups(chunk, size):
                 for batch in file.iter_batches(size, row_groups=groups, columns=list(self.names), use_threads=False):

@@ -78,7 +78,7 @@ class OfFile(Stored):
     """A column of a file, whose errors name the file."""
 
     def __init__(self, path: Place, column: Stored) -> None:
-        self.path, self.column = path, column
+        self.path, self.column, self.name = path, column, column.name
 
     @property
     def shape(self) -> tuple[int, ...]:  # noqa: D102
@@ -96,6 +96,13 @@ class OfFile(Stored):
         batches = safely(self.path, lambda: self.column.batches(start, stop, size))
         while (batch := safely(self.path, lambda: next(batches, None))) is not None:
             yield batch
+
+    @property
+    def has_codes(self) -> bool:  # noqa: D102
+        return safely(self.path, lambda: self.column.has_codes)
+
+    def as_text(self) -> Stored:  # noqa: D102
+        return OfFile(self.path, self.column.as_text())
 
     def place(self, row: int) -> str:  # noqa: D102
         return self.column.place(row)
