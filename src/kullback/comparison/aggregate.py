@@ -176,7 +176,7 @@ class _PulledBack:
 
     def __init__(self, mixture: Mixture, g: Map) -> None:
         self._mixture, self._map = mixture, g
-        self._log_volume = float(torch.linalg.slogdet(g.matrix)[1])
+        self._log_volume = float(g.log_volume)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """That of the mixture at g(x), and the volume that g gains."""

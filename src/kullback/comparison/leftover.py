@@ -12,12 +12,28 @@ from kullback.alignment.rows import flattened
 from kullback.comparison.divergence_summary import Batch, Largest
 from kullback.comparison.summary import VALUES
 from kullback.comparison.summary_json import from_json, to_json
-from kullback.gaussians.gaussian import Gaussian
 from kullback.io.rows import RowBatch
 from kullback.numerics.moments import RunningMean, ValueMoments
 from kullback.numerics.sampling import RowSample, level_for
 
 FORMAT = "kullback.leftovers"
+
+
+class _Halves:
+    """A batch of rows of p and q in two: those that no map was fitted to, and the others."""
+
+    def __init__(self, rows: RowBatch) -> None:
+        p, q = (flattened(Batch.of(g).given) for g in rows.gaussians)
+        fitted = is_fitted(rows.numbers)
+        self._indices = (~fitted).nonzero().flatten(), fitted.nonzero().flatten()
+        self.held_out, self.fitted = ((p[i], q[i]) for i in self._indices)
+
+    def in_order(self, held_out: Tensor, fitted: Tensor) -> Tensor:
+        """One number for each row of both halves, in the order of the rows."""
+        values = held_out.new_empty(len(held_out) + len(fitted))
+        for index, half in zip(self._indices, (held_out, fitted), strict=True):
+            values[index] = half
+        return values
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,20 +54,15 @@ class Leftover:
     """The largest of all rows."""
 
     @classmethod
-    def of(cls, p: Gaussian, q: Gaussian, g: Map, rows: RowBatch, kept: int, expected: int) -> "Leftover":
-        """What a map leaves of a batch of rows; p and q have one event dimension."""
-        fitted = is_fitted(rows.numbers)
-        halves = (~fitted).nonzero().flatten(), fitted.nonzero().flatten()
-        there, of_fitted = (remainder(p[half], q[half], g) for half in halves)
-        back = remainder(q[halves[0]], p[halves[0]], g.inverse())
-        values = there.rows.new_empty(len(rows))
-        for half, left in zip(halves, (there, of_fitted), strict=True):
-            values[half] = left.rows
-        held_out = len(there.rows)
+    def of(cls, halves: "_Halves", g: Map, rows: RowBatch, kept: int, expected: int) -> "Leftover":
+        """What a map leaves of a batch of rows."""
+        (p, q), of_fitted = halves.held_out, halves.fitted
+        there, back = remainder(p, q, g), remainder(q, p, g.inverse())
+        values = halves.in_order(there.rows, remainder(*of_fitted, g).rows)
         return cls(
             ValueMoments.of(there.rows),
             ValueMoments.of(back.rows),
-            RunningMean(held_out, there.marginals / max(1, held_out)),
+            RunningMean(len(p), there.marginals / max(1, len(p))),
             RunningMean.of(there.from_correlations),
             RowSample.of(rows.numbers, [values], VALUES, level_for(expected, VALUES)),
             Largest.of(values, rows.ids, rows.numbers, kept),
@@ -83,8 +94,8 @@ class Leftovers:
         """With a batch of rows added."""
         if not len(rows):
             return self
-        p, q = (flattened(Batch.of(g).given) for g in rows.gaussians)
-        return self.merge(Leftovers({kind: Leftover.of(p, q, g, rows, kept, expected) for kind, g in maps.items()}))
+        halves = _Halves(rows)
+        return self.merge(Leftovers({kind: Leftover.of(halves, g, rows, kept, expected) for kind, g in maps.items()}))
 
     def compact(self) -> "Leftovers":
         """The same in as little memory."""
