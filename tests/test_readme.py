@@ -119,6 +119,9 @@ def test_the_commands_on_files_run_as_written(page, tmp_path, monkeypatch):
         shutil.copytree(folder, Path("bucket") / folder)
     for name in "ab":
         Path(f"{name}.parquet").write_bytes(Path(f"run_{name}/part-0.parquet").read_bytes())
+    for name in ("plain", "beta"):
+        named = pyarrow.parquet.read_table("a.parquet").drop("id").append_column("filename", [list("abcdefghij")])
+        pyarrow.parquet.write_table(named, f"{name}.parquet")
     inputs = {p.name for p in tmp_path.iterdir()}
     for line in lines:
         # A folder stands for a bucket of a network, which the processes of Dask see, too.

@@ -16,7 +16,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kullback import PosteriorFileError
+from kullback import PosteriorFileError, compare
 from kullback.io.frames import array_column, frame_columns
 from kullback.io.posteriors import models_of
 
@@ -112,8 +112,13 @@ def test_nan_in_a_cell_of_pandas_stays_nan(cell):
     frame = pandas.DataFrame({"mu": [cell(row) for row in mu]})
     np.testing.assert_array_equal(frame_columns(frame)["mu"](), mu)
     frame.loc[7, "mu"] = None
-    with pytest.raises(PosteriorFileError, match="row 7: empty"):
-        frame_columns(frame)["mu"]()
+    mu[7] = np.nan
+    np.testing.assert_array_equal(frame_columns(frame)["mu"](), mu)
+    models = [frame.assign(logvar=list(np.zeros_like(mu))) for _ in range(2)]
+    with pytest.raises(PosteriorFileError, match="row 4, dimension 2: nan"):
+        compare(*models)
+    left = compare(*models, on_bad="skip", align=(), aggregate=False).summary.skipped
+    assert [("nan" in text, "null" in text) for text in left.first] == [(True, False), (False, True)]
 
 
 def test_arrays_that_dask_made_text_of_are_told_what_to_do():

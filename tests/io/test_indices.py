@@ -71,8 +71,8 @@ def test_default_indices_are_no_ids(kind):
 def test_an_index_that_does_not_identify_rows_is_an_error(kind):
     a, b = frame(0).set_axis(LABELS), frame(1)
     disjoint = b.set_axis([f"other{i}" for i in range(N)])
-    for other in (disjoint, b):
-        with pytest.raises(PosteriorFileError, match="lacks 40 of the ids"):
+    for other, says in ((disjoint, "lacks 40 of the ids"), (b, "ids of a are strings, .* those of b are integers")):
+        with pytest.raises(PosteriorFileError, match=says):
             kl(kind(a), kind(other))
     with pytest.raises(PosteriorFileError, match=r"b: the index .* has '3' twice. .* reset_index\(drop=True\)"):
         compare(kind(a), kind(b.set_axis([*range(N - 1), 3])))
