@@ -101,6 +101,19 @@ def test_workers_that_are_killed_change_nothing(engine, combine, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_results_that_are_lost_before_they_are_fetched_are_computed_again(monkeypatch):
+    monkeypatch.setattr(dask_engine, "_PATIENCE", 0.2)
+    with Dask(workers=1) as engine:
+        results = engine.map(slow, range(10))
+        done = [next(results)[1]]
+        # The next tasks end, and their worker dies before anybody asks.
+        time.sleep(1)
+        (pid,) = alive(engine)
+        os.kill(pid, 9)
+        time.sleep(0.5)
+        assert done + [i for _, i in results] == list(range(10))
+
+
 def test_workers_that_are_killed_while_they_start_change_nothing(engine):
     for seconds in (0, 0.1, 0.4, 0.8):
         time.sleep(seconds)

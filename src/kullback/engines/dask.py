@@ -29,6 +29,9 @@ _AGAIN = 5
 # The seconds after which a scheduler that does not answer is one that is not there, or has no workers.
 _TIMEOUT = 30
 
+# The seconds that a result is waited for at first, before workers that have died are looked for.
+_PATIENCE = 5.0
+
 
 class Dask:
     """The processes of a Dask cluster: those of ``scheduler``, or of a cluster of this machine.
@@ -151,31 +154,46 @@ class Dask:
 
     def _next(self, finished: "queue.SimpleQueue[Any]") -> Any:
         """The next future that is done."""
-        started = time.monotonic()
+        checked = time.monotonic()
         while True:
             if self._processes:
                 self._processes.mend()
             with contextlib.suppress(queue.Empty):
                 return finished.get(timeout=1)
-            if self._scheduler and time.monotonic() - started > _TIMEOUT:
-                if not self._client.nthreads():
-                    raise ConnectionError(
-                        f"the Dask scheduler {self._scheduler} has no workers. Start some: dask worker "
-                        f"{self._scheduler}."
-                    )
-                started = time.monotonic()
+            if time.monotonic() - checked > _TIMEOUT:
+                self._check_workers()
+                checked = time.monotonic()
 
     def _result(self, future: Any) -> Any:
+        """The result of a future that is done. Where its worker has died since, it is computed again."""
         from concurrent.futures import CancelledError
 
-        try:
-            result = future.result()
-        except CancelledError as error:
-            where = f" {self._scheduler}" if self._scheduler else ""
-            raise ConnectionError(f"the connection to the Dask scheduler{where} was lost.") from error
-        if self._processes:
-            self._processes.succeed()
-        return result
+        from distributed import TimeoutError as NotYet
+
+        patience = _PATIENCE
+        while True:
+            try:
+                result = future.result(timeout=patience)
+            except CancelledError as error:
+                where = f" {self._scheduler}" if self._scheduler else ""
+                raise ConnectionError(f"the connection to the Dask scheduler{where} was lost.") from error
+            except NotYet:
+                # A large result may take longer to arrive.
+                patience *= 2
+                if self._processes:
+                    self._processes.mend()
+                self._check_workers()
+                continue
+            if self._processes:
+                self._processes.succeed()
+            return result
+
+    def _check_workers(self) -> None:
+        """Raise a ConnectionError if the scheduler that was given has no workers."""
+        if self._scheduler and not self._client.nthreads():
+            raise ConnectionError(
+                f"the Dask scheduler {self._scheduler} has no workers. Start some: dask worker {self._scheduler}."
+            )
 
     def close(self) -> None:
         """Leave the cluster, and end it if this object started it."""
