@@ -29,7 +29,7 @@ _AGAIN = 5
 # The seconds after which a scheduler that does not answer is one that is not there, or has no workers.
 _TIMEOUT = 30
 
-# The seconds that a result is waited for at first, before workers that have died are looked for.
+# The seconds that a result which is done is waited for at first, each time twice as long.
 _PATIENCE = 5.0
 
 
@@ -127,14 +127,16 @@ class Dask:
             future.add_done_callback(finished.put)
 
         def wait() -> tuple[int, R | Failed]:
+            from distributed import TimeoutError as NotYet
             from distributed.scheduler import KilledWorker
 
             while True:
                 future = self._next(finished)
                 group = running.pop(future)
                 try:
-                    return group, self._result(future)
-                except KilledWorker as error:
+                    return group, self._result(future, _PATIENCE * 2 ** times[group])
+                except (KilledWorker, NotYet) as error:
+                    # Its worker has died, perhaps after it was done; a large result may have taken longer to arrive.
                     if times[group] > _AGAIN:
                         raise ConnectionError(
                             f"the workers of one task died {_AGAIN + 1} times in a row, most likely for want of "
@@ -164,29 +166,22 @@ class Dask:
                 self._check_workers()
                 checked = time.monotonic()
 
-    def _result(self, future: Any) -> Any:
-        """The result of a future that is done. Where its worker has died since, it is computed again."""
+    def _result(self, future: Any, patience: float) -> Any:
+        """The result of a future that is done.
+
+        Raises:
+            distributed.TimeoutError: if it does not arrive in so many seconds.
+        """
         from concurrent.futures import CancelledError
 
-        from distributed import TimeoutError as NotYet
-
-        patience = _PATIENCE
-        while True:
-            try:
-                result = future.result(timeout=patience)
-            except CancelledError as error:
-                where = f" {self._scheduler}" if self._scheduler else ""
-                raise ConnectionError(f"the connection to the Dask scheduler{where} was lost.") from error
-            except NotYet:
-                # A large result may take longer to arrive.
-                patience *= 2
-                if self._processes:
-                    self._processes.mend()
-                self._check_workers()
-                continue
-            if self._processes:
-                self._processes.succeed()
-            return result
+        try:
+            result = future.result(timeout=patience)
+        except CancelledError as error:
+            where = f" {self._scheduler}" if self._scheduler else ""
+            raise ConnectionError(f"the connection to the Dask scheduler{where} was lost.") from error
+        if self._processes:
+            self._processes.succeed()
+        return result
 
     def _check_workers(self) -> None:
         """Raise a ConnectionError if the scheduler that was given has no workers."""
