@@ -6,6 +6,7 @@ from kullback.divergences.kl import kl_terms
 from kullback.gaussians.gaussian import Gaussian
 from kullback.kernels.choice import accelerated_kl_sums
 from kullback.kernels.protocol import Sums
+from kullback.numerics.arrays import from_callers_type
 
 
 def kl_sums(p: Gaussian, q: Gaussian) -> Sums:
@@ -18,6 +19,6 @@ def kl_sums(p: Gaussian, q: Gaussian) -> Sums:
         p, q = p.to(torch.float64), q.to(torch.float64)
         sums = accelerated_kl_sums(p, q)
     if sums is None:
-        mean, covariance = kl_terms(p, q)
+        mean, covariance = map(from_callers_type, kl_terms(p, q))
         sums = Sums((mean + covariance).flatten(1).sum(1), mean.sum(0), covariance.sum(0))
     return sums
