@@ -105,12 +105,15 @@ def test_results_that_are_lost_before_they_are_fetched_are_computed_again(monkey
     monkeypatch.setattr(dask_engine, "_PATIENCE", 0.2)
     with Dask(workers=1) as engine:
         results = engine.map(slow, range(10))
-        done = [next(results)[1]]
-        # The next tasks end, and their worker dies before anybody asks.
+        # Four tasks are started at a time: while this one stops here, the last of them end, and nobody fetches them.
+        done = [next(results)[1] for _ in range(4)]
         time.sleep(1)
         (pid,) = alive(engine)
         os.kill(pid, 9)
         time.sleep(0.5)
+        # Their worker died just after it was last looked for.
+        looks, mend = [], engine._processes.mend
+        monkeypatch.setattr(engine._processes, "mend", lambda: looks.append(1) if not looks else mend())
         assert done + [i for _, i in results] == list(range(10))
 
 
