@@ -8,10 +8,7 @@ from torch import Tensor
 
 from kullback.gaussians.gaussian import Gaussian
 from kullback.gaussians.scales.diagonal import POSITIVE, Diagonal, Isotropic
-from kullback.io.model import Model, ModelBatch, Posteriors
-
-# How many values that are not possible a batch tells of.
-_TOLD = 10
+from kullback.io.model import TOLD, Model, ModelBatch, Posteriors
 
 
 def checked(model: Model) -> Model:
@@ -37,7 +34,7 @@ class Checked(Posteriors):
             wrong = {name: bad for name, x, low in _values(g) if (bad := _impossible(x, low)) is not None}
             if wrong:
                 bad = torch.stack([_rows(x) for x in wrong.values()]).any(0)
-                places = [self._told(g, wrong, row, first) for row in bad.nonzero().flatten().tolist()[:_TOLD]]
+                places = [self._told(g, wrong, row, first) for row in bad.nonzero().flatten().tolist()[:TOLD]]
                 if not skip:
                     raise ValueError(f"{places[0]} on_bad='skip' leaves such rows out.")
                 batch = ModelBatch(g, bad, tuple(places))

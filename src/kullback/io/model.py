@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # How many ids are read at a time, and rows where their numbers allow it.
 ROWS_AT_ONCE = 2**16
 
+TOLD = 10
+"""How many of the rows that have a value that is not possible are told of."""
+
 
 @dataclass(frozen=True, eq=False)
 class ModelBatch:
@@ -28,7 +31,7 @@ class ModelBatch:
     bad: Tensor | None = None
     """Which rows have a value that is not possible; None if no row has one."""
     places: tuple[str, ...] = ()
-    """Of the first ten of these rows, in their order, where a value is that is not possible, and what it is."""
+    """Of the first ``TOLD`` of these rows, in their order, where a value is that is not possible, and what it is."""
 
 
 class Model(abc.ABC):

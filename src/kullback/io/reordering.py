@@ -12,14 +12,11 @@ import torch
 from torch import Tensor
 
 from kullback.gaussians.gaussian import Gaussian
-from kullback.io.model import ROWS_AT_ONCE, Model, ModelBatch, Posteriors
+from kullback.io.model import ROWS_AT_ONCE, TOLD, Model, ModelBatch, Posteriors
 from kullback.io.temporary import Folder
 
 # Numbers that are moved in memory, numbers that are sorted at a time, and files that rows are sorted into.
 _IN_MEMORY, _SORTED, _FILES = 2**26, 2**22, 512
-
-# How many bad rows are described: reading one of them again may take a while.
-_TOLD = 10
 
 
 def reordered(model: Model, places: "np.ndarray[Any, Any]") -> Model:
@@ -43,12 +40,12 @@ class _Reordered(Model):
 
     def batches(self, start: int, stop: int, size: int, *, skip: bool = False) -> Iterator[ModelBatch]:
         """Consecutive rows; only the first bad rows of the model are described."""
-        described = set(np.flatnonzero(self._is_bad)[:_TOLD].tolist()) if skip else None
+        described = set(np.flatnonzero(self._is_bad)[:TOLD].tolist()) if skip else None
         first = start
         for gaussian in self._gaussians(start, stop, size):
             last = first + len(gaussian)
             bad = self._is_bad[first:last]
-            rows = (first + np.flatnonzero(bad)[:_TOLD]).tolist()
+            rows = (first + np.flatnonzero(bad)[:TOLD]).tolist()
             told = tuple(self._told(row, skip=skip) for row in rows if described is None or row in described)
             yield ModelBatch(gaussian, torch.from_numpy(bad) if rows else None, told)
             first = last

@@ -11,12 +11,9 @@ import torch
 from torch import Tensor
 
 from kullback.gaussians.gaussian import Gaussian
-from kullback.io.model import Model, ModelBatch
+from kullback.io.model import TOLD, Model, ModelBatch
 from kullback.io.row_formats import concatenated, id_array
 from kullback.io.text import printable
-
-# How many rows that were left out are listed.
-_LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class Skipped:
 
     def merge(self, other: "Skipped") -> "Skipped":
         """Those of both, of which ``other`` come later."""
-        return Skipped(self.count + other.count, (self.first + other.first)[:_LISTED])
+        return Skipped(self.count + other.count, (self.first + other.first)[:TOLD])
 
 
 NONE_SKIPPED = Skipped()
@@ -167,7 +164,7 @@ class ModelRows(Rows):
             rows = batch.bad.nonzero().flatten().tolist()
             for row, place in zip(rows, batch.places, strict=False):
                 told[row] = f"{told[row]}; {place}" if row in told else f"id {printable(ids[row])!r}: {place}"
-        return Skipped(int(bad.sum()), tuple(told[row] for row in sorted(told)[:_LISTED]))
+        return Skipped(int(bad.sum()), tuple(told[row] for row in sorted(told)[:TOLD]))
 
     def gaussians(self) -> tuple[Gaussian, ...]:
         """Each model in memory."""

@@ -16,7 +16,7 @@ from kullback.io.columns import role
 from kullback.io.formats.registry import naming, safely
 from kullback.io.ids import ids_of_column
 from kullback.io.missing import shown
-from kullback.io.model import Model, ModelBatch, rows_of_images
+from kullback.io.model import TOLD, Model, ModelBatch, rows_of_images
 from kullback.io.named_column import NamedColumn
 from kullback.io.numbers import real_tensor
 from kullback.io.places import Place
@@ -26,9 +26,6 @@ from kullback.numerics.arrays import FLOATING
 
 if TYPE_CHECKING:
     from kullback.io.stored import Column, Stored
-
-# How many values that are not possible a batch tells of.
-_TOLD = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,14 +101,14 @@ class StoredModel(Model):
                 is_negative = kind in POSITIVE and x[wrong][0] < 0
                 raise PosteriorFileError(told + (f" {self._hint()}" if is_negative else ""))
             rows = wrong.flatten(1).any(1)
-            for row in rows.nonzero().flatten().tolist()[:_TOLD]:
+            for row in rows.nonzero().flatten().tolist()[:TOLD]:
                 places.setdefault(row, _told(x, wrong, of, kind, first, row=row))
             bad = rows if bad is None else bad | rows
         if mean.shape != scale.shape:
             scale = scale.reshape(len(mean), *[1] * (mean.ndim - 1)).expand(mean.shape)
         make = getattr(Gaussian, f"from_{self.kind}")
         gaussian: Gaussian = make(mean, scale, event_dims=mean.ndim - 1, validate=False)
-        return ModelBatch(gaussian, bad, tuple(places[row] for row in sorted(places)[:_TOLD]))
+        return ModelBatch(gaussian, bad, tuple(places[row] for row in sorted(places)[:TOLD]))
 
     def _hint(self) -> str:
         """What to do about a negative scale."""
