@@ -116,9 +116,17 @@ def _common_schema(parts: Sequence[Path]) -> Any:
         if len(types) == 1:
             fields.append(schemas[0].field(name))
         else:
-            common = common_dtype(np.dtype(str if type_ == pa.string() else type_.to_pandas_dtype()) for type_ in types)
+            common = common_dtype(np.dtype(str) if x == pa.string() else _dtype(x) for x in types)
             fields.append(pa.field(name, pa.from_numpy_dtype(common)))
     return pa.schema(fields)
+
+
+def _dtype(numbers: Any) -> "np.dtype[Any]":
+    """The dtype of numbers of this type of pyarrow, whose to_pandas_dtype() needs pandas."""
+    import pyarrow as pa
+
+    dtype: np.dtype[Any] = pa.array([], numbers).to_numpy().dtype
+    return dtype
 
 
 class _Npz(RowFormat):

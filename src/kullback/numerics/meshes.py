@@ -7,7 +7,8 @@ from torch.nn import Parameter
 
 from kullback.numerics.classes import class_names
 
-_PLAIN = {Tensor, Parameter}
+# A tuple: the compiler of torch 2.6 does not take a set.
+_PLAIN = Tensor, Parameter
 
 
 def is_distributed(x: Tensor) -> bool:
@@ -21,7 +22,10 @@ def first_distributed(tensors: Sequence[Tensor]) -> Tensor | None:
     Raises:
         TypeError: if some are and some are not: a process may hold a part of all rows, or all of them.
     """
-    if set(map(type, tensors)) <= _PLAIN:
+    for x in tensors:  # faster than all(), and every call of a divergence asks
+        if type(x) not in _PLAIN:
+            break
+    else:
         return None
     of_mesh = [is_distributed(x) for x in tensors]
     if not any(of_mesh):
