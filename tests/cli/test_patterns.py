@@ -62,3 +62,22 @@ def test_the_pattern_that_is_advised_matches_what_was_given(runs, tmp_path):
         assert "quote it: " in said
         advised = shlex.split(said.rpartition("quote it: ")[2].rstrip(".\n"))[0]
         assert sorted(map(str, Path().glob(advised))) == given
+
+
+def test_more_files_than_a_command_takes_are_parts_whatever_they_are_called(runs, tmp_path):
+    want = kl("a/", "b/")
+    for run in "ab":
+        for number, name in enumerate(("first", "second", "x.y")):
+            (tmp_path / run / f"part-{number}.parquet").rename(tmp_path / run / f"{name}.parquet")
+    names = [[f"{run}/{name}.parquet" for name in ("first", "second", "x.y")] for run in "ab"]
+    found = kl("--by-order", *names[0], *names[1], "-o", "out.csv")
+    assert (found.exit_code, found.stderr.splitlines()[0]) == (0, "note: the 3 files of a are read as one model")
+    assert Path("out.csv").read_text() == want.stdout
+    # The value of an option is no part, whether it is there or not.
+    Path("out.csv").rename(tmp_path / "a" / "out.csv")
+    for _ in range(2):
+        found = kl("-o", "a/out.csv", "a/first.parquet", "b/first.parquet")
+        assert (found.exit_code, found.stderr.splitlines()[0][:5]) == (0, "wrote")
+    found = kl(*names[0], *names[1])
+    assert found.exit_code == 2
+    assert "3 files of a are parts of one data set, and the folder holds others. If the shell" in found.stderr

@@ -96,7 +96,7 @@ def test_the_last_row_of_a_chunk_is_reached_in_few_pieces(suffix, column, tmp_pa
         pyarrow.parquet.write_table(table, path, row_group_size=rows)
     else:
         pyarrow.feather.write_feather(table, path, chunksize=rows)
-    stored = open_columns(path, "posteriors")[column].column
+    stored = open_columns(path)[column].column
     pieces = [len(piece) for piece in stored.pieces(0, 1)]
     assert sum(pieces) == rows
     assert len(pieces) <= 5
@@ -109,5 +109,5 @@ def test_the_last_row_of_a_chunk_is_reached_in_few_pieces(suffix, column, tmp_pa
 def test_a_piece_of_wide_rows_is_as_small_as_a_batch(tmp_path):
     wide = np.zeros((64, 50_000))
     pyarrow.parquet.write_table(pa.table({"mu": list(wide), "id": np.arange(64)}), tmp_path / "a.parquet")
-    stored = open_columns(tmp_path / "a.parquet", "posteriors")["mu"].column
+    stored = open_columns(tmp_path / "a.parquet")["mu"].column
     assert max(len(piece) for piece in stored.pieces(0, 1)) <= 2

@@ -187,7 +187,7 @@ def test_an_error_in_a_part_names_the_part_and_the_row(tmp_path):
 
 def test_what_is_no_data_set_is_said(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(PosteriorFileError, match=r"empty: is a folder without \.npy files, and without files of"):
+    with pytest.raises(PosteriorFileError, match=r"empty: is a folder without files of a known kind \(\.arrow"):
         open_posteriors(tmp_path / "empty")
     with pytest.raises(PosteriorFileError, match=r"x\*\.parquet: no file matches"):
         open_posteriors(tmp_path / "x*.parquet")
@@ -250,12 +250,38 @@ def test_an_address_that_cannot_be_opened_is_said(tmp_path):
     assert place(tmp_path) == tmp_path
 
 
-def test_pairs_and_folders_of_arrays_are_sliced(tmp_path):
-    np.save(tmp_path / "mu.npy", MU)
-    np.save(tmp_path / "logvar.npy", LOGVAR)
+def save_array(path, array):
+    if path.suffix == ".npy":
+        np.save(path, array)
+    else:
+        torch.save(torch.from_numpy(array), path)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".pt"])
+def test_pairs_and_folders_of_arrays_are_sliced(suffix, tmp_path):
+    save_array(tmp_path / f"mu{suffix}", MU)
+    save_array(tmp_path / f"logvar{suffix}", LOGVAR)
     assert_whole(tmp_path, ids=False)
-    assert_whole(f"{tmp_path}/mu.npy,{tmp_path}/logvar.npy", ids=False)
-    assert_whole(f"{tmp_path}/*.npy", ids=False)
+    assert assert_whole(f"{tmp_path}/mu{suffix},{tmp_path}/logvar{suffix}", ids=False).name == "mu"
+    assert_whole(f"{tmp_path}/*{suffix}", ids=False)
+    with pytest.raises(
+        PosteriorFileError, match=rf"mu\{suffix}: holds one array, and a model needs two.*mean\{suffix}"
+    ):
+        read(tmp_path / f"mu{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".pt"])
+def test_moments_may_be_the_only_array(suffix, tmp_path):
+    save_array(tmp_path / f"moments{suffix}", np.concatenate([MU, LOGVAR], 1))
+    assert_whole(tmp_path / f"moments{suffix}", ids=False)
+
+
+def test_a_pair_is_of_arrays(tmp_path):
+    npz(tmp_path / "a.npz", slice(0, ROWS))
+    with pytest.raises(
+        PosteriorFileError, match=r"a\.npz holds 'mu', 'logvar', 'id'\. Give two models as two arguments"
+    ):
+        read(f"{tmp_path}/a.npz,{tmp_path}/a.npz")
 
 
 @pytest.mark.parametrize("first", [True, False])

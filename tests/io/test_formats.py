@@ -148,7 +148,7 @@ def columns(request, tmp_path_factory):
     suffix, write = WRITERS[request.param]
     path = tmp_path_factory.mktemp("written") / f"model{suffix}"
     write(path)
-    return open_columns(path, "posteriors")
+    return open_columns(path)
 
 
 def assert_rows(found, name, start, stop):
@@ -218,11 +218,11 @@ def test_reading_begins_at_every_break(columns):
 
 def test_breaks_are_row_groups_and_places_name_them(tmp_path):
     parquet("list", 40)(tmp_path / "a.parquet")
-    column = open_columns(tmp_path / "a.parquet", "posteriors")["mu"]
+    column = open_columns(tmp_path / "a.parquet")["mu"]
     assert tuple(column.breaks) == (0, 40, 80)
     assert column.place(85) == "row group 2, row 85"
     npz(tmp_path / "a.npz")
-    column = open_columns(tmp_path / "a.npz", "posteriors")["mu"]
+    column = open_columns(tmp_path / "a.npz")["mu"]
     assert len(column.breaks) == ROWS
     assert column.place(85) == "row 85"
 
@@ -231,13 +231,13 @@ def test_breaks_are_row_groups_and_places_name_them(tmp_path):
 def test_npy_is_read_by_rows(order, tmp_path):
     for name in ("mu", "images", "id"):
         np.save(tmp_path / "a.npy", np.asarray(ARRAYS[name], order=order))
-        assert_column(open_columns(tmp_path / "a.npy", "samples")["array"], name)
+        assert_column(open_columns(tmp_path / "a.npy")["array"], name)
 
 
 def test_bfloat16_is_kept_in_slices(tmp_path):
     x = torch.randn(9, 3).bfloat16()
     safetensors.torch.save_file({"mu": x}, tmp_path / "a.safetensors", metadata={"format": "pt"})
-    [column] = open_columns(tmp_path / "a.safetensors", "posteriors").values()
+    [column] = open_columns(tmp_path / "a.safetensors").values()
     assert torch.equal(torch.cat(list(column.batches(2, 9, 2))), x[2:])
 
 
@@ -245,7 +245,7 @@ def test_the_dtypes_of_safetensors_are_those_that_it_writes(tmp_path):
     kinds = "float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2 int64 int32 int16 int8 uint8 bool".split()
     written = {kind: torch.arange(6).reshape(3, 2).to(getattr(torch, kind)) for kind in kinds}
     safetensors.torch.save_file(written, tmp_path / "a.safetensors")
-    found = open_columns(tmp_path / "a.safetensors", "posteriors")
+    found = open_columns(tmp_path / "a.safetensors")
     for kind, x in written.items():
         assert found[kind]().dtype == x.dtype
         assert torch.equal(found[kind]().double(), x.double())
@@ -295,7 +295,7 @@ def test_what_is_wrong_is_found_in_batches_and_named(name, tmp_path):
     write, says = WRONG[name]
     write(tmp_path / name)
     with pytest.raises(PosteriorFileError, match=says) as error:
-        [list(c.batches(0, len(c), 4)) for c in open_columns(tmp_path / name, "samples").values()]
+        [list(c.batches(0, len(c), 4)) for c in open_columns(tmp_path / name).values()]
     assert str(error.value).startswith(f"{tmp_path / name}: ")
     assert "\n" not in str(error.value)
 
@@ -309,16 +309,16 @@ def test_csv_is_read_in_blocks_whose_types_hold_all_of_them(tmp_path, monkeypatc
         "count": list(range(2**53, 2**53 + rows)),
     }
     pandas.DataFrame(written).to_csv(tmp_path / "a.csv", index=False)
-    found = open_columns(tmp_path / "a.csv", "samples")
+    found = open_columns(tmp_path / "a.csv")
     assert len(found["number"].breaks) > 5
     for name, want in written.items():
         assert found[name]().tolist() == want
         assert [x for batch in found[name].batches(7, 55, 4) for x in batch] == want[7:55]
     (tmp_path / "a.csv").write_text("a,b\n" + "1,2\n" * 50 + "1,2,3\n")
     with pytest.raises(PosteriorFileError, match=r"in the rows from \d+ on: .*Expected 2 columns, got 3"):
-        open_columns(tmp_path / "a.csv", "samples")
+        open_columns(tmp_path / "a.csv")
     (tmp_path / "a.csv").write_text("a,b\n" + "1,2\n" * 50 + "1,\n")
-    column = open_columns(tmp_path / "a.csv", "samples")["b"]()
+    column = open_columns(tmp_path / "a.csv")["b"]()
     assert column[:50].tolist() == [2.0] * 50
     assert is_null(column[50].item())
 
@@ -332,7 +332,7 @@ def test_a_line_break_between_quotes_is_no_end_of_a_row(text, block, delimiter, 
     name = "the id\n" if text == "{} more" else "id"
     table = pandas.DataFrame({"number": np.arange(30) + 0.5, name: ids, "mu": range(30)})
     table.to_csv(tmp_path / "a.csv", index=False, sep=delimiter, lineterminator="\n")
-    found = open_columns(tmp_path / "a.csv", "samples")
+    found = open_columns(tmp_path / "a.csv")
     assert found[name]().tolist() == ids
     assert found["mu"]().tolist() == list(range(30))
     assert len(found["mu"].breaks) > 5 or block > 1000
@@ -341,7 +341,7 @@ def test_a_line_break_between_quotes_is_no_end_of_a_row(text, block, delimiter, 
 def test_quotes_inside_a_cell_do_not_begin_one(tmp_path, monkeypatch):
     monkeypatch.setattr("kullback.io.formats.csv._BLOCK", 20)
     (tmp_path / "a.csv").write_text("id,mu\n" + "".join(f'{i}" wide,{i}\n' for i in range(30)))
-    found = open_columns(tmp_path / "a.csv", "samples")
+    found = open_columns(tmp_path / "a.csv")
     assert found["id"]().tolist() == [f'{i}" wide' for i in range(30)]
     assert len(found["mu"].breaks) > 5
 
@@ -351,7 +351,7 @@ def test_a_quote_without_an_end_is_refused_in_bounded_memory(tmp_path, monkeypat
     monkeypatch.setattr("kullback.io.formats.csv._LONGEST", 100)
     (tmp_path / "a.csv").write_text('id,mu\n"0,1\n' + "1,2\n" * 100)
     with pytest.raises(PosteriorFileError, match=r"a\.csv: has a quote with no other in the next"):
-        open_columns(tmp_path / "a.csv", "samples")
+        open_columns(tmp_path / "a.csv")
 
 
 def annotated():
@@ -396,5 +396,5 @@ def test_a_library_that_is_not_installed_is_named_with_its_extra(library, suffix
     hdf5(None)(path) if library == "h5py" else zarr_store(3, 10)(path)
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(PosteriorFileError, match=rf"needs the library {library}: pip install 'kullback\[") as error:
-        open_columns(path, "posteriors")
+        open_columns(path)
     assert "\n" not in str(error.value)

@@ -30,7 +30,8 @@ class _Group(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[ARGUMENTS] = list(args)
-        arguments, notes = as_given(args)
+        command = self.get_command(ctx, args[0]) if args else None
+        arguments, notes = (args, []) if command is None else as_given(args, command.params)
         for note in notes:
             click.echo(f"note: {note}", err=True)
         return super().parse_args(ctx, arguments)

@@ -61,9 +61,9 @@ def command_line() -> str:
 
 
 POSTERIOR_FILES = f"""\b
-Files: {", ".join(suffixes("posteriors"))}; nothing is ever unpickled. A folder of .npy files, or two files
-a_mu.npy,a_logvar.npy as one argument, are one model, too; so are the files of another kind in a folder, or those of a
-pattern in quotes, 'run/*.parquet', one after the other.
+Files: {", ".join(suffixes())}; nothing is ever unpickled. Files of one array each
+(.npy, .pt) are a model together: those of a folder, or two as one argument, a_mu.npy,a_logvar.npy. Other files in a
+folder, or those of a pattern in quotes, 'run/*.parquet', are read one after the other.
 Columns, one row for each input, found by name:
   mean      {", ".join(NAMES["mean"])}
   scale     {" | ".join(", ".join(NAMES[kind]) for kind in SCALES)}
@@ -74,7 +74,7 @@ Columns, one row for each input, found by name:
 Labels distinguish the models of one file: mu_1, logvar_1, mu_2, logvar_2."""
 
 SAMPLE_FILES = f"""\b
-Files: {", ".join(suffixes("samples"))}; nothing is ever unpickled.
+Files: {", ".join(suffixes())}; nothing is ever unpickled.
 A file holds one array of shape (n, d), or --columns chooses one of several.
 In {" and ".join(table_suffixes())} the columns are the coordinates, without id; a header is optional."""
 

@@ -1,12 +1,16 @@
 """Patterns that a shell has expanded: the parts of one data set, given one by one."""
 
 import itertools
+import operator
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import click
+
 from kullback.cli.errors import BadInput
+from kullback.io.formats.registry import suffixes
 from kullback.io.text import printable
 
 # What writers of data sets call the parts: part-00000-<uuid>.snappy.parquet, train-00001-of-00005.parquet, 3.arrow.
@@ -17,16 +21,20 @@ _PART = re.compile(
 )
 
 
-def as_given(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+def as_given(arguments: Sequence[str], params: Sequence[click.Parameter]) -> tuple[list[str], list[str]]:
     """The arguments with the parts of a folder replaced by the folder, and what the user should know of that.
+
+    Args:
+        arguments: those of the command line.
+        params: what the command takes. Where there are more files than it takes, those of a folder are parts.
 
     Raises:
         BadInput: if they are some of the parts that the folder holds.
     """
     found: list[str] = []
     notes = []
-    for folder, group in itertools.groupby(arguments, _folder_of_part):
-        paths = list(group)
+    for folder, group in itertools.groupby(_with_folders(arguments, params), operator.itemgetter(1)):
+        paths = [path for path, _ in group]
         if folder is None or len(paths) == 1:
             found += paths
             continue
@@ -62,7 +70,24 @@ def _shared(names: Sequence[str]) -> str:
     return "".join(characters[0] for characters in same)
 
 
-def _folder_of_part(argument: str) -> Path | None:
-    """The folder of a file that is called as parts of data sets are; None of any other argument."""
+def _with_folders(arguments: Sequence[str], params: Sequence[click.Parameter]) -> Iterator[tuple[str, Path | None]]:
+    """Each argument, and its folder if it is a part of the data set in it."""
+    with_value = {name for x in params if isinstance(x, click.Option) and not x.is_flag for name in x.opts}
+    taken = [param.nargs for param in params if isinstance(param, click.Argument)]
+    are_data = [
+        _is_data(argument) and before not in with_value
+        for before, argument in zip(["", *arguments], arguments, strict=False)
+    ]
+    for are_files, group in itertools.groupby(zip(are_data, arguments, strict=True), operator.itemgetter(0)):
+        given = [argument for _, argument in group]
+        are_too_many = -1 not in taken and len(given) > sum(taken)
+        for argument in given:
+            path = Path(argument)
+            is_part = are_files and (are_too_many or _PART.fullmatch(path.name))
+            yield argument, path.parent if is_part else None
+
+
+def _is_data(argument: str) -> bool:
+    """Whether it is a file of data."""
     path = Path(argument)
-    return path.parent if _PART.fullmatch(path.name) and path.is_file() else None
+    return path.suffix.lower() in suffixes() and path.is_file()

@@ -116,8 +116,8 @@ def compare(
             ``(mean, scale)``, two tensors, NumPy or dask arrays of shape ``(N, d)`` or ``(N, C, H, W)``; a dataframe
             with the columns of a file, of pandas, Polars, PyArrow or dask; a mapping of the names of columns to arrays,
             ``{"mu": mu, "logvar": logvar}``, such as what ``np.load`` returns; or the path of a file that contains one
-            model, of a folder, a pattern such as ``"run/*.parquet"``, or two ``.npy`` files with a comma between,
-            ``"a_mu.npy,a_logvar.npy"``.
+            model, of a folder, a pattern such as ``"run/*.parquet"``, or two files of one array each with a comma
+            between, ``"a_mu.npy,a_logvar.npy"``.
         b: the posteriors of the second model, of the same shape, or None for one model. Two files, dataframes or
             mappings are joined by their ids if both have some. The index of pandas or dask is ids unless there is a
             column of them, or every index is the default one.

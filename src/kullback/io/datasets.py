@@ -7,11 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from kullback.errors import PosteriorFileError
 from kullback.io.columns import models, role
-from kullback.io.formats.registry import Columns, Contents, Unnamed, naming, open_columns, suffixes, table_suffixes
+from kullback.io.formats.registry import Columns, Unnamed, naming, open_columns, suffixes, table_suffixes
 from kullback.io.places import Place, Remote, place
 from kullback.io.stored import Stored
 from kullback.io.text import printable
@@ -20,16 +20,18 @@ from kullback.io.views import Concatenated, Lacking
 _ARRAY = ".npy"
 _STORE = ".zarr"
 _INDEX = ".safetensors.index.json"
+Contents = Literal["posteriors", "samples"]
 _SHARD = re.compile(r"(.*?)(\d+)-of-(\d+)(.*)")
 
 
 def open_dataset(path: Place, holding: Contents) -> Columns:
     """The columns of a file, or of several files as one.
 
-    A folder of ``.npy`` files, or two of them with a comma between, has a column for each. The files of another kind in
-    a folder and in the folders in it, or those that a pattern in quotes matches (``'run/*.parquet'``), are read one
-    after the other, in the order of their names, where numbers are ordered by value. Shards of ``.safetensors`` that
-    contain different tensors are one file. Files whose names begin with a dot or an underscore are left out.
+    Files that hold one array each, such as those of a folder of ``.npy`` files or two with a comma between, have a
+    column for each, with the name of the file. Other files in a folder and in the folders in it, or those that a
+    pattern in quotes matches (``'run/*.parquet'``), are read one after the other, in the order of their names, where
+    numbers are ordered by value. Shards of ``.safetensors`` that contain different tensors are one file. Files whose
+    names begin with a dot or an underscore are left out.
 
     Raises:
         PosteriorFileError: if a file does not exist, its format is not known, it cannot be read, or the files do not
@@ -37,25 +39,28 @@ def open_dataset(path: Place, holding: Contents) -> Columns:
     """
     files = [path] if holding == "samples" and _is_pair(path) else parts(path)
     if files == [path]:
-        if path.suffix.lower() == _ARRAY and holding == "posteriors":
-            raise PosteriorFileError(
-                f"{printable(path)}: holds one array, and a model needs two. Give a mean and a scale as one argument, "
-                f"a_mu{_ARRAY},a_logvar{_ARRAY}, or a folder with mean{_ARRAY} and logvar{_ARRAY}."
-            )
-        return open_columns(path, holding)
+        columns = open_columns(path)
+        # Means and log-variances may be one array, whose file says so.
+        is_whole_model = holding == "posteriors" and (role(path.stem) or ("",))[0] == "moments"
+        only = _only_array(columns) if is_whole_model else None
+        return columns if only is None else {path.stem: only}
     with naming(path):
         if not files:
-            raise PosteriorFileError(_nothing(path, holding))
+            raise PosteriorFileError(_nothing(path))
         kinds = Counter(file.suffix.lower() for file in files)
-        if len(kinds) > 1:
+        if len(kinds) > 1 and not _is_pair(path):
             listed = ", ".join(f"{count} of {suffix}" for suffix, count in sorted(kinds.items()))
             raise PosteriorFileError(f"holds files of several kinds ({listed}). Choose one, as in '*{min(kinds)}'.")
         _check_no_shard_lacks(files)
-    if _ARRAY in kinds and (holding == "posteriors" or _say_their_roles([file.stem for file in files])):
-        return _arrays(path, files)
-    opened = [(_within(file, path), open_columns(file, holding)) for file in files]
+    opened = [open_columns(file) for file in files]
     with naming(path):
-        return _as_one(opened, may_be_spread=".safetensors" in kinds)
+        arrays = [array for of in opened if (array := _only_array(of)) is not None]
+        if _is_pair(path):
+            _check_are_arrays(files, opened)
+        if len(arrays) == len(files) and (holding == "posteriors" or _say_their_roles([file.stem for file in files])):
+            return _by_file(files, arrays, is_pair=_is_pair(path))
+        named = [(_within(file, path), of) for file, of in zip(files, opened, strict=True)]
+        return _as_one(named, may_be_spread=".safetensors" in kinds)
 
 
 def parts(path: Place) -> Sequence[Place]:
@@ -73,7 +78,7 @@ def parts(path: Place) -> Sequence[Place]:
 def _is_pair(path: Place) -> bool:
     """Whether it stands for a mean and a scale in two files, ``a_mu.npy,a_logvar.npy``."""
     halves = _halves(path)
-    return len(halves) == 2 and all(half.suffix.lower() == _ARRAY for half in halves) and not path.exists()
+    return len(halves) == 2 and all(half.suffix.lower() in suffixes() for half in halves) and not path.exists()
 
 
 def _halves(path: Place) -> list[Place]:
@@ -98,8 +103,8 @@ def absolute(path: Place) -> Place:
     if _is_pattern(path):
         plain = re.split(r"[*?\[]", str(path))[0].rstrip("_-. ")
         path = place(plain) if plain else Path()
-    elif path.suffix.lower() == _ARRAY:
-        path = parts(path)[0]
+    elif _is_pair(path):
+        path = _halves(path)[0]
     return path if isinstance(path, Remote) else Path(os.path.abspath(path))
 
 
@@ -116,7 +121,7 @@ def _is_file(path: Place) -> bool:
 
 def _files(folder: Place) -> list[Place]:
     """The files of data in a folder, those of folders in it included; of a folder with arrays, these alone."""
-    known = suffixes("samples")
+    known = suffixes()
     if isinstance(folder, Remote):
         found: list[Place] = [file for file in folder.files() if file.suffix.lower() in known]
         inside = len(str(folder).rstrip("/")) + 1
@@ -161,18 +166,31 @@ def _ordered(files: Iterable[Place]) -> list[Place]:
     return sorted(files, key=key)
 
 
-def _nothing(path: Place, holding: Contents) -> str:
-    others = ", ".join(suffix for suffix in suffixes(holding) if suffix != _ARRAY)
+def _nothing(path: Place) -> str:
     if _is_pattern(path):
         return "no file matches."
-    return f"is a folder without {_ARRAY} files, and without files of another kind ({others})."
+    return f"is a folder without files of a known kind ({', '.join(suffixes())})."
 
 
-def _arrays(path: Place, files: Sequence[Place]) -> Columns:
+def _only_array(columns: Columns) -> Stored | None:
+    """The array of a file that holds one, without a name."""
+    return next(iter(columns.values())) if isinstance(columns, Unnamed) and len(columns) == 1 else None
+
+
+def _check_are_arrays(files: Sequence[Place], opened: Sequence[Columns]) -> None:
+    for file, columns in zip(files, opened, strict=True):
+        if _only_array(columns) is None:
+            held = ", ".join(repr(printable(name)) for name in list(columns)[:3]) or "nothing"
+            raise PosteriorFileError(
+                f"two files with a comma between are the mean and the scale of one model, an array each, and "
+                f"{printable(file)} holds {held}. Give two models as two arguments."
+            )
+
+
+def _by_file(files: Sequence[Place], arrays: Sequence[Stored], *, is_pair: bool) -> Columns:
     """The arrays of several files by their names; of a pair whose names do not say which is the mean, in order."""
-    arrays = [next(iter(open_columns(file, "samples").values())) for file in files]
     names = [file.stem for file in files]
-    if _is_pair(path) and not _say_their_roles(names):
+    if is_pair and not _say_their_roles(names):
         return Unnamed((str(i), array) for i, array in enumerate(arrays))
     return dict(zip(names, arrays, strict=True))
 

@@ -261,7 +261,5 @@ def _of_lazy(frame: Any) -> Columns:
     path = folder.path / "frame.parquet"
     frame.sink_parquet(path)
     return {
-        name: _Computed(column, folder)
-        for name, column in open_columns(path, "posteriors").items()
-        if isinstance(column, OfFile)
+        name: _Computed(column, folder) for name, column in open_columns(path).items() if isinstance(column, OfFile)
     }

@@ -184,9 +184,9 @@ def open_posteriors(
 ) -> PosteriorFile:
     """The models in a file of any format in ``formats/`` that may contain posteriors, or in several files as one.
 
-    These are the files of a folder, or those that match a pattern, one after the other; shards of ``.safetensors``; a
-    folder of ``.npy`` files, or two with a comma between, of a mean and a scale. Addresses such as ``s3://bucket/run``
-    are opened by fsspec.
+    These are the files of a folder, or those that match a pattern, one after the other; shards of ``.safetensors``;
+    files of one array each, ``.npy`` or ``.pt``: those of a folder, or two with a comma between, of a mean and a scale.
+    Addresses such as ``s3://bucket/run`` are opened by fsspec.
 
     Columns are found by their names, which ``columns.NAMES`` lists, optionally with the label of a model (``mu_1``,
     ``beta.logvar``); ``id`` identifies rows. Each column has the shape ``(N, *event)``, with one row for each input.
@@ -217,6 +217,11 @@ def models_of(at: Place, columns: "Columns", named: Sequence[Named] = (), *, by_
             raise PosteriorFileError(
                 "has no header: its first line is of numbers. Write the names of the columns there, as in "
                 "id,mu_0,mu_1,logvar_0,logvar_1."
+            )
+        elif isinstance(columns, Unnamed) and len(columns) == 1:
+            raise PosteriorFileError(
+                "holds one array, and a model needs two. Give a mean and a scale as one argument, "
+                f"a_mu{at.suffix},a_logvar{at.suffix}, or a folder with mean{at.suffix} and logvar{at.suffix}."
             )
         elif isinstance(columns, Unnamed) and len(columns) == 2:
             mean, scale = columns

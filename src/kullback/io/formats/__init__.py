@@ -1,8 +1,7 @@
 """The file formats that can be read, with one module for each.
 
-A module declares ``SUFFIXES``; ``HOLDS``, which is ``"posteriors"`` if its files may contain posteriors or samples and
-``"samples"`` if they may contain only samples; ``IS_TABLE``, whether several columns of numbers are the coordinates of
-one set of samples; and ``read(path)``, which returns the columns, each of which gives any rows without the others.
+A module declares ``SUFFIXES``; ``IS_TABLE``, whether several columns of numbers are the coordinates of one set of
+samples; and ``read(path)``, which returns the columns, each of which gives any rows without the others.
 ``registry.py`` finds the modules, and nothing else lists them. A module imports the library that reads its format
 inside functions.
 """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kullback.io.places import Place
     from kullback.io.stored import Column
 
-SUFFIXES, HOLDS, IS_TABLE = (".arrow", ".ipc", ".feather"), "posteriors", True
+SUFFIXES, IS_TABLE = (".arrow", ".ipc", ".feather"), True
 
 _MAGIC = b"ARROW1"
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kullback.io.places import Place
     from kullback.io.stored import Column
 
-SUFFIXES, HOLDS, IS_TABLE = (".csv",), "posteriors", True
+SUFFIXES, IS_TABLE = (".csv",), True
 
 _BLOCK = 2**23
 _LONGEST = 2**26

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kullback.io.formats.registry import Columns
     from kullback.io.places import Place
 
-SUFFIXES, HOLDS, IS_TABLE = (".h5", ".hdf5", ".h5ad"), "posteriors", False
+SUFFIXES, IS_TABLE = (".h5", ".hdf5", ".h5ad"), False
 
 
 def read(path: "Place") -> "Columns":

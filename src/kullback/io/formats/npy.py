@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from kullback.errors import PosteriorFileError
+from kullback.io.formats.registry import Unnamed
 from kullback.io.slices import Layout, RawRows
 
 if TYPE_CHECKING:
     from kullback.io.formats.registry import Columns
     from kullback.io.places import Place
 
-SUFFIXES, HOLDS, IS_TABLE = (".npy",), "samples", False
+SUFFIXES, IS_TABLE = (".npy",), False
 
 
 def read(path: "Place") -> "Columns":
     """The array of the file, as one column."""
-    return {"array": NpyRows(path)}
+    return Unnamed(array=NpyRows(path))
 
 
 class NpyRows(RawRows):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kullback.io.places import Place
     from kullback.io.stored import Column
 
-SUFFIXES, HOLDS, IS_TABLE = (".npz",), "posteriors", False
+SUFFIXES, IS_TABLE = (".npz",), False
 
 
 def read(path: "Place") -> "Columns":

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kullback.io.places import Place
     from kullback.io.stored import Column
 
-SUFFIXES, HOLDS, IS_TABLE = (".parquet",), "posteriors", True
+SUFFIXES, IS_TABLE = (".parquet",), True
 
 # How many bytes of a row group are read at once.
 _BUFFER = 2**20

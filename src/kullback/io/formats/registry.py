@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, cast
 
 from kullback.errors import PosteriorFileError
 from kullback.io import formats
@@ -20,19 +20,17 @@ if TYPE_CHECKING:
 Columns: TypeAlias = dict[str, Stored]
 """The columns of a file by name."""
 
-Contents = Literal["posteriors", "samples"]
 T = TypeVar("T")
 
 
 class Unnamed(dict[str, Stored]):
-    """The columns of a file that gives them an order and no names; they are called 0, 1, …."""
+    """The columns of a file that gives them an order and no names: a single array, or those called 0, 1, …."""
 
 
 class Format(Protocol):
     """What every other module of this package provides."""
 
     SUFFIXES: tuple[str, ...]
-    HOLDS: Contents
     IS_TABLE: bool
 
     def read(self, path: Place) -> Columns:
@@ -46,9 +44,9 @@ def _formats() -> dict[str, Format]:
     return {suffix: module for module in modules for suffix in module.SUFFIXES}
 
 
-def suffixes(holding: Contents) -> tuple[str, ...]:
-    """The suffixes of files that may contain posteriors, or of those that may contain samples."""
-    return tuple(s for s, module in _formats().items() if holding == "samples" or module.HOLDS == "posteriors")
+def suffixes() -> tuple[str, ...]:
+    """The suffixes of files that can be read."""
+    return tuple(_formats())
 
 
 def table_suffixes() -> tuple[str, ...]:
@@ -56,13 +54,13 @@ def table_suffixes() -> tuple[str, ...]:
     return tuple(s for s, module in _formats().items() if module.IS_TABLE)
 
 
-def open_columns(path: Place, holding: Contents) -> Columns:
-    """The columns of a file that may contain posteriors, or of one that may contain samples.
+def open_columns(path: Place) -> Columns:
+    """The columns of a file.
 
     Raises:
         PosteriorFileError: if the file does not exist, its format is not known, or it cannot be read.
     """
-    suffix, known = path.suffix.lower(), suffixes(holding)
+    suffix, known = path.suffix.lower(), suffixes()
     if not suffix and not path.exists():
         raise PosteriorFileError(f"{printable(path)}: no such file or folder.")
     if suffix not in known:
@@ -170,6 +168,6 @@ def safely(path: Place, read: Callable[[], T]) -> T:
             if isinstance(error, OSError) and error.errno is not None:
                 raise PosteriorFileError(f"cannot be read: {error.strerror}.") from error
             reason = printable(str(error).strip().split("\n")[0])[:160] or type(error).__name__
-            is_file = path.suffix.lower() in suffixes("samples")
+            is_file = path.suffix.lower() in suffixes()
             kind = f" as {path.suffix}, or is damaged" if is_file else ""
             raise PosteriorFileError(f"cannot be read{kind} ({reason}).") from error

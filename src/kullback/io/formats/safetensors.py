@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from kullback.io.formats.registry import Columns
     from kullback.io.places import Place
 
-SUFFIXES, HOLDS, IS_TABLE = (".safetensors",), "posteriors", False
+SUFFIXES, IS_TABLE = (".safetensors",), False
 
 # The dtypes of the format that torch has, by their names there.
 _DTYPES = {

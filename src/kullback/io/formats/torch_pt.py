@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kullback.io.places import Place
     from kullback.io.stored import Column
 
-SUFFIXES, HOLDS, IS_TABLE = (".pt", ".pth"), "posteriors", False
+SUFFIXES, IS_TABLE = (".pt", ".pth"), False
 
 
 def read(path: "Place") -> "Columns":
@@ -27,7 +27,7 @@ def read(path: "Place") -> "Columns":
     """
     loaded = _load(path)
     columns = {name: _Entry(path, name) for name in _entries(loaded)}
-    return Unnamed(columns) if isinstance(loaded, (tuple, list)) else dict(columns)
+    return dict(columns) if isinstance(loaded, dict) else Unnamed(columns)
 
 
 class _Entry(Sliced):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from kullback.io.formats.registry import Columns
     from kullback.io.places import Place
 
-SUFFIXES, HOLDS, IS_TABLE = (".zarr",), "posteriors", False
+SUFFIXES, IS_TABLE = (".zarr",), False
 
 
 def read(path: "Place") -> "Columns":
