@@ -271,6 +271,16 @@ def ragged(path):
     pyarrow.parquet.write_table(pa.table({"mu": [[1.0, 2.0]] * 25 + [[1.0]] * 5}), path, row_group_size=10)
 
 
+def changed_page(path):
+    table = pa.table({"mu": np.arange(4096.0)})
+    pyarrow.parquet.write_table(table, path, compression="none", use_dictionary=False, write_page_checksum=True)
+    with path.open("r+b") as file:
+        file.seek(16_000)
+        byte = file.read(1)
+        file.seek(16_000)
+        file.write(bytes([byte[0] ^ 1]))
+
+
 def tensors_at(path, end):
     header = b'{"mu":{"dtype":"F32","shape":[4],"data_offsets":[0,%d]}}' % end
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(9))
@@ -280,6 +290,7 @@ WRONG = {
     "damaged.npz": (damaged_zip, "its checksum is another"),
     "short.npy": (cut_off, "ends early"),
     "ragged.parquet": (ragged, "column 'mu', row group 2, row 25: 1 numbers where row 0 has 2"),
+    "changed.parquet": (changed_page, "CRC checksum verification failed"),
     "outside.safetensors": (lambda p: tensors_at(p, 16), "lies outside"),
     "bytes.safetensors": (lambda p: tensors_at(p, 8), "has 8 bytes for the shape"),
     "long.safetensors": (lambda p: p.write_bytes((2**62).to_bytes(8, "little") + b"{}"), "no header"),

@@ -2,6 +2,7 @@
 
 import bisect
 import contextlib
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -91,10 +92,12 @@ class ParquetColumn(Chunked):
 def _opened(path: "Place") -> Iterator[Any]:
     from pyarrow.parquet import ParquetFile
 
+    # Where pages have checksums, these are compared.
+    open_file = functools.partial(ParquetFile, page_checksum_verification=True)
     # A file of this machine is mapped: its pages can be given back. Of a file elsewhere a buffer is in memory.
     if isinstance(path, Path):
-        with ParquetFile(path, memory_map=True) as file:
+        with open_file(path, memory_map=True) as file:
             yield file
     else:
-        with path.open("rb") as opened, ParquetFile(opened, buffer_size=_BUFFER) as file:
+        with path.open("rb") as opened, open_file(opened, buffer_size=_BUFFER) as file:
             yield file
