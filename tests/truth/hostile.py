@@ -231,7 +231,7 @@ for _column in ("mu", "id"):
     }.items():
         says = f"column '{_column}' is a {_name.split()[0]} tensor"
         _pt(f"{_name} {_column}", says, lambda column=_column, make=_make: _model(**{column: make()}))
-_pt("a nested tensor alone", "no posteriors found", _nested)
+_pt("a nested tensor alone", "holds one array", _nested)
 _pt("a nested tensor in a tuple", "nested tensor", lambda: (_nested(), torch.eye(3)))
 _pt("complex numbers", "expected plain real", lambda: _model(mu=torch.eye(3) + 0j))
 _pt("truth values", "expected plain real", lambda: _model(mu=torch.eye(3).bool()))
@@ -381,7 +381,9 @@ _path("a pipe is read", "no regular file", lambda: os.mkfifo("c.npz"), "kl", "c.
 _path("a device is read", "no regular file", lambda: os.symlink("/dev/zero", "c.npz"), "kl", "c.npz", "b.npz")
 _path("stdin is read", "unknown kind of file", lambda: None, "kl", "/dev/stdin", "b.npz")
 _path("a folder like a file is read", "is a folder", lambda: os.mkdir("c.npz"), "kl", "c.npz", "b.npz")
-_path("a folder of folders is read", r"without .npy files", lambda: os.makedirs("c/mu.npy"), "kl", "c", "b.npz")
+_path(
+    "a folder of folders is read", "without files of a known kind", lambda: os.makedirs("c/mu.npy"), "kl", "c", "b.npz"
+)
 _path("a link to nothing is read", "no such file", lambda: os.symlink("nowhere", "c.npz"), "kl", "c.npz", "b.npz")
 _path("a name of 300 characters is read", "too long", lambda: None, "kl", "c" * 300 + ".npz", "b.npz")
 _path("a loop of links is written", "symbolic links", lambda: loop("o.npz"), *_OUT)

@@ -2,6 +2,7 @@
 
 import itertools
 import operator
+import os
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -89,5 +90,4 @@ def _with_folders(arguments: Sequence[str], params: Sequence[click.Parameter]) -
 
 def _is_data(argument: str) -> bool:
     """Whether it is a file of data."""
-    path = Path(argument)
-    return path.suffix.lower() in suffixes() and path.is_file()
+    return Path(argument).suffix.lower() in suffixes() and os.path.isfile(argument)

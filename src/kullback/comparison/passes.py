@@ -18,7 +18,7 @@ from kullback.gaussians.gaussian import Gaussian
 from kullback.io.rows import ModelRows
 
 # How many numbers of a mean a task has at least: enough that what it costs to start and to merge one is small.
-_NUMBERS = 2**22
+_NUMBERS = 2**23
 
 
 class Mergeable(Protocol):

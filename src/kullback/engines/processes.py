@@ -41,6 +41,7 @@ class Processes:
                 sys.executable, "-m", "distributed.cli.dask_worker", self.cluster.scheduler_address,
                 "--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--no-dashboard",
                 "--dashboard-address", "127.0.0.1:0", "--local-directory", folder, "--death-timeout", "60",
+                "--preload", "torch",  # which takes longest, while there is nothing to compute yet
             ]  # fmt: skip
             stack.callback(self._end)
             self.mend()

@@ -21,8 +21,9 @@ from kullback.jobs.row_parts import none_left, receipt_of, skipped_of, write_row
 if TYPE_CHECKING:
     from kullback.io.row_formats import Columns
 
-# How many numbers of a mean a task has at least: a second of work or less, and a part of some megabytes or less.
-_NUMBERS = 2**22
+# How many numbers of a mean a task has at least: of diagonal Gaussians a second of work or less, and a part of some
+# megabytes or less. What it costs to start a task, and to write its part, is small beside that.
+_NUMBERS = 2**23
 
 
 @dataclass(frozen=True)

@@ -193,21 +193,23 @@ def _one_or_two(
     """The comparison, or the description of one model; what is found on the way is kept until ``unfinished`` ends."""
     from kullback.comparison.compare import compare_rows, describe_rows
 
-    rows, called = load_rows(a, b, reading, skip=running.skips)
-    many = len(rows.models)
-    if names:
-        called = _names(names, many)
-    if many == 1:
-        del options["align"]
-    if outputs:
-        paths = [path for path in (a, b) if path]
-        what = {"--align": ",".join(options.get("align", ())) or "none", "--top": options["top"]}
-        what |= options_of(paths, reading, running)
-        state = _checkpoint(rows, paths, what, outputs[0], resume=running.resume)
-        options["state"] = unfinished.enter_context(state)
-    with running.start() as engine, progress("comparing" if many > 1 else "describing", unit="rows") as update:
-        options |= {"names": called, "engine": engine, "progress": update}
-        result = compare_rows(rows, **options) if many == 2 else describe_rows(rows, **options)
+    # Processes start while the rows are opened and joined.
+    with running.start() as engine:
+        rows, called = load_rows(a, b, reading, skip=running.skips)
+        many = len(rows.models)
+        if names:
+            called = _names(names, many)
+        if many == 1:
+            del options["align"]
+        if outputs:
+            paths = [path for path in (a, b) if path]
+            what = {"--align": ",".join(options.get("align", ())) or "none", "--top": options["top"]}
+            what |= options_of(paths, reading, running)
+            state = _checkpoint(rows, paths, what, outputs[0], resume=running.resume)
+            options["state"] = unfinished.enter_context(state)
+        with progress("comparing" if many > 1 else "describing", unit="rows") as update:
+            options |= {"names": called, "engine": engine, "progress": update}
+            result = compare_rows(rows, **options) if many == 2 else describe_rows(rows, **options)
     say_skipped(result.summary.skipped)
     return result
 

@@ -39,22 +39,24 @@ def _row_command(record: Record) -> click.Command:
                 output = None
             running.check_output(output)
             place = row_output(output) if output else None
-            rows, _ = load_rows(a, b, reading, (output,), skip=running.skips)
-            work = RowDivergence(rows, record.name, parameters)
-            try:
-                work.check_parameters()
-            except ValueError as error:
-                raise BadInput(error) from error
-            with running.start() as engine, progress(record.title, unit="rows") as update:
-                if place is None:
-                    printed = sys.stdout.isatty()
-                    total = stream_divergence(work, sys.stdout.write, engine, is_printed=printed, progress=update)
-                else:
-                    inputs = [path for path in (a, b) if path]
-                    total = write_divergence(
-                        work, place, inputs, engine, reading=options_of(inputs, reading, running),
-                        resume=running.resume, progress=update, say=say,
-                    )  # fmt: skip
+            # Processes start while the rows are opened and joined.
+            with running.start() as engine:
+                rows, _ = load_rows(a, b, reading, (output,), skip=running.skips)
+                work = RowDivergence(rows, record.name, parameters)
+                try:
+                    work.check_parameters()
+                except ValueError as error:
+                    raise BadInput(error) from error
+                with progress(record.title, unit="rows") as update:
+                    if place is None:
+                        printed = sys.stdout.isatty()
+                        total = stream_divergence(work, sys.stdout.write, engine, is_printed=printed, progress=update)
+                    else:
+                        inputs = [path for path in (a, b) if path]
+                        total = write_divergence(
+                            work, place, inputs, engine, reading=options_of(inputs, reading, running),
+                            resume=running.resume, progress=update, say=say,
+                        )  # fmt: skip
             if len(rows.models) == 1:
                 note_prior(rows)
             say_skipped(rows.unmatched.merge(total.skipped))

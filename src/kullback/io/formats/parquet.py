@@ -48,10 +48,13 @@ class ParquetColumn(Chunked):
     def pieces(self, chunk: int, size: int) -> "Iterator[Column]":
         """The rows from a row group on."""
         with _opened(self.path) as file:
-            # The shape of a row, if it is known, is that of one that is missing, too.
-            row, width = self._starts[chunk], vars(self).get("shape", ())[1:] or None
-            size = max(size, self._least(file.metadata, chunk))
-            for groups in self._groups(chunk, size):
+            metadata = file.metadata
+        size = max(size, self._least(metadata, chunk))
+        # The shape of a row, if it is known, is that of one that is missing, too.
+        row, width = self._starts[chunk], vars(self).get("shape", ())[1:] or None
+        for groups in self._groups(chunk, size):
+            # When it is closed, the pages that were read are given back.
+            with _opened(self.path, metadata) as file:
                 for batch in file.iter_batches(size, row_groups=groups, columns=list(self.names), use_threads=False):
                     array = arrow_rows(batch, self.names, self.place, row, width)
                     row, width = row + len(array), array.shape[1:]
@@ -89,12 +92,12 @@ class ParquetColumn(Chunked):
 
 
 @contextlib.contextmanager
-def _opened(path: "Place") -> Iterator[Any]:
+def _opened(path: "Place", metadata: Any = None) -> Iterator[Any]:
     from pyarrow.parquet import ParquetFile
 
     # Where pages have checksums, these are compared.
-    open_file = functools.partial(ParquetFile, page_checksum_verification=True)
-    # A file of this machine is mapped: its pages can be given back. Of a file elsewhere a buffer is in memory.
+    open_file = functools.partial(ParquetFile, metadata=metadata, page_checksum_verification=True)
+    # A file of this machine is mapped. Of a file elsewhere a buffer is in memory.
     if isinstance(path, Path):
         with open_file(path, memory_map=True) as file:
             yield file
