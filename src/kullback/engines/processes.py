@@ -60,14 +60,16 @@ class Processes:
                 f"{self._deaths} processes of Dask ended in a row and computed nothing. This shows why: dask worker "
                 f"{self.cluster.scheduler_address} --no-nanny."
             )
-        # What this process can import, they can; each has one thread for the arithmetic, too.
+        # What this process can import, they can; each has one thread for the arithmetic, too. Nobody looks at the
+        # profiles that Dask takes a hundred times a second.
         path = os.pathsep.join(filter(None, (place or os.getcwd() for place in sys.path)))
         one = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        unwatched = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
         while len(alive) < self.count:
             alive.append(
                 subprocess.Popen(
                     self._command,
-                    env={**os.environ, **one, "PYTHONPATH": path},
+                    env={**os.environ, **one, **unwatched, "PYTHONPATH": path},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
