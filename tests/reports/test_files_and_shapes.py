@@ -299,7 +299,7 @@ def test_a_pair_of_npy_files_is_one_model():
     assert compare("run", "a_mu.npy,a_logvar.npy", align=(), aggregate=False).scalars()["kl_ab.mean"] == 0.0
     assert "a_mu.npy,a_logvar.npy, or a folder" in complaint("kl", "m.npy")
     Path("empty").mkdir()
-    assert "is a folder without .npy files" in complaint("kl", "empty")
+    assert "is a folder without files of a known kind" in complaint("kl", "empty")
     assert "no such file" in complaint("kl", "m.npy,nowhere.npy")
 
 
