@@ -17,10 +17,12 @@ from kullback.io.stored import Stored
 from kullback.io.text import printable
 from kullback.io.views import Concatenated, Lacking
 
+Contents = Literal["posteriors", "samples"]
+"""What a data set is read for."""
+
 _ARRAY = ".npy"
 _STORE = ".zarr"
 _INDEX = ".safetensors.index.json"
-Contents = Literal["posteriors", "samples"]
 _SHARD = re.compile(r"(.*?)(\d+)-of-(\d+)(.*)")
 
 
@@ -37,28 +39,30 @@ def open_dataset(path: Place, holding: Contents) -> Columns:
         PosteriorFileError: if a file does not exist, its format is not known, it cannot be read, or the files do not
             have the same columns.
     """
-    files = [path] if holding == "samples" and _is_pair(path) else parts(path)
+    is_pair = _is_pair(path)
+    files = [path] if holding == "samples" and is_pair else parts(path)
     if files == [path]:
         columns = open_columns(path)
+        only = _only_array(columns)
         # Means and log-variances may be one array, whose file says so.
-        is_whole_model = holding == "posteriors" and (role(path.stem) or ("",))[0] == "moments"
-        only = _only_array(columns) if is_whole_model else None
-        return columns if only is None else {path.stem: only}
+        if holding == "posteriors" and only is not None and (role(path.stem) or ("",))[0] == "moments":
+            return {path.stem: only}
+        return columns
     with naming(path):
         if not files:
             raise PosteriorFileError(_nothing(path))
         kinds = Counter(file.suffix.lower() for file in files)
-        if len(kinds) > 1 and not _is_pair(path):
+        if len(kinds) > 1 and not is_pair:
             listed = ", ".join(f"{count} of {suffix}" for suffix, count in sorted(kinds.items()))
             raise PosteriorFileError(f"holds files of several kinds ({listed}). Choose one, as in '*{min(kinds)}'.")
         _check_no_shard_lacks(files)
     opened = [open_columns(file) for file in files]
     with naming(path):
         arrays = [array for of in opened if (array := _only_array(of)) is not None]
-        if _is_pair(path):
+        if is_pair:
             _check_are_arrays(files, opened)
         if len(arrays) == len(files) and (holding == "posteriors" or _say_their_roles([file.stem for file in files])):
-            return _by_file(files, arrays, is_pair=_is_pair(path))
+            return _by_file(files, arrays, is_pair=is_pair)
         named = [(_within(file, path), of) for file, of in zip(files, opened, strict=True)]
         return _as_one(named, may_be_spread=".safetensors" in kinds)
 
