@@ -4,10 +4,15 @@ import difflib
 import math
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kullback.cli.errors import BadInput
+
+if TYPE_CHECKING:
+    from kullback.comparison.compare_all import Comparisons
+    from kullback.comparison.result import Result
 
 _OPERATORS = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
@@ -65,3 +70,21 @@ class Condition:
 def _nearest(name: str, names: Mapping[str, str]) -> str:
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     return f" Did you mean {', '.join(near)}?" if near else " --list-scalars lists them."
+
+
+def failures_of(gates: Sequence[Condition], result: "Result | Comparisons") -> list[str]:
+    """Why the command fails: the conditions that are met, of any pair."""
+    from kullback.comparison.result import Result
+
+    named: Mapping[str, Result]
+    if isinstance(result, Result):
+        named = {"": result}
+    else:
+        named = {f"{' and '.join(pair.names)}: ": pair for pair in result.pairs.values()}
+    failures = []
+    for name, comparison in named.items():
+        parts = (comparison.aligned, comparison.aggregated)
+        reasons = " ".join(part for part in parts if isinstance(part, str)) or "Its alignment was not asked for."
+        numbers = comparison.scalars()
+        failures += [f"{name}{failure}" for gate in gates if (failure := gate.failure(numbers, reasons))]
+    return failures

@@ -2,14 +2,14 @@
 
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from kullback.cli.errors import BadInput, one_line_errors
-from kullback.cli.gate import Condition
+from kullback.cli.gate import Condition, failures_of
 from kullback.cli.inputs import (
     EXIT_CODES,
     INPUT,
@@ -174,7 +174,7 @@ def compare(
             _print(result)
         for path in written:
             click.echo(f"wrote {printable(path)}", err=True)
-        failures = _failures(gates, result)
+        failures = failures_of(gates, result)
     if failures:
         click.echo(f"failed: {'; '.join(failures)}", err=True)
         raise click.exceptions.Exit(1)
@@ -259,24 +259,6 @@ def _several(
     for pair in result.pairs.values():
         say_skipped(pair.summary.skipped)
     return result
-
-
-def _failures(gates: "Sequence[Condition]", result: "Result | Comparisons") -> list[str]:
-    """Why the command fails: the conditions that are met, of any pair."""
-    from kullback.comparison.result import Result
-
-    named: Mapping[str, Result]
-    if isinstance(result, Result):
-        named = {"": result}
-    else:
-        named = {f"{' and '.join(pair.names)}: ": pair for pair in result.pairs.values()}
-    failures = []
-    for name, comparison in named.items():
-        parts = (comparison.aligned, comparison.aggregated)
-        reasons = " ".join(part for part in parts if isinstance(part, str)) or "Its alignment was not asked for."
-        numbers = comparison.scalars()
-        failures += [f"{name}{failure}" for gate in gates if (failure := gate.failure(numbers, reasons))]
-    return failures
 
 
 def _kinds(text: str) -> "tuple[Kind, ...]":
